@@ -1,0 +1,119 @@
+"""Configuration: YAML and `--set` into one frozen, validated object; unknown keys are errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipelines.runner import RunnerOptions
+from transforms.corpus import CorpusOptions
+from transforms.duplicates import DuplicatesOptions
+from transforms.embedding import EmbeddingOptions
+from transforms.files import digest_of, filesystem_of
+from transforms.index import IndexOptions
+from transforms.neighbors import NeighborsOptions
+from transforms.reports import ReportOptions
+from transforms.topics import TopicsOptions
+
+# Sections that say where and how a run happens, not what it gives: changing them makes no new generation necessary.
+_NOT_RESULTS = frozenset({"root", "runner"})
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the message names the key, the value and what is allowed."""
+
+
+class Config(BaseModel):
+    """All settings of a run. Every key is documented where its room defines it; `corpusbeam config --schema` prints them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str = Field("output", description="Folder that holds the generations and the vector store.", min_length=1)
+    corpus: CorpusOptions = Field(CorpusOptions(), description="What is read.")
+    embedding: EmbeddingOptions = Field(EmbeddingOptions(), description="Which model embeds it.")
+    index: IndexOptions = Field(IndexOptions(), description="The FAISS index and its recall gate.")
+    neighbors: NeighborsOptions = Field(NeighborsOptions(), description="The neighbour graph.")
+    duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
+    topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
+    report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
+    runner: RunnerOptions = Field(RunnerOptions(), description="Where the Beam jobs run.")
+
+    @field_validator("root")
+    @classmethod
+    def _no_trailing_slash(cls, root: str) -> str:
+        return root.rstrip("/") or "/"
+
+    def results_digest(self) -> str:
+        """Digest of every setting that can change what is published."""
+        return digest_of(self.model_dump(mode="json", exclude=set(_NOT_RESULTS)))
+
+
+def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a YAML file (None: defaults only), then apply `key.path=value` settings, then `overrides` by dotted key.
+
+    Values of settings are YAML: `a=3` is a number, `a="3"` a string, `a=[x, y]` a list.
+    Raises ConfigurationError with one line per problem.
+    """
+    values = {} if path is None else _read_yaml(path)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key.strip():
+            raise ConfigurationError(f"--set needs key.path=value, got {setting!r}")
+        _set(values, key.strip(), _parse_value(setting, text))
+    for key, value in (overrides or {}).items():
+        _set(values, key, value)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_problem(item) for item in error.errors())) from None
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration, with every key's description, default and limits."""
+    return Config.model_json_schema()
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    fs, inner = filesystem_of(path)
+    try:
+        with fs.open(inner, "rb") as file:
+            values = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise ConfigurationError(f"configuration file {path!r} does not exist") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"configuration file {path!r} is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"configuration file {path!r} must hold keys and values, found {type(values).__name__}")
+    return values
+
+
+def _parse_value(setting: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text.strip() else ""
+    except yaml.YAMLError:
+        raise ConfigurationError(f"--set {setting!r}: the value is not YAML; quote it") from None
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"{key!r}: {section!r} is a value, not a section")
+        values = inner
+    values[last] = value
+
+
+def _problem(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "configuration"
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key!r}: `corpusbeam config --schema` lists every key"
+    return f"{key}: {item['msg']}, got {item['input']!r}"
+
+
+def config_yaml(config: Config) -> str:
+    """The resolved configuration as YAML, every key written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,61 @@
+"""The corpus stage: read every input, put bad rows into quarantine, write each document once in canonical order."""
+
+from dataclasses import dataclass
+
+from pipelines.stage import Run
+from transforms.corpus import (
+    CanonicalDocuments,
+    DocumentsRecord,
+    ReadCorpus,
+    UnitRecord,
+    check_quarantine,
+    check_readable,
+    plan_documents,
+    plan_units,
+    quarantine_reasons,
+)
+from transforms.files import join
+
+
+@dataclass(frozen=True)
+class CorpusResult:
+    """The corpus as it is now: its parts, and what happened to every row that was read."""
+
+    parts: list[DocumentsRecord]
+    units: list[UnitRecord]
+    rows: int
+    counts: dict[str, int]
+
+    @property
+    def published(self) -> list:
+        """The staged files that belong into the generation."""
+        quarantine = [file for unit in self.units for file in unit.quarantine]
+        quarantine += [part.quarantine for part in self.parts if part.quarantine is not None]
+        return [*(part.documents for part in self.parts), *quarantine]
+
+
+def read_corpus(run: Run) -> CorpusResult:
+    """Two jobs: units of input into sorted runs, then runs into parts of the documents.
+
+    Raises InputError for input that cannot be used, QuarantineLimitError when too many rows are bad.
+    """
+    options = run.config.corpus
+    units = plan_units(options)
+    quarantine = join(run.staged, "quarantine")
+    read: list[UnitRecord] = run.job("read", ReadCorpus(options, run.scratch("runs"), quarantine), units, UnitRecord)
+    read.sort(key=lambda record: record.number)
+    check_readable(read, options)
+    plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"))
+    parts: list[DocumentsRecord] = run.job("documents", CanonicalDocuments(plan), plan.tasks(), DocumentsRecord)
+    parts.sort(key=lambda record: record.part)
+    check_quarantine(read, parts, options)
+    reasons = quarantine_reasons(read, parts)
+    rows = sum(part.rows for part in parts)
+    valid, repeated = sum(unit.rows_valid for unit in read), sum(part.duplicate_ids for part in parts)
+    counts = {
+        "rows_read": sum(unit.rows_read for unit in read),
+        "documents": rows,
+        "quarantined": sum(reasons.values()),
+        "not_sampled": valid - rows - repeated,
+    }
+    return CorpusResult(parts, read, rows, counts)

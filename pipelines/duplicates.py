@@ -1,0 +1,44 @@
+"""Paraphrase mining: pairs of every part of the graph, then one worker that merges them and chooses what is kept."""
+
+from dataclasses import dataclass
+
+from pipelines.corpus import CorpusResult
+from pipelines.embed import EmbedResult
+from pipelines.neighbors import NeighborsResult
+from pipelines.passages import PassagesResult
+from pipelines.stage import Run
+from transforms.duplicates import GroupRecord, GroupTask, MineRecord, MineTask
+from transforms.duplicates.beam import GroupDuplicates, MinePairs
+from transforms.files import FileRef, join
+
+
+@dataclass(frozen=True)
+class DuplicatesResult:
+    """The two published tables and what they hold."""
+
+    tables: GroupRecord
+    counts: dict[str, int]
+
+    @property
+    def published(self) -> list[FileRef]:
+        """The staged files that belong into the generation."""
+        return [self.tables.pairs_file, self.tables.groups_file]
+
+
+def mine_duplicates(
+    run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
+) -> DuplicatesResult:
+    """Run both jobs: one task for each part of the graph, then one for the corpus."""
+    options = run.config.duplicates
+    blocks, texts = tuple(embedded.blocks), tuple(passages.files)
+    progress = run.progress("duplicates")
+    tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress) for part in neighbors.parts]
+    mine = MinePairs(options, run.runner.threads_per_worker)
+    mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
+    mined.sort(key=lambda record: record.part)
+    documents = tuple(part.documents for part in corpus.parts)
+    task = GroupTask(tuple(mined), texts, documents, join(run.staged, "duplicates"))
+    (tables,) = run.job("groups", GroupDuplicates(options), [task], GroupRecord)
+    names = ("pairs", "exact", "near", "paraphrase", "groups", "duplicate_documents")
+    counts = {name: getattr(tables, name) for name in (*names, "texts_searched_by_range", "texts_capped", "pairs_dropped")}
+    return DuplicatesResult(tables, counts)

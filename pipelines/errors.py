@@ -1,0 +1,36 @@
+"""What a user is told when something goes wrong, and with which exit code."""
+
+from pipelines.config import ConfigurationError
+from pipelines.runner import RunnerError
+from transforms.corpus import InputError, QuarantineLimitError
+from transforms.search import EncoderMismatchError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+
+
+class GateRefusedError(Exception):
+    """A gate refused the new generation; what was published before stays."""
+
+
+# The first class that fits decides; everything else failed.
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigurationError, EXIT_USAGE),
+    (RunnerError, EXIT_USAGE),
+    (InputError, EXIT_USAGE),
+    (EncoderMismatchError, EXIT_REFUSED),
+    (GateRefusedError, EXIT_REFUSED),
+    (QuarantineLimitError, EXIT_REFUSED),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code for an error that reached the command line."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_FAILED)
+
+
+def message(error: Exception) -> str:
+    """One line for a person, without Beam's note about the step where the error was raised."""
+    text = str(error).split(" [while running ")[0].strip()
+    if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError | FileNotFoundError):
+        text = f"{error.filename or text}: {error.strerror or 'cannot be used'}; check that the folder can be written"
+    return text or f"{type(error).__name__} without a message; run again with --debug"

@@ -1,0 +1,41 @@
+"""The neighbour graph: for every distinct text its nearest others, exactly."""
+
+from dataclasses import dataclass
+
+from pipelines.embed import EmbedResult
+from pipelines.stage import Run
+from transforms.files import FileRef, join
+from transforms.neighbors import NeighborsRecord, NeighborsTask, plan_tiles
+from transforms.neighbors.beam import NeighborGraph
+
+
+@dataclass(frozen=True)
+class NeighborsResult:
+    """The parts of the graph, in id order."""
+
+    parts: list[NeighborsRecord]
+    counts: dict[str, int]
+
+    @property
+    def published(self) -> list[FileRef]:
+        """The staged files that belong into the generation."""
+        return [part.file for part in self.parts]
+
+
+def find_neighbors(run: Run, embedded: EmbedResult) -> NeighborsResult:
+    """Run the job, one task for each tile of texts."""
+    blocks = tuple(embedded.blocks)
+    options = run.config.neighbors
+    tasks = [
+        NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"))
+        for part, tile in enumerate(plan_tiles(blocks, options))
+    ]
+    transform = NeighborGraph(options, run.runner.threads_per_worker)
+    parts: list[NeighborsRecord] = run.job("neighbors", transform, tasks, NeighborsRecord)
+    parts.sort(key=lambda record: record.part)
+    counts = {
+        "rows": sum(part.rows for part in parts),
+        "neighbors": max((part.k for part in parts), default=0),
+        "rows_searched_exactly": sum(part.searched_exactly for part in parts),
+    }
+    return NeighborsResult(parts, counts)

@@ -1,0 +1,34 @@
+"""The passages stage: every distinct text once, in content-key order."""
+
+from dataclasses import dataclass
+
+from pipelines.corpus import CorpusResult
+from pipelines.stage import Run
+from transforms.corpus import DistinctPassages, PassagesRecord, plan_passages
+from transforms.files import FileRef
+
+
+@dataclass(frozen=True)
+class PassagesResult:
+    """The parts that hold a text, each with the position of its first row; `rows` distinct texts in all."""
+
+    parts: list[tuple[int, FileRef]]
+    rows: int
+    counts: dict[str, int]
+
+    @property
+    def files(self) -> list[FileRef]:
+        """The parts' files in position order."""
+        return [file for _, file in self.parts]
+
+
+def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
+    """Run the job over equal ranges of the key space."""
+    plan = plan_passages(corpus.parts, run.config.corpus, run.scratch("passages"))
+    records: list[PassagesRecord] = run.job("passages", DistinctPassages(plan), plan.tasks(), PassagesRecord)
+    parts, start = [], 0
+    for record in sorted(records, key=lambda record: record.part):
+        if record.rows:
+            parts.append((start, record.passages))
+            start += record.rows
+    return PassagesResult(parts, start, {"distinct_texts": start})

@@ -1,0 +1,81 @@
+"""`corpusbeam plan`: what a reindex would do, without loading the model and without publishing."""
+
+from typing import Any
+
+from pipelines.config import Config
+from pipelines.embed import embed_tasks
+from pipelines.reindex import check_root, read_documents
+from pipelines.runner import Runner
+from pipelines.stage import Run
+from transforms.embedding import encoder_spec
+from transforms.files import read_json
+from transforms.generations import Generation, GenerationError, open_generation, read_current
+from transforms.vectors import MissingRecord
+from transforms.vectors.beam import CountMissing
+
+
+def make_plan(config: Config) -> dict[str, Any]:
+    """Read the corpus, look its texts up in the vector store, and compare with the published generation.
+
+    Seconds are estimated from the rate of the published generation's run, and None without one.
+    """
+    check_root(config.root)
+    run = Run(config, Runner(config.runner))
+    spec = encoder_spec(config.embedding)
+    corpus, passages = read_documents(run)
+    records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
+    published = _published(config.root)
+    missing = sum(record.texts for record in records)
+    rate = _texts_per_second(published)
+    return {
+        "root": config.root,
+        "published": None if published is None else published.id,
+        "rows_read": corpus.counts["rows_read"],
+        "documents": corpus.rows,
+        "quarantined": corpus.counts["quarantined"],
+        "distinct_texts": passages.rows,
+        "texts_to_embed": missing,
+        "texts_stored": passages.rows - missing,
+        "characters_to_embed": sum(record.characters for record in records),
+        "model": spec.model,
+        "fingerprint": spec.fingerprint,
+        "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
+        "settings_changed": published is not None and published.manifest.configuration_digest != config.results_digest(),
+        "embedding_seconds": None if rate is None else round(missing / rate, 1),
+    }
+
+
+def plan_lines(plan: dict[str, Any]) -> list[str]:
+    """The same as lines for a terminal."""
+    seconds = plan["embedding_seconds"]
+    time = "unknown before the first run" if seconds is None else f"about {seconds:,} s at the rate of the last run"
+    lines = [
+        f"published        {plan['published'] or 'nothing yet'}",
+        f"corpus           {plan['rows_read']:,} rows, {plan['documents']:,} documents, {plan['quarantined']:,} quarantined",
+        f"texts            {plan['distinct_texts']:,} distinct, {plan['texts_stored']:,} have a stored vector",
+        f"to embed         {plan['texts_to_embed']:,} texts, {plan['characters_to_embed']:,} characters",
+        f"embedding time   {time}",
+        f"model            {plan['model']} ({plan['fingerprint'][:12]})",
+    ]
+    if plan["encoder_changed"]:
+        lines.append("The encoder is not the one of the published generation: every text is embedded again.")
+    if plan["settings_changed"]:
+        lines.append("Settings that change results differ from the published generation's: a new generation will be published.")
+    return lines
+
+
+def _published(root: str) -> Generation | None:
+    return None if read_current(root) is None else open_generation(root)
+
+
+def _texts_per_second(published: Generation | None) -> float | None:
+    """The rate of the published generation's embedding stage, or None when it embedded too little to tell."""
+    if published is None:
+        return None
+    try:
+        stage = read_json(published.path("metrics.json"))["stages"]["embed"]
+    except (GenerationError, KeyError):
+        return None
+    if stage["texts_embedded"] < 100 or stage["seconds"] <= 0:
+        return None
+    return stage["texts_embedded"] / stage["seconds"]

@@ -1,0 +1,273 @@
+"""The driver of a reindex: plan, stages in order, gates, publish. All work on data happens in the stages' Beam jobs."""
+
+import importlib.metadata
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.config import Config
+from pipelines.corpus import CorpusResult, read_corpus
+from pipelines.duplicates import DuplicatesResult, mine_duplicates
+from pipelines.embed import EmbedResult, embed_passages
+from pipelines.errors import GateRefusedError
+from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
+from pipelines.neighbors import NeighborsResult, find_neighbors
+from pipelines.passages import PassagesResult, make_passages
+from pipelines.report import write_report
+from pipelines.runner import Runner
+from pipelines.stage import Run
+from pipelines.topics import TopicsResult, find_topics
+from transforms.embedding import EncoderSpec, encoder_spec
+from transforms.files import FileRef, digest_of, file_ref, filesystem_of, is_local, join, redact, write_json
+from transforms.generations import (
+    FORMAT,
+    Gate,
+    Manifest,
+    generation_id,
+    move_current,
+    move_into_generation,
+    published_files,
+    read_current,
+    read_manifest,
+    write_manifest,
+)
+
+_log = logging.getLogger(__name__)
+
+# Libraries whose versions are worth knowing when two generations differ.
+_LIBRARIES = (
+    "apache-beam",
+    "faiss-cpu",
+    "hdbscan",
+    "numpy",
+    "pyarrow",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+    "umap-learn",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the generation that is published now, and whether this run published it."""
+
+    root: str
+    generation: str
+    published: bool
+    metrics: dict[str, Any]
+
+
+def reindex(config: Config) -> Outcome:
+    """Run every stage and publish a generation, or find that nothing has changed.
+
+    Raises GateRefusedError when a gate refuses, and whatever stopped a stage; in both cases nothing is published.
+    """
+    started = datetime.now(UTC)
+    check_root(config.root)
+    run = Run(config, Runner(config.runner))
+    parent = read_current(config.root)
+    spec = encoder_spec(config.embedding)
+    corpus, passages = read_documents(run)
+    corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
+    if parent is not None and _unchanged(config, parent, spec, corpus_digest):
+        return Outcome(config.root, parent, False, {"stages": run.metrics})
+
+    results = compute(run, spec, corpus, passages)
+    counts = results.counts
+    gates = list(_gates(config, corpus, results))
+    metrics_file = join(run.staged, "metrics.json")
+    metrics = {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": run.metrics,
+        "counts": counts,
+        "encoder": _encoder(spec, results.embedded),
+        "gates": [gate.model_dump() for gate in gates],
+    }
+    write_json(metrics_file, metrics)
+    report = write_report(run, metrics_file, _published_configuration(config))
+    metrics["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(metrics_file, metrics)
+    if refused := [gate for gate in gates if not gate.passed]:
+        raise GateRefusedError(
+            "; ".join(f"gate {gate.name} refused: {gate.value:g}, limit {gate.limit:g} ({gate.meaning})" for gate in refused)
+            + f". Nothing was published; the report of this run is {report.path}"
+        )
+    generation = generation_id(
+        started, digest_of([corpus_digest, spec.fingerprint, config.results_digest(), started.isoformat()])
+    )
+    staged = [*corpus.published, *results.published(), file_ref(metrics_file), report]
+    moved = move_into_generation(config.root, generation, run.staged, staged)
+    manifest = Manifest(
+        format=FORMAT,
+        generation=generation,
+        parent=parent,
+        created=metrics["finished"],
+        encoder=metrics["encoder"],
+        corpus_digest=corpus_digest,
+        configuration_digest=config.results_digest(),
+        configuration=_published_configuration(config),
+        versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        counts=counts,
+        gates=gates,
+        files=published_files(config.root, [*moved, *results.embedded.shards]),
+    ).with_digest()
+    write_manifest(config.root, manifest)
+    move_current(config.root, parent, generation)
+    _remove(run.work)
+    return Outcome(config.root, generation, True, metrics)
+
+
+def check_root(root: str) -> None:
+    """Find out before any work whether the root can be written.
+
+    Raises OSError when it cannot, ValueError for a root that is not on a local file system.
+    """
+    if not is_local(root):
+        raise ValueError(f"root {redact(root)!r} is not a local folder: publishing elsewhere is not supported yet")
+    probe = join(root, "work", ".writable")
+    write_json(probe, {})
+    _remove(probe)
+
+
+def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
+    """The first two stages, which every run makes: the corpus as it is now.
+
+    Raises GateRefusedError for a corpus without a usable document.
+    """
+    corpus = read_corpus(run)
+    if corpus.rows == 0:
+        raise GateRefusedError(
+            f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
+            f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish"
+        )
+    return corpus, make_passages(run, corpus)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of all stages after the corpus, and the counts that go into manifest, metrics and report."""
+
+    embedded: EmbedResult
+    index: IndexResult
+    recall: RecallResult
+    neighbors: NeighborsResult
+    duplicates: DuplicatesResult
+    topics: TopicsResult
+    counts: dict[str, int]
+
+    def published(self) -> list[FileRef]:
+        """Every staged file that belongs into the generation."""
+        stages = (self.index, self.recall, self.neighbors, self.duplicates, self.topics)
+        return [file for stage in stages for file in stage.published]
+
+
+def compute(run: Run, spec: EncoderSpec, corpus: CorpusResult, passages: PassagesResult) -> Results:
+    """The stages from vectors to topics. Each names its inputs, so that a run that died is picked up where it stopped."""
+    config = run.config
+    texts = [(start, file.sha256) for start, file in passages.parts]
+    documents = [part.documents.sha256 for part in corpus.parts]
+    embedded = run.stage(
+        "embed",
+        EmbedResult,
+        [texts, spec.fingerprint],
+        lambda: embed_passages(run, passages, spec),
+        total=passages.rows,
+        unit="texts",
+    )
+    vectors = [file.sha256 for file in embedded.block_files]
+    index = run.stage(
+        "index", IndexResult, [vectors, documents, config.index.model_dump()], lambda: build_index(run, corpus, embedded)
+    )
+    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index))
+    neighbors = run.stage(
+        "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded)
+    )
+    graph = [file.sha256 for file in neighbors.published]
+    duplicates = run.stage(
+        "duplicates",
+        DuplicatesResult,
+        [graph, texts, documents, config.duplicates.model_dump()],
+        lambda: mine_duplicates(run, corpus, passages, embedded, neighbors),
+    )
+    topics = run.stage(
+        "topics",
+        TopicsResult,
+        [graph, texts, documents, config.topics.model_dump()],
+        lambda: find_topics(run, corpus, passages, embedded, neighbors),
+    )
+    counts = {
+        "documents": corpus.rows,
+        "passages": corpus.rows,
+        "distinct_texts": passages.rows,
+        "quarantined": corpus.counts["quarantined"],
+        "texts_truncated": embedded.counts["texts_truncated"],
+        **{name: duplicates.counts[name] for name in ("pairs", "groups", "duplicate_documents")},
+        **{name: topics.counts[name] for name in ("topics", "noise_documents")},
+    }
+    return Results(embedded, index, recall, neighbors, duplicates, topics, counts)
+
+
+def _gates(config: Config, corpus: CorpusResult, results: Results) -> list[Gate]:
+    read, kept = corpus.counts["rows_read"], corpus.rows
+    lost = read - kept - corpus.counts["quarantined"] - corpus.counts["not_sampled"]
+    share = corpus.counts["quarantined"] / max(1, read)
+    return [
+        Gate(
+            name="rows_lost",
+            value=lost,
+            limit=0,
+            passed=lost == 0,
+            meaning="rows read that are neither document nor quarantined",
+        ),
+        Gate(
+            name="quarantine_share",
+            value=share,
+            limit=config.corpus.max_quarantine_fraction,
+            passed=share <= config.corpus.max_quarantine_fraction,
+            meaning="share of rows in quarantine; see corpus.max_quarantine_fraction",
+        ),
+        Gate(
+            name="recall_at_10",
+            value=results.recall.recall_at_10,
+            limit=config.index.recall_target,
+            passed=results.recall.recall_at_10 >= config.index.recall_target,
+            meaning="recall@10 of the index against exact search; see index.recall_target",
+        ),
+    ]
+
+
+def _unchanged(config: Config, parent: str, spec: EncoderSpec, corpus_digest: str) -> bool:
+    """Whether the published generation is what this run would publish."""
+    manifest = read_manifest(config.root, parent)
+    return (
+        manifest.corpus_digest == corpus_digest
+        and manifest.configuration_digest == config.results_digest()
+        and manifest.encoder["fingerprint"] == spec.fingerprint
+    )
+
+
+def _encoder(spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
+    described = asdict(spec)
+    # Where the model was on this machine says nothing to a reader, and may say too much.
+    described.pop("folder")
+    return {
+        **described,
+        "files": dict(spec.files),
+        "fingerprint": spec.fingerprint,
+        "dimension": embedded.blocks[0].dim,
+        "metric": "cosine",
+    }
+
+
+def _published_configuration(config: Config) -> dict[str, Any]:
+    values = config.model_dump(mode="json", exclude={"root", "runner"})
+    values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
+    return values
+
+
+def _remove(path: str) -> None:
+    fs, inner = filesystem_of(path)
+    fs.rm(inner, recursive=True)

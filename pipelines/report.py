@@ -1,0 +1,69 @@
+"""The report stage, and what a person is told at the end of a run."""
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from pipelines.search import open_searcher
+from pipelines.stage import Run
+from transforms.files import FileRef, join, read_json
+from transforms.generations import Generation, open_generation
+from transforms.reports import ReportOptions, ReportRecord, ReportTask, read_report, terminal_summary
+from transforms.reports.beam import WriteReport
+
+if TYPE_CHECKING:
+    from pipelines.reindex import Outcome
+
+_EXAMPLE_ANSWERS = 3
+
+
+def write_report(run: Run, metrics_path: str, configuration: dict[str, Any]) -> FileRef:
+    """Write `report.html` of the staged generation."""
+    task = ReportTask(
+        folder=run.staged,
+        metrics_path=metrics_path,
+        path=join(run.staged, "report.html"),
+        title=corpus_title(configuration),
+        configuration=json.dumps(configuration),
+    )
+    (record,) = run.job("report", WriteReport(run.config.report), [task], ReportRecord)
+    return record.file
+
+
+def corpus_title(configuration: dict[str, Any]) -> str:
+    """What the report calls the corpus: its inputs, shortened."""
+    inputs = configuration["corpus"]["input"]
+    return ", ".join(inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
+
+
+def print_outcome(outcome: "Outcome", output: str, example_query: str | None) -> None:
+    """Print how a run ended: one line when nothing changed, else the summary, or all metrics as JSON."""
+    if output == "json":
+        print(json.dumps({"generation": outcome.generation, "published": outcome.published, **outcome.metrics}, indent=2))
+    elif not outcome.published:
+        print(f"No change: generation {outcome.generation} under {outcome.root} already is what this corpus and settings give.")
+    else:
+        print(_summary(open_generation(outcome.root, outcome.generation), example_query))
+
+
+def print_report(root: str, output: str) -> None:
+    """Print the summary of the published generation, or its metrics as JSON."""
+    generation = open_generation(root)
+    if output == "json":
+        print(json.dumps({"report": generation.path("report.html"), **read_json(generation.path("metrics.json"))}, indent=2))
+    else:
+        print(_summary(generation, None))
+
+
+def _summary(generation: Generation, example_query: str | None) -> str:
+    configuration = generation.manifest.configuration
+    metrics = read_json(generation.path("metrics.json"))
+    options = ReportOptions(**configuration["report"])
+    report = read_report(generation.folder, metrics, options, title=corpus_title(configuration), configuration=configuration)
+    query = example_query or (report.topics[0].title if report.topics else None)
+    answers = []
+    if query is not None:
+        hits = open_searcher(generation).search([query], _EXAMPLE_ANSWERS)[0]
+        answers.append((query, [(hit.score, hit.doc_id, hit.text) for hit in hits]))
+    width = shutil.get_terminal_size((100, 24)).columns
+    return terminal_summary(report, answers, report_path=generation.path("report.html"), width=width)

@@ -1,0 +1,122 @@
+"""Stages of a run: what each one is given, the record it leaves, and how a run that died is picked up."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import apache_beam as beam
+from pydantic import TypeAdapter, ValidationError
+
+from pipelines.config import Config
+from pipelines.monitor import StageMonitor
+from pipelines.runner import Runner
+from transforms.files import FileRef, digest_of, join, read_json, sha256_of, write_json
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Run:
+    """One run of the pipelines over one root: its settings, its folders, and what its stages have cost so far."""
+
+    config: Config
+    runner: Runner
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        """The root that the run publishes to."""
+        return self.config.root
+
+    @property
+    def work(self) -> str:
+        """Records and temporary files of runs with these settings; safe to delete when no run is active."""
+        return join(self.root, "work", self.config.results_digest()[:16])
+
+    @property
+    def staged(self) -> str:
+        """Where finished files of the coming generation wait; paths below it are the paths below the generation."""
+        return join(self.work, "generation")
+
+    def scratch(self, name: str) -> str:
+        """Folder for files that a stage hands to later stages but that are not published."""
+        return join(self.work, name)
+
+    def job(self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type) -> list[Any]:
+        """Run one Beam job over descriptors and return the records that it leaves."""
+        return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}.json"))
+
+    def stage(
+        self,
+        name: str,
+        result_type: type[Result],
+        inputs: Any,
+        compute: Callable[[], Result],
+        *,
+        total: int | None = None,
+        unit: str = "",
+    ) -> Result:
+        """Run a stage, or take over its record when a run before this one finished it with the same inputs.
+
+        `inputs` is JSON-able and names everything that decides the result. A record counts only when every file that it
+        names is there with its checksum. Afterwards `metrics[name]` has `seconds`, `peak_rss_mb`, `resumed` and the result's
+        `counts`.
+        """
+        record_path = join(self.work, "stages", f"{name}.json")
+        digest = digest_of(inputs)
+        with StageMonitor(name, total, unit, self.progress(name)) as monitor:
+            result = _finished(record_path, digest, result_type)
+            resumed = result is not None
+            if result is None:
+                _log.info("stage %s", name)
+                result = compute()
+                write_json(
+                    record_path,
+                    {"inputs": digest, "result": TypeAdapter(result_type).dump_python(result, mode="json")},
+                )
+        counts = getattr(result, "counts", {})
+        self.metrics[name] = {
+            "seconds": round(monitor.seconds, 3),
+            "peak_rss_mb": round(monitor.peak_rss_mb, 1),
+            "resumed": resumed,
+            **counts,
+        }
+        return result
+
+    def progress(self, name: str) -> str:
+        """Folder in which the tasks of a stage report how far they are."""
+        return join(self.work, "progress", name)
+
+
+def files_of(value: Any) -> Iterator[FileRef]:
+    """Every FileRef inside a stage's result: dataclasses, lists and tuples are searched."""
+    if isinstance(value, FileRef):
+        yield value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for item in dataclasses.fields(value):
+            yield from files_of(getattr(value, item.name))
+    elif isinstance(value, list | tuple):
+        for element in value:
+            yield from files_of(element)
+
+
+def _finished(record_path: str, digest: str, result_type: type[Result]) -> Result | None:
+    """The result of a finished stage with these inputs whose files are all whole, or None."""
+    try:
+        record = read_json(record_path)
+        if record["inputs"] != digest:
+            return None
+        result = TypeAdapter(result_type).validate_python(record["result"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+    for ref in files_of(result):
+        try:
+            if sha256_of(ref.path) != (ref.sha256, ref.size):
+                return None
+        except FileNotFoundError:
+            return None
+    return result

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The main job on this machine, from nothing:
+#   ./run_local.sh                 index the docstrings of the installed Python packages, print what was found
+#   ./run_local.sh --input 'my/*.parquet' --set corpus.text_column=body …      the same for text of your own
+#   ./run_local.sh test [PYTEST OPTIONS]                                        lint, types, tests
+# Sets up .venv on first use. PYTHON names the interpreter (3.11 or newer) that it is made with.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+set_up() { # set_up EXTRAS
+    local python=${PYTHON:-} candidate
+    if [ ! -x .venv/bin/python ]; then
+        for candidate in ${python:-python3.11 python3.12 python3.13 python3 python}; do
+            if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+                python=$candidate
+                break
+            fi
+            python=
+        done
+        if [ -z "$python" ]; then
+            echo "run_local.sh: needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2
+            exit 1
+        fi
+        echo "Setting up .venv with $("$python" --version) …" >&2
+        "$python" -m venv .venv
+    fi
+    # Installing again is needed only when what is asked for has changed.
+    local wanted
+    wanted="$1 $(cksum < setup.py) $(cksum < constraints.txt)"
+    if ! grep -qxF "$wanted" .venv/.corpusbeam-installed 2>/dev/null; then
+        echo "Installing corpusbeam[$1] into .venv (a few minutes the first time) …" >&2
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$1]"
+        echo "$wanted" >> .venv/.corpusbeam-installed
+    fi
+}
+
+if [ "${1:-}" = test ]; then
+    shift
+    set_up minilm,test
+    .venv/bin/python -m ruff check .
+    .venv/bin/python -m ruff format --check .
+    .venv/bin/python -m mypy
+    exec .venv/bin/python -m pytest "$@"
+fi
+
+set_up minilm
+if [ $# -eq 0 ]; then
+    set -- --config configs/local.yaml --example-query "parse a date from a string"
+fi
+exec .venv/bin/corpusbeam reindex "$@"

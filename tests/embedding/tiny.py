@@ -1,0 +1,62 @@
+"""A sentence-transformers model of 16 dimensions with random weights, built in a fraction of a second."""
+
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Dense, Pooling, Transformer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+DIM = 16
+MAX_TOKENS = 32
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_LETTERS, *(f"##{c}" for c in _LETTERS), ":", "query", "passage"]
+
+
+def build_model(
+    folder: Path,
+    prompts: dict[str, str] | None = None,
+    default_prompt_name: str | None = None,
+    *,
+    dense: bool = False,
+    seed: int = 0,
+) -> str:
+    """Save a small BERT with mean pooling under `folder` as safetensors; returns its folder. Letters are its tokens."""
+    words = WordPiece({word: i for i, word in enumerate(_VOCABULARY)}, unk_token="[UNK]", max_input_chars_per_word=100)
+    tokenizer = Tokenizer(words)
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=MAX_TOKENS,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(_VOCABULARY),
+            hidden_size=DIM,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=MAX_TOKENS,
+            # Larger than usual, or all texts of an untrained model would have nearly the same vector.
+            initializer_range=0.5,
+        )
+        BertModel(config).save_pretrained(folder / "bert")
+        fast.save_pretrained(folder / "bert")
+        modules = [Transformer(str(folder / "bert")), Pooling(DIM), *([Dense(DIM, 12)] if dense else [])]
+        model = SentenceTransformer(
+            modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu"
+        )
+    model.save_pretrained(str(folder / "model"))
+    return str(folder / "model")

@@ -1,0 +1,60 @@
+"""The corpus: files of any supported kind in, canonical documents and distinct texts out, bad rows in quarantine.
+
+In: `CorpusOptions`. Out: `documents/part-*.parquet` (each document once), `passages/part-*.parquet` (each text once, with
+its content key and id) and `quarantine/part-*.parquet` (every row that could not be used, with its place and reason).
+Promises: a bad row costs only itself; what is published is a function of the rows, whatever files, order or workers they
+came by; no worker and not the driver holds more than a bounded piece of the corpus. `beam.py` says how the steps are chained.
+"""
+
+from transforms.corpus.beam import CanonicalDocuments, DistinctPassages, ReadCorpus
+from transforms.corpus.documents import DocumentsPlan, plan_documents, write_documents
+from transforms.corpus.errors import IdCollisionError, InputError, QuarantineLimitError
+from transforms.corpus.gate import check_quarantine, check_readable, quarantine_reasons
+from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, part_bounds, part_count, part_of
+from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
+from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_passages
+from transforms.corpus.read import read_unit
+from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
+from transforms.corpus.sample import sample_threshold
+from transforms.corpus.sources import plan_units
+from transforms.corpus.units import Slice, SourceUnit
+from transforms.corpus.validate import QUARANTINE_SCHEMA
+
+__all__ = [
+    "PASSAGES_SCHEMA",
+    "PYTHON_DOCS",
+    "QUARANTINE_SCHEMA",
+    "RESERVED_COLUMNS",
+    "CanonicalDocuments",
+    "CorpusOptions",
+    "DistinctPassages",
+    "DocumentsPlan",
+    "DocumentsRecord",
+    "IdCollisionError",
+    "InputError",
+    "PartTask",
+    "PassagesPlan",
+    "PassagesRecord",
+    "QuarantineLimitError",
+    "ReadCorpus",
+    "Slice",
+    "SourceUnit",
+    "UnitRecord",
+    "check_quarantine",
+    "check_readable",
+    "content_key",
+    "content_keys",
+    "doc_hash",
+    "ids_of",
+    "part_bounds",
+    "part_count",
+    "part_of",
+    "plan_documents",
+    "plan_passages",
+    "plan_units",
+    "quarantine_reasons",
+    "read_unit",
+    "sample_threshold",
+    "write_documents",
+    "write_passages",
+]

@@ -1,0 +1,169 @@
+"""Canonical documents: part b of B is the documents of an equal range of doc hashes, each id once, in one order.
+
+What is published is a function of the rows: neither the files they came in nor their order can be told from it. (Of rows
+that share an id the first by (source, row) is the document, so there, and only there, names of files matter.)
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.corpus import python_docs
+from transforms.corpus.keys import CONTENT_KEY_TYPE, DOC_HASH_TYPE, part_bounds, part_count
+from transforms.corpus.metadata import arrow_type, published, unified_kind
+from transforms.corpus.options import CorpusOptions
+from transforms.corpus.passages import KEYS_SCHEMA, distinct_texts
+from transforms.corpus.read import RUN_GROUP_ROWS
+from transforms.corpus.records import DocumentsRecord, PartTask, UnitRecord
+from transforms.corpus.rows import Row
+from transforms.corpus.validate import quarantine_table
+from transforms.files import FileRef, describe, join, read_table, write_table
+
+_ROW_COLUMNS = {
+    "doc_hash": DOC_HASH_TYPE,
+    "doc_id": pa.string(),
+    "content_key": CONTENT_KEY_TYPE,
+    "text": pa.string(),
+    "source": pa.string(),
+    "row": pa.int64(),
+}
+
+
+@dataclass(frozen=True)
+class DocumentsPlan:
+    """All that a part of the documents is made from. `metadata` is (column, kind) in published order.
+
+    Documents go to `directory`, duplicate ids to `quarantine`, the runs for the passages to `work`.
+    """
+
+    runs: tuple[FileRef, ...]
+    parts: int
+    metadata: tuple[tuple[str, str], ...]
+    sample: int | None
+    keep_text: bool
+    directory: str
+    quarantine: str
+    work: str
+
+    def tasks(self) -> list[PartTask]:
+        """One task per part."""
+        return [PartTask(part, self.parts) for part in range(self.parts)]
+
+
+def plan_documents(
+    records: Iterable[UnitRecord], options: CorpusOptions, directory: str, quarantine: str, work: str
+) -> DocumentsPlan:
+    """What the driver decides once all units are read: the number of parts and the kinds of the metadata columns."""
+    records = sorted(records, key=lambda record: record.number)
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, kinds in record.kinds:
+            found.setdefault(name, set()).update(kinds)
+    names = dict.fromkeys([*options.metadata_columns, *(name for name in python_docs.METADATA if name in found)])
+    rows = sum(record.rows_valid for record in records)
+    return DocumentsPlan(
+        runs=tuple(run for record in records for run in record.runs),
+        parts=part_count(min(rows, options.sample or rows), options.rows_per_part),
+        metadata=tuple((name, unified_kind(found.get(name, ()))) for name in names),
+        sample=options.sample,
+        keep_text=options.keep_text,
+        directory=directory,
+        quarantine=quarantine,
+        work=work,
+    )
+
+
+def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None = None) -> DocumentsRecord:
+    """Write one part: `documents` sorted by (doc hash, doc_id), its keys run, and its duplicate ids if there are any.
+
+    `threshold` is `sample_threshold` of the plan's runs when there is a sample. Memory: the part's rows.
+    """
+    low, high = part_bounds(task.part, task.parts)
+    empty = pa.table({name: pa.array([], kind) for name, kind in _columns(plan).items()})
+    rows = pa.concat_tables([empty, *(_read(run, plan, low, high, threshold) for run in plan.runs)])
+    rows = rows.sort_by([(name, "ascending") for name in ("doc_hash", "doc_id", "source", "row")])
+    first = _is_first(rows["doc_id"])
+    kept, repeated = rows.filter(first), rows.filter(pc.invert(first))
+    name = f"part-{task.part:05d}.parquet"
+    return DocumentsRecord(
+        part=task.part,
+        documents=write_table(join(plan.directory, name), _published(kept, plan)),
+        keys=write_table(join(plan.work, name), _keys_run(kept), RUN_GROUP_ROWS),
+        quarantine=_quarantine(join(plan.quarantine, f"part-duplicates-{task.part:05d}.parquet"), kept, repeated),
+        rows=kept.num_rows,
+        duplicate_ids=repeated.num_rows,
+    )
+
+
+def _columns(plan: DocumentsPlan) -> dict[str, pa.DataType]:
+    return _ROW_COLUMNS | {name: arrow_type(kind) for name, kind in plan.metadata}
+
+
+def _read(run: FileRef, plan: DocumentsPlan, low: bytes | None, high: bytes | None, threshold: bytes | None) -> pa.Table:
+    """A run's rows in the hash range and the sample, metadata in its published type."""
+    table = read_table(run.path, key="doc_hash", low=low, high=high)
+    if threshold is not None:
+        table = table.filter(pc.less_equal(table["sample_hash"], pa.scalar(threshold, DOC_HASH_TYPE)))
+    stored = dict(reversed(column.split(":", 1)) for column in table.column_names if ":" in column)
+    columns = {name: table[name] for name in _ROW_COLUMNS}
+    for name, kind in plan.metadata:
+        if name in stored:
+            columns[name] = published(table[f"{stored[name]}:{name}"], stored[name], kind)
+        else:
+            columns[name] = pa.nulls(table.num_rows, arrow_type(kind))
+    return pa.table(columns)
+
+
+def _is_first(sorted_ids: pa.ChunkedArray) -> pa.Array:
+    """Which rows of a sorted column differ from the row before."""
+    ids = sorted_ids.combine_chunks()
+    if len(ids) < 2:
+        return pa.array([True] * len(ids), pa.bool_())
+    return pa.concat_arrays([pa.array([True]), pc.not_equal(ids[1:], ids[:-1])])
+
+
+def _published(kept: pa.Table, plan: DocumentsPlan) -> pa.Table:
+    columns = {
+        "doc_id": kept["doc_id"],
+        "passage_no": pa.array(np.zeros(kept.num_rows, np.int32)),
+        "content_key": kept["content_key"],
+        **({"text": kept["text"]} if plan.keep_text else {}),
+        **{name: kept[name] for name, _ in plan.metadata},
+    }
+    table = pa.table(columns)
+    descriptions = {
+        "doc_id": "document id; rows are sorted by (first 8 bytes of its sha256, doc_id, passage_no)",
+        "passage_no": "number of the passage within the document, from 0",
+        "content_key": "sha256 of the normaliser's name, a zero byte and the UTF-8 text; equal texts share one vector",
+        **({"text": "the exact text of the passage"} if plan.keep_text else {}),
+        **{name: f"metadata column {name!r} of the input ({kind})" for name, kind in plan.metadata},
+    }
+    return table.cast(describe(table.schema, descriptions))
+
+
+def _keys_run(kept: pa.Table) -> pa.Table:
+    ones = pa.array(np.ones(kept.num_rows, np.int32))
+    return distinct_texts(kept.select(["content_key", "text", "doc_id"]).append_column("n_documents", ones).cast(KEYS_SCHEMA))
+
+
+def _quarantine(path: str, kept: pa.Table, repeated: pa.Table) -> FileRef | None:
+    if not repeated.num_rows:
+        return None
+    position = pc.index_in(repeated["doc_id"], kept["doc_id"])
+    first = kept.select(["source", "row"]).take(position).to_pylist()
+    rows = [
+        Row(
+            row["source"],
+            row["row"],
+            row["doc_id"],
+            row["text"],
+            (),
+            "duplicate_id",
+            f"the document is {kept_row['source']}" + (f" row {kept_row['row']}" if kept_row["row"] is not None else ""),
+        )
+        for row, kept_row in zip(repeated.select(list(_ROW_COLUMNS)).to_pylist(), first, strict=True)
+    ]
+    return write_table(path, quarantine_table(rows))

@@ -1,0 +1,48 @@
+"""Beam wrappers of paraphrase mining."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from transforms.duplicates.mine import MineRecord, MineTask, mine_part
+from transforms.duplicates.options import DuplicatesOptions
+from transforms.duplicates.publish import GroupRecord, GroupTask, publish_duplicates
+
+
+@dataclass
+class MinePairs(beam.PTransform):
+    """MineTask → MineRecord: all pairs of one part of the neighbour graph."""
+
+    options: DuplicatesOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the parts over the workers and mine each."""
+        mine = beam.ParDo(_MinePart(self.options, self.threads)).with_output_types(MineRecord)
+        return tasks | "SpreadParts" >> beam.Reshuffle() | "MineParts" >> mine
+
+
+@dataclass
+class GroupDuplicates(beam.PTransform):
+    """GroupTask → GroupRecord: merge the pairs, choose kept documents, write both tables. One worker."""
+
+    options: DuplicatesOptions
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Publish each task's tables."""
+        return tasks | "PublishTables" >> beam.Map(publish_duplicates, self.options).with_output_types(GroupRecord)
+
+
+class _MinePart(beam.DoFn):
+    pairs = beam.metrics.Metrics.counter("duplicates", "pairs")
+    dropped = beam.metrics.Metrics.counter("duplicates", "pairs-dropped")
+
+    def __init__(self, options: DuplicatesOptions, threads: int | None) -> None:
+        self._arguments = (options, threads)
+
+    def process(self, task: MineTask) -> Iterator[MineRecord]:
+        record = mine_part(task, *self._arguments)
+        self.pairs.inc(record.pairs)
+        self.dropped.inc(record.pairs_dropped)
+        yield record

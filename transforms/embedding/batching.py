@@ -1,0 +1,29 @@
+"""Batches of texts of similar length: a pure function of the token lengths."""
+
+import numpy as np
+
+# Beyond this a forward pass on short texts gains nothing: measured 32 rows > 128 > 256 on a 2-core CPU, where large
+# activations leave the cache. Token budget, not rows, is what bounds memory.
+MAX_ROWS = 64
+
+
+def plan_batches(lengths: np.ndarray, tokens_per_batch: int, max_rows: int = MAX_ROWS) -> list[np.ndarray]:
+    """Cut texts into batches of similar length.
+
+    `lengths`: int (n,), tokens of each text, every one at least 1. Returns index arrays that partition 0 … n-1, longest
+    texts first (an out-of-memory shows at once), ties in input order. For every batch, rows × longest ≤ tokens_per_batch
+    and rows ≤ max_rows, except that a text longer than the budget is a batch of its own.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        rows = min(max_rows, max(1, tokens_per_batch // longest))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+def padded_tokens(lengths: np.ndarray, batches: list[np.ndarray]) -> int:
+    """Tokens that the forward passes see, padding included: the sum of rows × longest."""
+    return int(sum(len(batch) * int(lengths[batch].max()) for batch in batches))

@@ -1,0 +1,46 @@
+"""Files are the interchange between stages: written whole or not at all, read with their checksums.
+
+In: Arrow tables, bytes, JSON. Out: a `FileRef` (path, size, rows, sha256) that is small enough to be a Beam element.
+Promises: a file appears under its final name only when it is complete; equal content gives equal bytes; a Parquet page that was
+changed on disk is refused when it is read. Paths are local paths or any fsspec URL; credentials come from the
+environment, never from here.
+"""
+
+from transforms.files.atomic import read_json, write_bytes, write_json
+from transforms.files.parquet import (
+    CorruptFileError,
+    describe,
+    open_parquet,
+    read_table,
+    write_batches,
+    write_named_by_digest,
+    write_table,
+)
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, join, list_files, redact
+from transforms.files.progress import Progress, read_progress
+from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
+
+__all__ = [
+    "CorruptFileError",
+    "FileRef",
+    "Progress",
+    "describe",
+    "digest_of",
+    "file_ref",
+    "filesystem_of",
+    "fsync_directory",
+    "is_local",
+    "join",
+    "list_files",
+    "open_parquet",
+    "read_json",
+    "read_progress",
+    "read_table",
+    "redact",
+    "sha256_of",
+    "write_batches",
+    "write_bytes",
+    "write_json",
+    "write_named_by_digest",
+    "write_table",
+]

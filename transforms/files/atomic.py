@@ -1,0 +1,58 @@
+"""Whole-file writes: a reader sees the complete file or none."""
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, make_parent
+
+
+def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
+    """Call `write` with an open binary file; what it wrote appears at `path` only when it returns.
+
+    Local: a temporary file in the same directory (a rename across file systems is a copy, hence not atomic), synced,
+    renamed, and the directory synced. Elsewhere: a temporary object moved to its name; object stores show an object
+    only when it is complete.
+    """
+    fs, inner = filesystem_of(path)
+    make_parent(fs, inner)
+    temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
+    try:
+        if is_local(path):
+            with open(temporary, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, inner)
+            fsync_directory(os.path.dirname(inner))
+        else:
+            with fs.open(temporary, "wb") as file:
+                write(file)
+            fs.mv(temporary, inner)
+    except BaseException:
+        if fs.exists(temporary):
+            fs.rm(temporary)
+        raise
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    write_atomically(path, lambda file: _discard(file.write(data)))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write JSON with sorted keys, so that equal values are equal bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file."""
+    fs, inner = filesystem_of(path)
+    with fs.open(inner, "rb") as file:
+        return json.load(file)
+
+
+def _discard(_: object) -> None:
+    return None

@@ -1,0 +1,47 @@
+"""Descriptors of files and digests of values: what travels between workers instead of data."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.files.paths import filesystem_of
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, order=True)
+class FileRef:
+    """One finished file: where it is, its size in bytes, its rows (None when it is not a table) and its sha256."""
+
+    path: str
+    size: int
+    rows: int | None
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+def sha256_of(path: str) -> tuple[str, int]:
+    """Hex sha256 and size in bytes of a file, read in pieces of 1 MiB."""
+    fs, inner = filesystem_of(path)
+    digest, size = hashlib.sha256(), 0
+    with fs.open(inner, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def file_ref(path: str, rows: int | None = None) -> FileRef:
+    """Describe a file that exists, reading it once for its checksum."""
+    sha256, size = sha256_of(path)
+    return FileRef(path, size, rows, sha256)
+
+
+def digest_of(value: Any) -> str:
+    """Hex sha256 of canonical JSON (sorted keys, no spaces): equal declared data, equal digest."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,44 @@
+"""Generations: immutable published results, the pointer to the current one, and their verification.
+
+In: finished files with their checksums. Out: `generations/ID/` with a manifest, and CURRENT naming it.
+Promises: readers see the old generation or the new one, never a mixture; nothing in a generation changes after its manifest
+is written; a reader refuses a file whose bytes are not the manifest's; of two runs with one parent only one can publish.
+"""
+
+from transforms.generations.assemble import generation_id, list_generations, move_into_generation
+from transforms.generations.current import PublishConflictError, move_current, read_current
+from transforms.generations.manifest import (
+    FORMAT,
+    Gate,
+    GenerationError,
+    Manifest,
+    PublishedFile,
+    manifest_path,
+    published_files,
+    read_manifest,
+    write_manifest,
+)
+from transforms.generations.reading import Generation, open_generation
+from transforms.generations.verify import Verification, verify_generation
+
+__all__ = [
+    "FORMAT",
+    "Gate",
+    "Generation",
+    "GenerationError",
+    "Manifest",
+    "PublishConflictError",
+    "PublishedFile",
+    "Verification",
+    "generation_id",
+    "list_generations",
+    "manifest_path",
+    "move_current",
+    "move_into_generation",
+    "open_generation",
+    "published_files",
+    "read_current",
+    "read_manifest",
+    "verify_generation",
+    "write_manifest",
+]

@@ -1,0 +1,45 @@
+"""From finished stage outputs to a generation's folder."""
+
+import posixpath
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from transforms.files import FileRef, filesystem_of, fsync_directory, is_local, join
+
+
+def generation_id(now: datetime, digest: str) -> str:
+    """`YYYYMMDDTHHMMSSZ-xxxxxxxx`: ids sort by time, and the digest tells runs of one second apart."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
+
+
+def move_into_generation(root: str, generation: str, staged: str, files: Sequence[FileRef]) -> list[FileRef]:
+    """Move staged files into `generations/ID/`, keeping their paths below `staged`.
+
+    Nobody reads the folder before its manifest exists, so the moves need no order.
+    """
+    folder = join(root, "generations", generation)
+    prefix = staged.rstrip("/") + "/"
+    moved, directories = [], set()
+    for file in files:
+        if not file.path.startswith(prefix):
+            raise ValueError(f"{file.path} is not under {staged}")
+        target = join(folder, file.path[len(prefix) :])
+        fs, source = filesystem_of(file.path)
+        _, destination = filesystem_of(target)
+        parent = posixpath.dirname(destination)
+        if parent not in directories:
+            fs.makedirs(parent, exist_ok=True)
+            directories.add(parent)
+        fs.mv(source, destination)
+        moved.append(FileRef(target, file.size, file.rows, file.sha256))
+    if is_local(root):
+        for directory in sorted(directories):
+            fsync_directory(directory)
+    return moved
+
+
+def list_generations(root: str) -> list[str]:
+    """Ids of all generations under `root` that have a manifest, oldest first."""
+    fs, inner = filesystem_of(join(root, "generations"))
+    fs.invalidate_cache(inner)
+    return sorted(posixpath.basename(posixpath.dirname(path)) for path in fs.glob(f"{inner}/*/manifest.json"))

@@ -1,0 +1,66 @@
+"""A reader's view of one generation: CURRENT is resolved once, and every file is checked before it is used."""
+
+from dataclasses import dataclass, field
+
+from transforms.files import CorruptFileError, join, sha256_of
+from transforms.generations.current import read_current
+from transforms.generations.manifest import GenerationError, Manifest, PublishedFile, read_manifest
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One generation under `root`, pinned: later publications do not change what it answers."""
+
+    root: str
+    manifest: Manifest
+    _checked: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The generation's id."""
+        return self.manifest.generation
+
+    @property
+    def folder(self) -> str:
+        """The generation's folder."""
+        return join(self.root, "generations", self.id)
+
+    def checked(self, file: PublishedFile) -> str:
+        """The path of a file whose bytes were compared with the manifest, once per reader.
+
+        Raises CorruptFileError when the file is missing or is not what was published.
+        """
+        path = join(self.root, file.path)
+        if file.path not in self._checked:
+            if problem := check_file(path, file):
+                raise CorruptFileError(f"{problem}; run `corpusbeam verify --root {self.root}`")
+            self._checked.add(file.path)
+        return path
+
+    def path(self, name: str) -> str:
+        """The checked path of a file named relative to the generation's folder."""
+        return self.checked(self.manifest.file(name))
+
+
+def open_generation(root: str, generation: str | None = None) -> Generation:
+    """Open the published generation of `root`, or the one named.
+
+    Raises GenerationError when nothing is published there.
+    """
+    chosen = generation or read_current(root)
+    if chosen is None:
+        raise GenerationError(f"nothing is published under {root!r}: run `corpusbeam reindex --root {root}` first")
+    return Generation(root, read_manifest(root, chosen))
+
+
+def check_file(path: str, file: PublishedFile) -> str | None:
+    """What is wrong with a published file, or None."""
+    try:
+        sha256, size = sha256_of(path)
+    except FileNotFoundError:
+        return f"{path} is missing"
+    if size != file.size:
+        return f"{path} has {size} bytes, the manifest says {file.size}"
+    if sha256 != file.sha256:
+        return f"{path} has sha256 {sha256[:16]}…, the manifest says {file.sha256[:16]}…"
+    return None

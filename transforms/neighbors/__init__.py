@@ -1,0 +1,39 @@
+"""The neighbour graph: for every distinct text its K nearest others with their cosines, exactly.
+
+In: the run's vector blocks. Out: `neighbors/part-NNNNN.parquet`, sorted by id, and a record of each part.
+Promises: a list is the brute-force answer, ordered by (cosine descending, id ascending), never the text itself; it depends on the
+vectors only, not on tiles, blocks, threads or BLAS, because every published cosine is computed in arithmetic that does not round
+(see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever the size of the corpus.
+"""
+
+from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines, screening_error, snap
+from transforms.neighbors.exact import Nearest, nearest_others, nearest_start, search_chunk
+from transforms.neighbors.graph import (
+    NeighborsRecord,
+    NeighborsTask,
+    build_part,
+    neighbors_schema,
+    plan_tiles,
+    read_neighbors,
+)
+from transforms.neighbors.options import NeighborsOptions
+from transforms.neighbors.stream import snapped_chunks
+
+__all__ = [
+    "Nearest",
+    "NeighborsOptions",
+    "NeighborsRecord",
+    "NeighborsTask",
+    "build_part",
+    "exact_cosines",
+    "exact_pair_cosines",
+    "nearest_others",
+    "nearest_start",
+    "neighbors_schema",
+    "plan_tiles",
+    "read_neighbors",
+    "screening_error",
+    "search_chunk",
+    "snap",
+    "snapped_chunks",
+]

@@ -1,0 +1,26 @@
+"""Vectors of many blocks as a few large chunks, one in memory at a time."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from transforms.neighbors.cosine import snap
+from transforms.vectors import VectorBlock
+
+
+def snapped_chunks(blocks: Iterable[VectorBlock], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ids int64 (m,) and snapped vectors float32 (m, dim) of consecutive blocks, m the first sum of block sizes ≥ `rows`."""
+    for group in grouped(blocks, rows):
+        yield np.concatenate([block.ids() for block in group]), np.concatenate([snap(block.vectors()) for block in group])
+
+
+def grouped(blocks: Iterable[VectorBlock], rows: int) -> Iterator[list[VectorBlock]]:
+    """Cut blocks, in position order, into runs of at least `rows` rows; the last run may be shorter."""
+    group: list[VectorBlock] = []
+    for block in sorted(blocks):
+        group.append(block)
+        if sum(member.rows for member in group) >= rows:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,110 @@
+"""The report as one HTML file: escaped text, packed points, and a policy that forbids every request."""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from transforms.reports import sections
+from transforms.reports.options import ReportOptions
+from transforms.reports.sections import escape
+from transforms.reports.summary import Report, Topic
+
+# Colours that can be told apart on a map; report.css gives each a light and a dark value (.c0 … .c11).
+COLOURS = 12
+
+
+def render_html(report: Report, options: ReportOptions | None = None) -> str:
+    """The whole page. It needs no network, and its content security policy allows none."""
+    options = options or ReportOptions()
+    style, script = _asset("report.css"), _asset("report.js")
+    colours = assign_colours(report.topics)
+    names = {
+        "map": "Map", "topics": "Topics", "duplicates": "Duplicates", "quality": "Quality",
+        "quarantine": "Quarantine", "run": "Run",
+    }  # fmt: skip
+    return Template(_asset("report.html")).substitute(
+        policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        style=style,
+        script=script,
+        data=embed_json(map_data(report, colours)),
+        title=escape(report.title),
+        navigation="".join(f"<a href='#{anchor}'>{name}</a>" for anchor, name in names.items()),
+        meta=sections.meta(report),
+        tiles=sections.tiles(report),
+        map=sections.map_frame(report, options.hover_characters),
+        topics=sections.topics_table(report, colours),
+        duplicates=sections.duplicates(report),
+        quality=sections.quality(report),
+        quarantine=sections.quarantine(report),
+        run=sections.run(report),
+    )
+
+
+def embed_json(value: Any) -> str:
+    """JSON that can stand in a script element: no text in it can end the element, open a comment or break a line."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def assign_colours(topics: tuple[Topic, ...]) -> list[int]:
+    """A colour number below `COLOURS` for each topic: the largest differ, later ones take the colour used farthest away."""
+    used: list[list[tuple[float, float]]] = [[] for _ in range(COLOURS)]
+    colours = []
+    for i, topic in enumerate(topics):
+        if topic.position is None:
+            colours.append(i % COLOURS)
+            continue
+        x, y = topic.position
+        distances = [min(((x - a) ** 2 + (y - b) ** 2 for a, b in places), default=np.inf) for places in used]
+        colours.append(int(np.argmax(distances)))
+        used[colours[-1]].append(topic.position)
+    return colours
+
+
+def map_data(report: Report, colours: list[int]) -> dict[str, Any]:
+    """What the script draws: positions as uint16 on one scale for both axes, topics as int32 places in the table, base64.
+
+    y is flipped, since a canvas counts downwards. Topic −1 is noise.
+    """
+    points = report.points
+    x, y = points.x.astype(np.float64), -points.y.astype(np.float64)
+    low = np.array([x.min(), y.min()]) if len(points) else np.zeros(2)
+    span = max(float(np.ptp(x)), float(np.ptp(y))) if len(points) else 0.0
+    scale = 65535 / span if span else 0.0
+    place = {topic.topic_id: i for i, topic in enumerate(report.topics)}
+    topics = []
+    for topic, colour in zip(report.topics, colours, strict=True):
+        at = None
+        if topic.position is not None:
+            at = [round((topic.position[0] - low[0]) * scale), round((-topic.position[1] - low[1]) * scale)]
+        topics.append({"title": topic.title, "size": topic.documents, "colour": colour, "at": at})
+    return {
+        "x": _packed((x - low[0]) * scale, "<u2"),
+        "y": _packed((y - low[1]) * scale, "<u2"),
+        "topic": _packed([place.get(i, -1) for i in points.topic_ids.tolist()], "<i4"),
+        "near": _packed([place.get(i, -1) for i in points.assigned_ids.tolist()], "<i4"),
+        "ids": points.doc_ids,
+        "texts": points.texts,
+        "topics": topics,
+        "noise": int((points.topic_ids < 0).sum()),
+    }
+
+
+def _packed(values: Any, dtype: str) -> str:
+    return base64.b64encode(np.rint(np.asarray(values)).astype(dtype).tobytes()).decode()
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

@@ -1,0 +1,289 @@
+"""A generation's numbers and samples as one value, read once and shown as a page or in a terminal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from transforms.files import filesystem_of, join, list_files, open_parquet, read_table
+from transforms.reports.documents import Document, find_documents, keeps_text
+from transforms.reports.groups import Group, interesting_groups
+from transforms.reports.options import ReportOptions
+from transforms.reports.points import MapPoints, read_points
+from transforms.reports.redaction import safe_text, without_secrets
+
+STAGES = ("corpus", "passages", "embed", "index", "recall", "neighbors", "duplicates", "topics", "report")
+
+# Rows shown per quarantine reason and documents per topic: enough to recognise a cause, few enough to read.
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the run: wall seconds, highest resident memory in MB (None when not measured) and its counts."""
+
+    name: str
+    seconds: float
+    peak_rss_mb: float | None
+    counts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic: `documents` in it, its terms with their weights, heaviest first, and examples; (x, y) is None if unplaced."""
+
+    topic_id: int
+    topic_uid: str
+    documents: int
+    title: str
+    terms: tuple[tuple[str, float], ...]
+    examples: tuple[Document, ...]
+    position: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Measured recall at `k` over `queries` queries, against exact search."""
+
+    k: int
+    recall: float
+    queries: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A rejected row or file: `row` is None for a whole file."""
+
+    source: str
+    row: int | None
+    doc_id: str | None
+    detail: str
+    excerpt: str | None
+
+
+@dataclass(frozen=True)
+class QuarantineReason:
+    """All rows rejected for one reason, with the first few of them."""
+
+    reason: str
+    rows: int
+    examples: tuple[Quarantined, ...]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs at or above the threshold: how many of each relation, and a histogram of their cosines.
+
+    `edges` has one value more than `bins`; bin i counts `edges[i] <= cosine < edges[i+1]`, the last one includes its end.
+    """
+
+    relations: tuple[tuple[str, int], ...] = ()
+    edges: tuple[float, ...] = ()
+    bins: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """Number of pairs."""
+        return sum(self.bins)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One generation, as far as a person wants to see it. Topics are ordered by size, groups by interest."""
+
+    title: str
+    started: str | None
+    finished: str | None
+    encoder: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+    counts: Mapping[str, int]
+    stages: tuple[Stage, ...]
+    topics: tuple[Topic, ...]
+    points: MapPoints
+    groups: tuple[Group, ...]
+    pairs: Pairs
+    recall: tuple[Recall, ...]
+    quarantine: tuple[QuarantineReason, ...]
+    texts_kept: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all stages together."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def peak_rss_mb(self) -> float | None:
+        """The highest resident memory of any stage, in MB; None when no stage measured it."""
+        return max((stage.peak_rss_mb for stage in self.stages if stage.peak_rss_mb is not None), default=None)
+
+    @property
+    def model(self) -> str | None:
+        """The encoder's name, without the folder that it was read from."""
+        name = self.encoder.get("name") or self.encoder.get("model") or self.encoder.get("path")
+        return str(name).rstrip("/").rsplit("/", 1)[-1] if name else None
+
+    @property
+    def exact_copies(self) -> int | None:
+        """Passages whose text another one has already; None when the run did not count them."""
+        total, distinct = self.counts.get("passages", self.counts.get("documents")), self.counts.get("distinct_texts")
+        return None if total is None or distinct is None else total - distinct
+
+    @property
+    def quarantined(self) -> int:
+        """Rejected rows and files."""
+        return sum(reason.rows for reason in self.quarantine)
+
+
+def read_report(
+    folder: str,
+    metrics: Mapping[str, Any],
+    options: ReportOptions | None = None,
+    *,
+    title: str = "Corpus",
+    configuration: Mapping[str, Any] | None = None,
+) -> Report:
+    """Read the generation staged in `folder` (a path or URL) with its metrics.
+
+    Tables that are absent, and stages that did not run, leave their part of the report empty. Counts come from the
+    metrics, completed by what the tables themselves say. Raises CorruptFileError for a file that is not what was written.
+    """
+    options = options or ReportOptions()
+    topics = _topics(folder, options)
+    pairs, quarantine = _pairs(folder), _quarantine(folder, options)
+    counts = {name: int(value) for name, value in metrics.get("counts", {}).items() if isinstance(value, int | float)}
+    counts.setdefault("documents", _rows(folder, "documents"))
+    counts.setdefault("topics", len(topics))
+    counts.setdefault("pairs", pairs.total)
+    counts.setdefault("quarantined", sum(reason.rows for reason in quarantine))
+    return Report(
+        title=title,
+        started=metrics.get("started"),
+        finished=metrics.get("finished"),
+        encoder=without_secrets(dict(metrics.get("encoder") or {})),
+        configuration=without_secrets(dict(configuration or {})),
+        counts=counts,
+        stages=_stages(metrics.get("stages", {})),
+        topics=topics,
+        points=read_points(folder, options.map_points, options.hover_characters),
+        groups=interesting_groups(folder, options.duplicate_groups, options.group_members, options.example_characters),
+        pairs=pairs,
+        recall=_recall(folder),
+        quarantine=quarantine,
+        texts_kept=keeps_text(folder),
+    )
+
+
+def _exists(path: str) -> bool:
+    fs, inner = filesystem_of(path)
+    return bool(fs.exists(inner))
+
+
+def _rows(folder: str, name: str) -> int:
+    rows = 0
+    for path in list_files(join(folder, name), ".parquet"):
+        with open_parquet(path) as parquet:
+            rows += parquet.metadata.num_rows
+    return rows
+
+
+def _stages(stages: Mapping[str, Mapping[str, Any]]) -> tuple[Stage, ...]:
+    """Stages in the order in which they run; ones that this room does not know come last, by name."""
+    order = [*(name for name in STAGES if name in stages), *sorted(set(stages) - set(STAGES))]
+    found = []
+    for name in order:
+        values = stages[name]
+        counts = tuple(
+            (key, value)
+            for key, value in values.items()
+            if key not in ("seconds", "peak_rss_mb") and isinstance(value, int | float) and not isinstance(value, bool)
+        )
+        found.append(Stage(name, float(values.get("seconds", 0.0)), values.get("peak_rss_mb"), counts))
+    return tuple(found)
+
+
+def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
+    path = join(folder, "topics/topics.parquet")
+    if not _exists(path):
+        return ()
+    rows = [row for row in read_table(path).to_pylist() if row["topic_id"] >= 0]
+    wanted = {doc_id for row in rows for doc_id in (row["representative_doc_ids"] or [])[:EXAMPLES]}
+    documents = find_documents(folder, wanted, options.example_characters)
+    topics = []
+    for row in rows:
+        terms = sorted(zip(row["terms"] or [], row["term_weights"] or [], strict=True), key=lambda term: -term[1])
+        examples = (row["representative_doc_ids"] or [])[:EXAMPLES]
+        x, y = row["x"], row["y"]
+        topics.append(
+            Topic(
+                topic_id=row["topic_id"],
+                topic_uid=row["topic_uid"] or "",
+                documents=row["documents"],
+                title=row["title"] or ", ".join(term for term, _ in terms[:3]) or f"Topic {row['topic_id']}",
+                terms=tuple(terms),
+                examples=tuple(documents.get(doc_id, Document(doc_id)) for doc_id in examples),
+                position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
+            )
+        )
+    return tuple(sorted(topics, key=lambda topic: (-topic.documents, topic.topic_id)))
+
+
+def _pairs(folder: str) -> Pairs:
+    path = join(folder, "duplicates/pairs.parquet")
+    if not _exists(path):
+        return Pairs()
+    relations: dict[str, int] = {}
+    histogram = np.zeros(200, np.int64)  # hundredths of [-1, 1]
+    with open_parquet(path) as parquet:
+        for batch in parquet.iter_batches(columns=["cosine", "relation"]):
+            for entry in pc.value_counts(batch.column("relation")).to_pylist():
+                relations[entry["values"]] = relations.get(entry["values"], 0) + entry["counts"]
+            cosines = batch.column("cosine").to_numpy(zero_copy_only=False).astype(np.float64)
+            # 1e-6: float32 spells 0.76 as 0.7599999, which belongs to the bin that begins there.
+            bins = np.clip(np.floor((cosines + 1 + 1e-6) * 100), 0, 199).astype(np.int64)
+            histogram += np.bincount(bins, minlength=200)
+    if not histogram.any():
+        return Pairs()
+    low, high = int(np.flatnonzero(histogram)[0]), 200
+    return Pairs(
+        relations=tuple(sorted(relations.items())),
+        edges=tuple(round(i / 100 - 1, 2) for i in range(low, high + 1)),
+        bins=tuple(histogram[low:high].tolist()),
+    )
+
+
+def _recall(folder: str) -> tuple[Recall, ...]:
+    path = join(folder, "index/recall.parquet")
+    if not _exists(path):
+        return ()
+    rows = read_table(path, ["k", "recall", "queries"]).to_pylist()
+    return tuple(Recall(row["k"], row["recall"], row["queries"]) for row in sorted(rows, key=lambda row: row["k"]))
+
+
+def _quarantine(folder: str, options: ReportOptions) -> tuple[QuarantineReason, ...]:
+    counts: dict[str, int] = {}
+    examples: dict[str, list[Quarantined]] = {}
+    for path in list_files(join(folder, "quarantine"), ".parquet"):
+        with open_parquet(path) as parquet:
+            for batch in parquet.iter_batches():
+                for entry in pc.value_counts(batch.column("reason")).to_pylist():
+                    counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+                for reason in counts:
+                    shown = examples.setdefault(reason, [])
+                    if len(shown) < EXAMPLES:
+                        rows = batch.filter(pc.equal(batch.column("reason"), reason)).slice(0, EXAMPLES - len(shown))
+                        shown += [_quarantined(row, options.example_characters) for row in rows.to_pylist()]
+    order = sorted(counts, key=lambda reason: (-counts[reason], reason))
+    return tuple(QuarantineReason(reason, counts[reason], tuple(examples[reason])) for reason in order)
+
+
+def _quarantined(row: dict[str, Any], characters: int) -> Quarantined:
+    detail, excerpt = row["detail"] or "", row["excerpt"]
+    return Quarantined(
+        source=safe_text(row["source"] or ""),
+        row=row["row"],
+        doc_id=row["doc_id"],
+        detail=safe_text(detail)[:characters],
+        excerpt=None if excerpt is None else excerpt[:characters],
+    )

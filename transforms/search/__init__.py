@@ -1,0 +1,11 @@
+"""Search: answers from a published generation, and similarity of texts.
+
+In: a `Generation` and queries. Out: `Hit`s, best first.
+Promises: only files that the query needs are read, each checked against the manifest first; an index that another encoder
+built is refused; ties are ordered by document id.
+"""
+
+from transforms.search.searcher import EncoderMismatchError, Hit, Searcher, matching_spec
+from transforms.search.similarity import PairSimilarity, pairwise_similarity
+
+__all__ = ["EncoderMismatchError", "Hit", "PairSimilarity", "Searcher", "matching_spec", "pairwise_similarity"]

@@ -1,0 +1,35 @@
+"""Vectors at rest: the content-addressed store that generations share, and a run's vectors in canonical order.
+
+In: content keys and float32 vectors. Out: immutable shards named by their digest, and `VectorBlock` descriptors.
+Promises: a vector is stored once per (encoder fingerprint, content key); reading back what was written is exact.
+"""
+
+from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, write_block
+from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
+from transforms.vectors.store import (
+    find_vectors,
+    shard_rows,
+    store_directory,
+    stored_shards,
+    vector_schema,
+    write_shard,
+)
+
+__all__ = [
+    "EmbedRecord",
+    "EmbedTask",
+    "MissingRecord",
+    "VectorBlock",
+    "count_missing",
+    "fill_part",
+    "find_vectors",
+    "load_all",
+    "load_array",
+    "save_array",
+    "shard_rows",
+    "store_directory",
+    "stored_shards",
+    "vector_schema",
+    "write_block",
+    "write_shard",
+]

@@ -1,0 +1,47 @@
+"""Beam wrapper of the embedding stage."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from transforms.embedding import EmbeddingOptions, EncoderSpec
+from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
+
+
+@dataclass
+class EmbedPassages(beam.PTransform):
+    """EmbedTask → EmbedRecord: stored vectors for every distinct text, and vector blocks in canonical order."""
+
+    spec: EncoderSpec
+    options: EmbeddingOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the parts over the workers and fill each."""
+        fill = beam.ParDo(_FillPart(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
+        return tasks | "SpreadParts" >> beam.Reshuffle() | "FillParts" >> fill
+
+
+@dataclass
+class CountMissing(beam.PTransform):
+    """EmbedTask → MissingRecord: what a run would have to embed."""
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the parts over the workers and look each up."""
+        count = beam.Map(count_missing).with_output_types(MissingRecord)
+        return tasks | "SpreadParts" >> beam.Reshuffle() | "CountMissing" >> count
+
+
+class _FillPart(beam.DoFn):
+    embedded = beam.metrics.Metrics.counter("embed", "texts-embedded")
+    reused = beam.metrics.Metrics.counter("embed", "texts-reused")
+
+    def __init__(self, spec: EncoderSpec, options: EmbeddingOptions, threads: int | None) -> None:
+        self._arguments = (spec, options, threads)
+
+    def process(self, task: EmbedTask) -> Iterator[EmbedRecord]:
+        record = fill_part(task, *self._arguments)
+        self.embedded.inc(record.texts_embedded)
+        self.reused.inc(record.texts_reused)
+        yield record
