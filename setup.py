@@ -40,6 +40,7 @@ setup(
         "scikit-learn>=1.6",
         "scipy>=1.13",
         "sentence-transformers>=6.2,<7",
+        "threadpoolctl>=3.5",
         "torch>=2.8",
         "tqdm>=4.66",
         "transformers>=5,<6",

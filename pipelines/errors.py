@@ -3,7 +3,7 @@
 from pipelines.config import ConfigurationError
 from pipelines.runner import RunnerError
 from transforms.corpus import InputError, QuarantineLimitError
-from transforms.search import EncoderMismatchError
+from transforms.search import EncoderMismatchError, QueryError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
 
@@ -17,6 +17,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigurationError, EXIT_USAGE),
     (RunnerError, EXIT_USAGE),
     (InputError, EXIT_USAGE),
+    (QueryError, EXIT_USAGE),
     (EncoderMismatchError, EXIT_REFUSED),
     (GateRefusedError, EXIT_REFUSED),
     (QuarantineLimitError, EXIT_REFUSED),

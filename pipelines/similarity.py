@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from transforms.embedding import EmbeddingOptions, check_vectors, encoder_spec, load_encoder
-from transforms.search import pairwise_similarity
+from transforms.search import QueryError, pairwise_similarity
 
 
 def similarity(texts: Sequence[str], model: str | None) -> dict[str, Any]:
     """Embed the texts as documents and compare every pair.
 
-    Raises ValueError for fewer than two texts or a blank one.
+    Raises QueryError for fewer than two texts or a blank one.
     """
     if len(texts) < 2:
-        raise ValueError(f"similarity needs at least two texts, got {len(texts)}")
+        raise QueryError(f"similarity needs at least two texts, got {len(texts)}")
     for text in texts:
         if not text.strip():
-            raise ValueError(f"a text must not be blank, got {text!r}")
+            raise QueryError(f"a text must not be blank, got {text!r}")
     options = EmbeddingOptions() if model is None else EmbeddingOptions(model=model)
     spec = encoder_spec(options)
     vectors = load_encoder(spec).encode_documents(texts, options.tokens_per_batch).vectors

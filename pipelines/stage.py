@@ -62,14 +62,14 @@ class Run:
     ) -> Result:
         """Run a stage, or take over its record when a run before this one finished it with the same inputs.
 
-        `inputs` is JSON-able and names everything that decides the result. A record counts only when every file that it
+        `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts only when every file that it
         names is there with its checksum. Afterwards `metrics[name]` has `seconds`, `peak_rss_mb`, `resumed` and the result's
         `counts`.
         """
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:
-            result = _finished(record_path, digest, result_type)
+            result = None if inputs is None else _finished(record_path, digest, result_type)
             resumed = result is not None
             if result is None:
                 _log.info("stage %s", name)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+import torch
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer
@@ -26,6 +27,11 @@ SENTENCES = [
     "The quick brown fox jumps over the lazy dog. " * 12,
     "antidisestablishmentarianism " * 7,
 ]
+
+
+@pytest.fixture(scope="module")
+def encoded(minilm) -> encoder.Encoded:
+    return minilm.encode_documents(SENTENCES, 4096)
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -53,6 +59,15 @@ def tiny(tiny_folder) -> encoder.Encoder:
     return load_encoder(encoder_spec(EmbeddingOptions(model=tiny_folder, device="cpu")), "cpu")
 
 
+@pytest.fixture
+def one_thread():
+    """Two threads on a model this small wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def true_lengths(library: SentenceTransformer, texts: list[str], prompt: str = "") -> list[int]:
     return [len(library.tokenizer(prompt + text, truncation=False, verbose=False)["input_ids"]) for text in texts]
 
@@ -62,74 +77,76 @@ def true_lengths(library: SentenceTransformer, texts: list[str], prompt: str = "
 
 @pytest.mark.parametrize("tokens_per_batch", [256, 4096])
 def test_vectors_are_the_librarys_in_input_order(minilm, library, tokens_per_batch):
-    encoded = minilm.encode_documents(SENTENCES, tokens_per_batch)
+    own = minilm.encode_documents(SENTENCES, tokens_per_batch).vectors
     expected = library.encode(SENTENCES, normalize_embeddings=True)
-    assert encoded.vectors.dtype == np.float32
-    assert encoded.vectors.shape == (len(SENTENCES), 384)
-    assert cosines(encoded.vectors, expected).min() >= 0.999999
-    check_vectors(encoded.vectors, SENTENCES)
+    assert own.dtype == np.float32
+    assert own.shape == (len(SENTENCES), 384)
+    assert cosines(own, expected).min() >= 0.999999
+    check_vectors(own, SENTENCES)
 
 
-def test_the_cost_is_counted_in_the_models_tokens(minilm, library):
-    encoded = minilm.encode_documents(SENTENCES, 512)
+def test_the_cost_is_counted_in_the_models_tokens(encoded, library):
     lengths = true_lengths(library, SENTENCES)
     assert encoded.truncated == sum(length > 256 for length in lengths) == 1
     assert encoded.tokens == sum(min(length, 256) for length in lengths)
     assert encoded.tokens <= encoded.padded_tokens <= 256 * len(SENTENCES)
 
 
-def test_batches_that_are_done_are_reported(minilm):
+def test_batches_that_are_done_are_reported(tiny):
     done = []
-    minilm.encode_documents(SENTENCES, 256, done.append)
+    tiny.encode_documents(SENTENCES, 256, done.append)
     assert sum(done) == len(SENTENCES)
     assert len(done) > 1
 
 
 def test_no_texts_have_no_vectors(minilm):
-    for encoded in (minilm.encode_documents([], 4096), minilm.encode_queries([])):
-        assert encoded.vectors.shape == (0, 384)
-        assert encoded.vectors.dtype == np.float32
-        assert (encoded.tokens, encoded.padded_tokens, encoded.truncated) == (0, 0, 0)
+    for none in (minilm.encode_documents([], 4096), minilm.encode_queries([])):
+        assert none.vectors.shape == (0, 384)
+        assert none.vectors.dtype == np.float32
+        assert (none.tokens, none.padded_tokens, none.truncated) == (0, 0, 0)
 
 
-def test_queries_of_a_symmetric_model_are_documents(minilm):
-    np.testing.assert_array_equal(minilm.encode_queries(SENTENCES).vectors, minilm.encode_documents(SENTENCES, 4096).vectors)
+def test_queries_of_a_symmetric_model_are_documents(minilm, encoded):
+    np.testing.assert_array_equal(minilm.encode_queries(SENTENCES).vectors, encoded.vectors)
 
 
-def test_bf16_is_near_fp32(minilm, minilm_spec):
-    encoded = load_encoder(replace(minilm_spec, precision="bf16")).encode_documents(SENTENCES, 4096)
-    exact = minilm.encode_documents(SENTENCES, 4096).vectors
-    assert encoded.vectors.dtype == np.float32
-    assert cosines(encoded.vectors, exact).min() >= 0.999
-    assert np.abs(encoded.vectors - exact).max() > 1e-5  # or bf16 was not used at all
-    check_vectors(encoded.vectors, SENTENCES)
+def test_bf16_is_near_fp32(minilm_spec, encoded):
+    rough = load_encoder(replace(minilm_spec, precision="bf16")).encode_documents(SENTENCES, 4096).vectors
+    assert rough.dtype == np.float32
+    assert cosines(rough, encoded.vectors).min() >= 0.999
+    assert np.abs(rough - encoded.vectors).max() > 1e-5  # or bf16 was not used at all
+    check_vectors(rough, SENTENCES)
 
 
-def test_the_first_dimensions_are_kept_and_normalised_again(minilm, minilm_spec):
+def test_the_first_dimensions_are_kept_and_normalised_again(minilm_spec, encoded):
     short = load_encoder(replace(minilm_spec, truncate_dim=64))
-    full = minilm.encode_documents(SENTENCES, 4096).vectors[:, :64]
-    encoded = short.encode_documents(SENTENCES, 4096)
+    own = short.encode_documents(SENTENCES, 4096).vectors
+    first = encoded.vectors[:, :64]
     assert short.dim == 64
-    np.testing.assert_allclose(encoded.vectors, full / np.linalg.norm(full, axis=1, keepdims=True), atol=1e-6)
-    check_vectors(encoded.vectors, SENTENCES)
+    np.testing.assert_allclose(own, first / np.linalg.norm(first, axis=1, keepdims=True), atol=1e-6)
+    check_vectors(own, SENTENCES)
 
 
 def test_max_tokens_truncates_as_the_library_does(minilm_spec, library):
     short = load_encoder(replace(minilm_spec, max_tokens=16))
-    encoded = short.encode_documents(SENTENCES, 4096)
+    found = short.encode_documents(SENTENCES, 4096)
     own = SentenceTransformer(minilm_spec.folder, local_files_only=True)
     own.max_seq_length = 16
-    assert cosines(encoded.vectors, own.encode(SENTENCES)).min() >= 0.999999
-    assert encoded.truncated == sum(length > 16 for length in true_lengths(library, SENTENCES)) > 1
+    assert cosines(found.vectors, own.encode(SENTENCES)).min() >= 0.999999
+    assert found.truncated == sum(length > 16 for length in true_lengths(library, SENTENCES)) > 1
 
 
+@pytest.mark.slow
 def test_sts_benchmark(minilm, shared_data):
     """Spearman of cosine and human score on the test split; 0.8203 is the model's published figure."""
     path = shared_data / "stsb_test.parquet"
     if not path.exists():
         pytest.skip(f"{path} is absent")
     table = pq.read_table(path)
-    a, b = (minilm.encode_documents(table[name].to_pylist(), 4096).vectors for name in ("sentence1", "sentence2"))
+    pairs = [table[name].to_pylist() for name in ("sentence1", "sentence2")]
+    texts = sorted({text for side in pairs for text in side})
+    vectors = dict(zip(texts, minilm.encode_documents(texts, 4096).vectors, strict=True))
+    a, b = (np.array([vectors[text] for text in side]) for side in pairs)
     assert spearmanr((a * b).sum(1), table["score"].to_numpy()).statistic == pytest.approx(0.8203, abs=0.001)
 
 
@@ -170,7 +187,9 @@ def test_a_huge_text_has_the_vector_of_the_full_text(minilm, library, name):
     check_like_the_full_text(minilm, library, HUGE[name])
 
 
-@pytest.mark.xfail(strict=True, reason="the cut through a long word gives tokens that the full text does not have")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the cut through a long word gives tokens that the full text does not have"
+)
 @pytest.mark.parametrize("name", TROUBLE)
 def test_long_words_have_the_vector_of_the_full_text(minilm, library, name):
     check_like_the_full_text(minilm, library, TROUBLE[name])
@@ -186,18 +205,26 @@ def test_a_huge_text_is_not_tokenised_whole(minilm, monkeypatch):
 
 
 PIECES = st.lists(
-    st.tuples(st.sampled_from([" ", "\n", "a", "b", "ab ", "a, ", "É", "\u200b", "?"]), st.integers(1, 100)), min_size=1, max_size=40
+    st.tuples(st.sampled_from([" ", "\n", "a", "b", "ab ", "a, ", "É", "\u200b", "?"]), st.integers(1, 100)),
+    min_size=1,
+    max_size=40,
 )
 
 
 @given(pieces=PIECES)
 @example(pieces=[("a ", 40)])
 @example(pieces=[(" ", 512), ("a ", 31)])
+# As many words as fit, or one less or more, before the cut, and others only after it.
+@example(pieces=[("a ", 27), (" ", 600), ("b ", 9)])
+@example(pieces=[("a ", 28), (" ", 600), ("b ", 9)])
+@example(pieces=[("a ", 29), (" ", 600), ("b ", 9)])
+@example(pieces=[("a ", 30), (" ", 600), ("b ", 9)])
+@example(pieces=[("a ", 31), (" ", 600), ("b ", 9)])
 @example(pieces=[("a ", 29)])
 @example(pieces=[("a ", 30)])
 @example(pieces=[("a ", 31)])
-@settings(max_examples=60, deadline=None)
-def test_any_text_of_ordinary_words_has_the_vector_of_the_full_text(tiny_folder, pieces):
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_of_ordinary_words_has_the_vector_of_the_full_text(tiny_folder, one_thread, pieces):
     # Characters are cut at 16 × 32 here, so that a text of a few hundred characters already is a long one.
     own = load_encoder(encoder_spec(EmbeddingOptions(model=tiny_folder, device="cpu", document_prompt="")), "cpu")
     text = " ".join(char * count if " " in char else " ".join([char * min(count, 90)] * 3) for char, count in pieces)
@@ -219,7 +246,7 @@ def test_documents_and_queries_go_through_their_own_prompts(tiny, tiny_library):
     np.testing.assert_allclose(
         documents.vectors, tiny_library.encode([f"passage: {text}" for text in SHORT], normalize_embeddings=True), atol=1e-6
     )
-    assert cosines(documents.vectors, queries.vectors).max() < 0.999
+    assert np.abs(documents.vectors - queries.vectors).max(axis=1).min() > 1e-3  # or one prompt would do for both
 
 
 def test_prompts_count_as_tokens(tiny, tiny_library):
@@ -245,7 +272,9 @@ def test_an_empty_prompt_beats_the_default_prompt_of_the_model(tmp_path):
     np.testing.assert_allclose(own.encode_documents(SHORT, 4096).vectors, plain, atol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="models without a transformers tokenizer (StaticEmbedding) fail with a TypeError")
+@pytest.mark.xfail(
+    strict=True, raises=TypeError, reason="models without a transformers tokenizer (StaticEmbedding) fail with a TypeError"
+)
 def test_a_static_embedding_model(tmp_path, tiny_library):
     from sentence_transformers.models import StaticEmbedding
 
@@ -328,7 +357,11 @@ def test_a_model_is_loaded_once_however_many_threads_ask(monkeypatch, minilm_spe
     assert len(loaded) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="counting tokens switches off the truncation that another thread has just switched on")
+@pytest.mark.xfail(
+    strict=True,
+    raises=(RuntimeError, ValueError),
+    reason="counting tokens switches off the truncation that another thread has just switched on",
+)
 def test_two_threads_encode_with_one_model(tiny_folder, monkeypatch):
     """The worst moment for the second thread to begin: the first has set the tokenizer to truncate, and not used it yet."""
     own = encoder.Encoder(encoder_spec(EmbeddingOptions(model=tiny_folder, device="cpu")), "cpu")

@@ -55,8 +55,6 @@ def build_model(
         BertModel(config).save_pretrained(folder / "bert")
         fast.save_pretrained(folder / "bert")
         modules = [Transformer(str(folder / "bert")), Pooling(DIM), *([Dense(DIM, 12)] if dense else [])]
-        model = SentenceTransformer(
-            modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu"
-        )
+        model = SentenceTransformer(modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu")
     model.save_pretrained(str(folder / "model"))
     return str(folder / "model")

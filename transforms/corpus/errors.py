@@ -10,4 +10,4 @@ class QuarantineLimitError(Exception):
 
 
 class IdCollisionError(Exception):
-    """Two different texts of this corpus have the same 63-bit id (expected once in about 3 billion documents). One line."""
+    """Two different texts of this corpus have the same 63-bit id (not expected below a few billion documents). One line."""

@@ -28,7 +28,7 @@ METADATA = ("package", "kind")
 
 _OWN_DISTRIBUTION = "corpusbeam"
 _LEFT_OUT_FOLDERS = frozenset(
-    {"test", "tests", "_test", "_tests", "testdata"}
+    {"__pycache__", "test", "tests", "_test", "_tests", "testdata"}
     | {"vendor", "vendored", "_vendor", "_vendored", "third_party", "extern", "externals"}
 )
 _TEST_FILE = re.compile(r"(test_.*|.*_test|conftest|setup)\.py")
@@ -120,7 +120,8 @@ def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     text = ast.get_docstring(node, clean=False)
-    return inspect.cleandoc(text) if text and not text.isspace() else ""
+    # cleandoc leaves the indentation of closing quotes on a line of their own after a single line of text
+    return inspect.cleandoc(text).rstrip() if text else ""
 
 
 def _is_public(name: str) -> bool:

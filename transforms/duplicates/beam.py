@@ -7,7 +7,7 @@ import apache_beam as beam
 
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
-from transforms.duplicates.publish import GroupRecord, GroupTask, publish_duplicates
+from transforms.duplicates.publish import GroupRecord, publish_duplicates
 
 
 @dataclass

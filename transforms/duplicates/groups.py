@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 class Cover:
     """For every text its kept text (itself when it is kept), its cosine to that, and its connected component.
 
-    `kept` and `component` are positions (n,) int64, a component being named by its smallest position; `cosines` float32 (n,).
+    `kept` and `component` are positions (n,) int64, a component being named by its smallest position; `cosines`
+    float32 (n,).
     """
 
     kept: np.ndarray
@@ -22,10 +23,10 @@ class Cover:
 def cover(texts: int, a: np.ndarray, b: np.ndarray, cosines: np.ndarray, order: np.ndarray) -> Cover:
     """Choose kept texts so that every other text is in a pair with its kept one, and no two kept texts are a pair.
 
-    Pairs (`a[i]`, `b[i]`) of positions below `texts`, each pair once, have `cosines[i]`; `order` (texts,) lists positions, most
-    wanted first. Going through it, a text is kept unless it is in a pair with a text kept before. Then every other text goes
-    to the kept text that it is most similar to, of equal ones the most wanted. Nothing is removed by a chain: A ~ B ~ C without
-    A ~ C never puts C under A.
+    Pairs (`a[i]`, `b[i]`) of positions below `texts`, each pair once, have `cosines[i]`; `order` (texts,) lists
+    positions, most wanted first. Going through it, a text is kept unless it is in a pair with a text kept before.
+    Then every other text goes to the kept text that it is most similar to, of equal ones the most wanted. Nothing is
+    removed by a chain: A ~ B ~ C without A ~ C never puts C under A.
     """
     rank = np.empty(texts, np.int64)
     rank[order] = np.arange(texts)

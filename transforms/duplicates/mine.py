@@ -24,7 +24,9 @@ _ROWS_PER_TABLE = 65536
 
 @dataclass(frozen=True)
 class MineTask:
-    """One part of the neighbour graph, with all blocks and the passages parts they belong to (same order, same length)."""
+    """One part of the neighbour graph, with all blocks and the passages parts they belong to (same order, same
+    length).
+    """
 
     neighbors: NeighborsRecord
     blocks: tuple[VectorBlock, ...]
@@ -56,11 +58,13 @@ class MineRecord:
 def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = None) -> MineRecord:
     """Find and describe all pairs between one part's texts and texts of larger id; write `pairs-NNNNN.parquet`.
 
-    A list of neighbours whose last cosine is still at the threshold does not say what comes after it: those texts are searched
-    again, by range, over all blocks. `threads` limits the linear algebra of this process for the call.
+    A list of neighbours whose last cosine is still at the threshold does not say what comes after it: those texts are
+    searched again, by range, over all blocks. `threads` limits the linear algebra of this process for the call.
     """
     if len(task.blocks) != len(task.passages):
-        raise ValueError(f"{len(task.blocks)} vector blocks for {len(task.passages)} passages parts: they must belong to each other")
+        raise ValueError(
+            f"{len(task.blocks)} vector blocks for {len(task.passages)} passages parts: they must belong to each other"
+        )
     ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
     others = sum(block.rows for block in task.blocks) - 1
     unfinished = unfinished_rows(cosines, others, options.threshold)
@@ -115,7 +119,9 @@ class _Text:
 
 
 def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: DuplicatesOptions) -> Iterator[pa.Table]:
-    """The pairs as rows. In memory: this part's wordings, those of one other part at a time, and a bounded number of rows."""
+    """The pairs as rows. In memory: this part's wordings, those of one other part at a time, and a bounded number of
+    rows.
+    """
     first_ids = np.array([block.ids()[0] for block in task.blocks])
     own = _texts(ids[np.unique(pairs.rows)], first_ids, task.passages)
     part_of_other = np.searchsorted(first_ids, pairs.others, side="right") - 1
@@ -124,10 +130,10 @@ def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: Duplicate
         others = _texts(np.unique(pairs.others[here]), first_ids, task.passages, own)
         for low in range(0, len(here), _ROWS_PER_TABLE):
             some = here[low : low + _ROWS_PER_TABLE]
-            texts = zip(ids[pairs.rows[some]].tolist(), pairs.others[some].tolist(), pairs.cosines[some].tolist(), strict=True)
-            rows = [_row(a, own[a], b, others[b], cosine, options.near_jaccard) for a, b, cosine in texts]
-            columns = zip(zip(*rows, strict=True), pairs_schema(), strict=True)
-            yield pa.Table.from_arrays([pa.array(values, field.type) for values, field in columns], schema=pairs_schema())
+            columns = ids[pairs.rows[some]].tolist(), pairs.others[some].tolist(), pairs.cosines[some].tolist()
+            rows = [_row(a, own[a], b, others[b], cosine, options.near_jaccard) for a, b, cosine in zip(*columns, strict=True)]
+            fields = zip(zip(*rows, strict=True), pairs_schema(), strict=True)
+            yield pa.Table.from_arrays([pa.array(values, field.type) for values, field in fields], schema=pairs_schema())
 
 
 def _row(id_a: int, a: _Text, id_b: int, b: _Text, cosine: float, near_jaccard: float) -> tuple:
@@ -151,10 +157,11 @@ def _texts(
         table = read_table(
             passages[part].path, ["id", "doc_id", "text"], key="id", low=int(wanted[0]), high=int(wanted[-1]) + 1
         )
-        place = np.searchsorted(table["id"].to_numpy(), wanted)
-        table = table.take(place)
+        table = table.filter(pa.array(np.isin(table["id"].to_numpy(), wanted)))
         if not np.array_equal(table["id"].to_numpy(), wanted):
-            raise ValueError(f"{passages[part].path} lacks texts that have vectors: the passages and the blocks are of different runs")
-        for text_id, doc_id, text in zip(wanted.tolist(), table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True):
+            raise ValueError(
+                f"{passages[part].path} lacks texts that have vectors: the passages and the blocks are of different runs"
+            )
+        for text_id, doc_id, text in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
             texts[text_id] = _Text(doc_id, wording_of(text))
     return texts

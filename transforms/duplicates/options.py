@@ -12,27 +12,28 @@ class DuplicatesOptions(BaseModel):
 
     threshold: float = Field(
         0.75,
-        description="Texts with at least this cosine are a pair. Best values differ between corpora and models (0.63 to 0.71 on three "
-        "labelled sets with all-MiniLM-L6-v2): look at the pairs before you act on them.",
+        description="Texts with at least this cosine are a pair. Best values differ between corpora and models (0.63 to 0.71 "
+        "on three labelled sets with all-MiniLM-L6-v2): look at the pairs before you act on them.",
         ge=-1,
         le=1,
     )
     keep: tuple[Literal["most_documents", "longest", "shortest"], ...] = Field(
         ("most_documents", "longest"),
-        description="Which text stands for a group, most important rule first: the one that most documents have, the longest or the "
-        "shortest in characters. Ties, and an empty list, take the text with the smallest document id.",
+        description="Which text stands for a group, most important rule first: the one that most documents have, the longest "
+        "or the shortest in characters. Ties, and an empty list, take the text with the smallest document id.",
     )
     near_jaccard: float = Field(
         0.5,
-        description="Pairs whose word 3-grams have at least this Jaccard similarity are near duplicates, the others paraphrases. Texts "
-        "shorter than 3 words are compared by their words.",
+        description="Pairs whose word 3-grams have at least this Jaccard similarity are near duplicates, the others "
+        "paraphrases. Texts shorter than 3 words are compared by their words.",
         ge=0,
         le=1,
     )
     max_pairs_per_text: int = Field(
         2_000,
-        description="Pairs that one text may have with texts of larger id; the best are kept. It bounds memory where thousands of texts are "
-        "nearly equal: m of them have m(m-1)/2 pairs. The default is far above real text (63,666 package descriptions: at most 703 at "
-        "0.75). What it cuts is counted (texts_capped, pairs_dropped), never silent.",
+        description="Pairs that one text may have with texts of larger id; the best are kept. It bounds memory where "
+        "thousands of texts are nearly equal: m of them have m(m-1)/2 pairs. The default is far above real text "
+        "(63,666 package descriptions: at most 703 at 0.75). What it cuts is counted (texts_capped, "
+        "pairs_dropped), never silent.",
         ge=1,
     )

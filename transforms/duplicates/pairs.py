@@ -16,7 +16,8 @@ _PENDING = 1 << 20
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts, by (row, cosine desc, other id): `rows` int64 into the texts asked about, `others` int64 ids, `cosines` float32.
+    """Pairs of texts, by (row, cosine desc, other id): `rows` int64 into the texts asked about, `others` int64 ids,
+    `cosines` float32.
 
     `dropped` int64, one per text asked about: pairs that a cap has cut off.
     """
@@ -40,13 +41,14 @@ class Pairs:
 def concatenated(parts: Iterable[Pairs]) -> Pairs:
     """The pairs of several searches over the same rows, not in order and not capped."""
     rows, others, cosines, dropped = zip(*((p.rows, p.others, p.cosines, p.dropped) for p in parts), strict=True)
-    return Pairs(np.concatenate(rows), np.concatenate(others), np.concatenate(cosines), sum(dropped))
+    return Pairs(np.concatenate(rows), np.concatenate(others), np.concatenate(cosines), np.sum(dropped, axis=0))
 
 
 def listed_pairs(ids: np.ndarray, neighbor_ids: np.ndarray, cosines: np.ndarray, threshold: float) -> Pairs:
     """Pairs (text, text of larger id) in neighbour lists (rows, k) with cosine ≥ `threshold`.
 
-    Each pair belongs to its text of smaller id, so that it is found once. `threshold` is compared with the published float32.
+    Each pair belongs to its text of smaller id, so that it is found once. `threshold` is compared with the published
+    float32.
     """
     rows, columns = np.nonzero((cosines.astype(np.float64) >= threshold) & (neighbor_ids > ids[:, None]))
     return Pairs(rows, neighbor_ids[rows, columns], cosines[rows, columns], np.zeros(len(ids), np.int64))
@@ -66,10 +68,11 @@ def pairs_by_range(
     threshold: float,
     cap: int,
 ) -> Pairs:
-    """All pairs of `queries` (rows, dim; snapped) with texts of larger id and cosine ≥ `threshold`, at most `cap` a row.
+    """All pairs of `queries` (rows, dim; snapped) with texts of larger id and cosine ≥ `threshold`, at most `cap` a
+    row.
 
-    Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly. Memory is
-    one score matrix and `cap` pairs a row.
+    Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly.
+    Memory is one score matrix and `cap` pairs a row.
     """
     floor = np.float32(threshold - screening_error(queries.shape[1]))
     floor = np.nextafter(floor, np.float32(-2))  # the conversion to float32 may have rounded up

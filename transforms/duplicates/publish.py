@@ -30,8 +30,8 @@ class GroupTask:
 class GroupRecord:
     """The two tables and what they hold.
 
-    `pairs` counts all rows, `exact`, `near` and `paraphrase` by relation; `duplicate_documents` are the documents of groups that
-    are not kept. With `complete` false, `pairs_dropped` pairs of `texts_capped` texts were left out.
+    `pairs` counts all rows, `exact`, `near` and `paraphrase` by relation; `duplicate_documents` are the documents of
+    groups that are not kept. With `complete` false, `pairs_dropped` pairs of `texts_capped` texts were left out.
     """
 
     pairs_file: FileRef
@@ -79,7 +79,9 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
         pairs_file,
         groups_file,
         pairs.num_rows,
-        *(relations.get(relation, 0) for relation in (EXACT, NEAR, PARAPHRASE)),
+        relations.get(EXACT, 0),
+        relations.get(NEAR, 0),
+        relations.get(PARAPHRASE, 0),
         group_count,
         groups.num_rows - group_count,
         sum(record.texts_searched_by_range for record in task.pairs),
@@ -90,7 +92,9 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
 
 
 def _texts(paired: np.ndarray, passages: Sequence[FileRef]) -> _Texts:
-    """Texts with one of the ids `paired` (ascending) or with several documents; one part of the texts in memory at a time."""
+    """Texts with one of the ids `paired` (ascending) or with several documents; one part of the texts in memory at a
+    time.
+    """
     ids, documents, characters = [], [], []
     for part in passages:
         table = read_table(part.path, ["id", "n_documents", "text"])
@@ -163,7 +167,8 @@ def _groups(
 
 def _policy_order(texts: _Texts, first_ids: pa.Array, options: DuplicatesOptions) -> np.ndarray:
     """Positions of the texts, most wanted first: by the rules of `keep` in turn, then by smallest document id."""
-    rules = {"most_documents": -texts.documents.astype(np.int64), "longest": -texts.characters, "shortest": texts.characters}
+    characters = texts.characters.astype(np.int64)
+    rules = {"most_documents": -texts.documents.astype(np.int64), "longest": -characters, "shortest": characters}
     names = np.empty(len(texts.ids), np.int64)
     names[pc.sort_indices(first_ids).to_numpy()] = np.arange(len(texts.ids))
     return np.lexsort((names, *(rules[rule] for rule in reversed(options.keep))))

@@ -1,4 +1,6 @@
-"""What kind of pair two texts are: copies with edits or other words, and in what they differ that an encoder hardly sees."""
+"""What kind of pair two texts are: copies with edits or other words, and in what they differ that an encoder hardly
+sees.
+"""
 
 import re
 from collections import Counter
@@ -31,7 +33,9 @@ def wording_of(text: str) -> Wording:
 
 
 def jaccard(a: Wording, b: Wording) -> float:
-    """Jaccard similarity of the word 3-grams, or of the words where either text has fewer than 3; no words at all is 1."""
+    """Jaccard similarity of the word 3-grams, or of the words where either text has fewer than 3; no words at all is
+    1.
+    """
     left, right = (a.grams, b.grams) if a.grams and b.grams else (a.words, b.words)
     common = len(left & right)
     union = len(left) + len(right) - common
@@ -39,7 +43,9 @@ def jaccard(a: Wording, b: Wording) -> float:
 
 
 def differences(a: Wording, b: Wording) -> list[str]:
-    """Reason codes: `numbers` when the digit sequences differ, `negation` when the number of (English) negation words does."""
+    """Reason codes: `numbers` when the digit sequences differ, `negation` when the number of (English) negation words
+    does.
+    """
     found = []
     if a.numbers != b.numbers:
         found.append("numbers")

@@ -24,9 +24,12 @@ def pairs_schema() -> pa.Schema:
         {
             "doc_id_a": "First document (smallest id) of the one text; doc_id_a < doc_id_b.",
             "doc_id_b": "First document of the other text; with relation exact, another document of the same text.",
-            "cosine": "Cosine of the two texts' vectors, 1 for equal texts. Rows are sorted by cosine descending, doc_id_a, doc_id_b.",
-            "relation": "exact: the same text; near: word 3-grams mostly shared, an edited copy; paraphrase: the same in other words.",
-            "differences": "What may make the pair different in meaning: numbers (other digit sequences), negation (other count of negation words).",
+            "cosine": "Cosine of the two texts' vectors, 1 for equal texts. Rows are sorted by cosine descending, "
+            "doc_id_a, doc_id_b.",
+            "relation": "exact: the same text; near: word 3-grams mostly shared, an edited copy; paraphrase: the "
+            "same in other words.",
+            "differences": "What may make the pair different in meaning: numbers (other digit sequences), negation "
+            "(other count of negation words).",
             "jaccard": "Jaccard similarity of the texts' word 3-grams (of their words where one has fewer than 3).",
             "id_a": "Id of doc_id_a's text in the index and the neighbour graph.",
             "id_b": "Id of doc_id_b's text; equal to id_a with relation exact.",
@@ -49,10 +52,12 @@ def groups_schema() -> pa.Schema:
     return describe(
         schema,
         {
-            "group_id": "Id of the kept text. Rows are sorted by group_id, the kept document first, then cosine_to_kept descending, doc_id.",
+            "group_id": "Id of the kept text. Rows are sorted by group_id, the kept document first, then "
+            "cosine_to_kept descending, doc_id.",
             "doc_id": "A document of the group, the kept one included; a document is in one group at most.",
             "kept_doc_id": "The document that stands for the group.",
-            "cosine_to_kept": "Cosine of this document's text with the kept text itself, at or above the threshold; 1 for equal texts.",
+            "cosine_to_kept": "Cosine of this document's text with the kept text itself, at or above the threshold; "
+            "1 for equal texts.",
             "size": "Documents in the group, at least 2.",
             "component_id": "Smallest text id in the connected component of all pairs; several groups can share one.",
         },

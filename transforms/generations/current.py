@@ -51,7 +51,7 @@ def move_current(root: str, parent: str | None, generation: str) -> None:
 @contextlib.contextmanager
 def _exclusive(path: str) -> Iterator[None]:
     """Hold an advisory lock that the kernel drops when the process dies; the file itself stays and means nothing."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(filesystem_of(path)[1], os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -57,7 +57,7 @@ def check_file(path: str, file: PublishedFile) -> str | None:
     """What is wrong with a published file, or None."""
     try:
         sha256, size = sha256_of(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return f"{path} is missing"
     if size != file.size:
         return f"{path} has {size} bytes, the manifest says {file.size}"

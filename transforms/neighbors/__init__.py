@@ -1,9 +1,10 @@
 """The neighbour graph: for every distinct text its K nearest others with their cosines, exactly.
 
 In: the run's vector blocks. Out: `neighbors/part-NNNNN.parquet`, sorted by id, and a record of each part.
-Promises: a list is the brute-force answer, ordered by (cosine descending, id ascending), never the text itself; it depends on the
-vectors only, not on tiles, blocks, threads or BLAS, because every published cosine is computed in arithmetic that does not round
-(see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever the size of the corpus.
+Promises: a list is the brute-force answer, ordered by (cosine descending, id ascending), never the text itself; it
+depends on the vectors only, not on tiles, blocks, threads or BLAS, because every published cosine is computed in
+arithmetic that does not round (see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever
+the size of the corpus.
 """
 
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines, screening_error, snap

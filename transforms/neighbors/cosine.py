@@ -1,13 +1,13 @@
 """The cosine of two texts, defined so that it does not depend on who computes it.
 
 Float32 products of a unit vector differ in their last bits between block shapes, BLAS builds and thread counts, and
-then so do the order of near-ties and what lies above a threshold. Here the definition is: round both vectors to multiples of 2⁻²⁶
-(`snap`), take their dot product exactly, round it once to float32, and cut at ±1.
+then so do the order of near-ties and what lies above a threshold. Here the definition is: round both vectors to
+multiples of 2⁻²⁶ (`snap`), take their dot product exactly, round it once to float32, and cut at ±1.
 
 Exactly is possible: products of two such numbers are multiples of 2⁻⁵², and by Cauchy-Schwarz every partial sum of a
-dot product, in any order, is at most the product of the norms, below 2. All intermediate values are hence integers below
-2⁵³ times 2⁻⁵²: float64 holds each of them, with or without fused multiply-add, so nothing ever rounds. Snapping moves a cosine by
-at most 2⁻²⁷·√d·2, that is 3e-7 at d = 384.
+dot product, in any order, is at most the product of the norms, below 2. All intermediate values are hence integers
+below 2⁵³ times 2⁻⁵²: float64 holds each of them, with or without fused multiply-add, so nothing ever rounds. Snapping
+moves a cosine by at most 2⁻²⁷·√d·2, that is 3e-7 at d = 384.
 """
 
 import numpy as np
@@ -36,9 +36,9 @@ def snap(vectors: np.ndarray) -> np.ndarray:
 def screening_error(dim: int) -> float:
     """How far a float32 dot product of snapped unit vectors can be from their `exact_cosines`.
 
-    The bound γ_d·‖x‖·‖y‖ with γ_d = d·u / (1 − d·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, 3.1) holds for
-    every order of summation; 1 % more pays for the denominator and for norms that are not quite 1, and another u for
-    the one rounding of the exact value.
+    The bound γ_d·‖x‖·‖y‖ with γ_d = d·u / (1 − d·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical
+    Algorithms, 3.1) holds for every order of summation; 1 % more pays for the denominator and for norms that are not
+    quite 1, and another u for the one rounding of the exact value.
     """
     unit = 2.0**-24
     return 1.01 * dim * unit + unit
@@ -65,7 +65,9 @@ def exact_pair_cosines(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: 
 
 
 def exact_candidate_cosines(queries: np.ndarray, vectors: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Cosines of every query (rows, dim) with its own candidates `vectors[columns[row]]`: float32, shape of `columns`."""
+    """Cosines of every query (rows, dim) with its own candidates `vectors[columns[row]]`: float32, shape of
+    `columns`.
+    """
     cosines = np.empty(columns.shape, np.float32)
     for low in range(0, len(queries), 32):  # 32 rows of candidates as float64 stay in cache
         part = slice(low, low + 32)

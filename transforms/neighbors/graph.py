@@ -78,7 +78,8 @@ def neighbors_schema() -> pa.Schema:
         {
             "id": "The text: the first 63 bits of its content key. Rows are sorted by it.",
             "neighbor_ids": "Its nearest other texts, by cosine descending, equal cosines by id ascending; never itself.",
-            "cosines": "Cosine with each of neighbor_ids: the exact dot product of the vectors rounded to multiples of 2^-26, as float32.",
+            "cosines": "Cosine with each of neighbor_ids: the exact dot product of the vectors rounded to multiples "
+            "of 2^-26, as float32.",
         },
     )
 

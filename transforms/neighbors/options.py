@@ -4,7 +4,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class NeighborsOptions(BaseModel):
-    """How many neighbours every text gets, and how much memory a worker takes to find them. Only `k` changes the lists."""
+    """How many neighbours every text gets, and how much memory a worker takes to find them. Only `k` changes the
+    lists.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -16,8 +18,8 @@ class NeighborsOptions(BaseModel):
     )
     margin: int = Field(
         16,
-        description="Candidates beyond k that the float32 screen hands to exact rescoring. More cost a little for every text, fewer send "
-        "more texts to the full exact search; the result is the same.",
+        description="Candidates beyond k that the float32 screen hands to exact rescoring. More cost a little for every text, "
+        "fewer send more texts to the full exact search; the result is the same.",
         ge=1,
         le=1024,
     )
@@ -28,6 +30,7 @@ class NeighborsOptions(BaseModel):
     )
     rows_per_chunk: int = Field(
         65536,
-        description="Vectors that a task holds in memory at a time (4 bytes x dimension each, 100 MB at 384), rounded up to whole blocks.",
+        description="Vectors that a task holds in memory at a time (4 bytes x dimension each, 100 MB at 384), rounded up to "
+        "whole blocks.",
         ge=1,
     )

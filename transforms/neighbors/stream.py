@@ -9,7 +9,9 @@ from transforms.vectors import VectorBlock
 
 
 def snapped_chunks(blocks: Iterable[VectorBlock], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Ids int64 (m,) and snapped vectors float32 (m, dim) of consecutive blocks, m the first sum of block sizes ≥ `rows`."""
+    """Ids int64 (m,) and snapped vectors float32 (m, dim) of consecutive blocks, m the first sum of block sizes ≥
+    `rows`.
+    """
     for group in grouped(blocks, rows):
         yield np.concatenate([block.ids() for block in group]), np.concatenate([snap(block.vectors()) for block in group])
 

@@ -21,6 +21,10 @@ class EncoderMismatchError(Exception):
     """The index was built by another encoder than the one that would embed the query."""
 
 
+class QueryError(ValueError):
+    """A question that has no answer: a blank text, or fewer than one result wanted."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One answer: a document, its cosine with the query, and its text when the corpus keeps texts."""
@@ -47,13 +51,13 @@ class Searcher:
     def search(self, queries: Sequence[str], k: int = 10) -> list[list[Hit]]:
         """The best `k` documents for each query, best first; fewer when the corpus is smaller.
 
-        Ties are ordered by document id. Raises ValueError for k < 1 or a blank query.
+        Ties are ordered by document id. Raises QueryError for k < 1 or a blank query.
         """
         if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
+            raise QueryError(f"k must be at least 1, got {k}")
         for query in queries:
             if not query.strip():
-                raise ValueError(f"a query must not be blank, got {query!r}")
+                raise QueryError(f"a query must not be blank, got {query!r}")
         vectors = self._encoder().encode_queries(list(queries)).vectors
         scores, ids = self._open_index().search(vectors, k)
         documents = self._documents_of(np.unique(ids[ids >= 0]))

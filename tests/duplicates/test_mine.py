@@ -1,0 +1,87 @@
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pydantic import TypeAdapter
+
+from tests.duplicates.helpers import brute_pairs, found_pairs, make_corpus
+from tests.neighbors.helpers import random_vectors, unit
+from transforms.duplicates import DuplicatesOptions, MineRecord, mine_part
+from transforms.files import read_table
+
+
+@pytest.mark.parametrize("threshold", [0.75, 0.9, 0.99999])
+@pytest.mark.parametrize(("k", "rows_per_tile"), [(1, 10), (4, 30), (32, 1000)])
+def test_pairs_are_complete_where_the_lists_are_not(corpus, threshold, k, rows_per_tile):
+    options = DuplicatesOptions(threshold=threshold)
+    rows, _, record = corpus.duplicates(options, k=k, rows_per_tile=rows_per_tile)
+    assert found_pairs(rows) == brute_pairs(corpus, threshold)
+    assert len(found_pairs(rows)) == record.near + record.paraphrase
+    assert record.complete
+    assert record.texts_searched_by_range >= 40
+
+
+def test_what_a_cap_cuts_is_counted_exactly(corpus):
+    options = DuplicatesOptions(threshold=0.75, max_pairs_per_text=3)
+    rows, groups, record = corpus.duplicates(options)
+    everything = brute_pairs(corpus, 0.75)
+    assert found_pairs(rows).items() <= everything.items()
+    assert record.pairs_dropped == len(everything) - len(found_pairs(rows)) > 500
+    assert record.texts_capped >= 36
+    assert not record.complete
+    assert all(row["cosine_to_kept"] >= 0.75 for row in groups)
+
+
+def test_mine_records_say_what_is_incomplete_and_survive_json(corpus):
+    records = [mine_part(task, DuplicatesOptions(max_pairs_per_text=3)) for task in corpus.mine_tasks()]
+    assert [record.complete for record in records] == [record.texts_capped == 0 for record in records]
+    assert not all(record.complete for record in records)
+    for record in records:
+        text = json.dumps(dataclasses.asdict(record))
+        assert TypeAdapter(MineRecord).validate_python(json.loads(text)) == record
+        assert read_table(record.file.path).num_rows == record.pairs == record.file.rows
+
+
+def test_relations_and_reasons_come_from_the_texts(tmp_path):
+    texts = ["today the mail server is up again in 3 minutes", "today the mail server is up again in 5 minutes", "the host is not reachable", "something else"]
+    vector = unit(np.ones((1, 8)))[0]
+    vectors = [vector, vector, vector, random_vectors(1, 8)[0]]
+    owned = {text: [f"d{i}"] for i, text in enumerate(texts)}
+    rows, _, _ = make_corpus(tmp_path, owned, dict(zip(texts, vectors, strict=True)), 2).duplicates(DuplicatesOptions())
+    assert [(row["doc_id_a"], row["doc_id_b"], row["relation"], row["differences"]) for row in rows] == [
+        ("d0", "d1", "near", ["numbers"]),
+        ("d0", "d2", "paraphrase", ["numbers", "negation"]),
+        ("d1", "d2", "paraphrase", ["numbers", "negation"]),
+    ]
+
+
+def test_passages_of_another_run_are_refused(corpus):
+    (task, *_) = corpus.mine_tasks()
+    with pytest.raises(ValueError, match="belong to each other"):
+        mine_part(dataclasses.replace(task, passages=corpus.passages[:-1]), DuplicatesOptions())
+    with pytest.raises(ValueError, match="different runs"):
+        mine_part(dataclasses.replace(task, passages=corpus.passages[::-1]), DuplicatesOptions())
+
+
+@pytest.mark.parametrize("threshold", [0.75, 0.9])
+def test_real_texts_and_vectors(tmp_path, shared_data, threshold):
+    stored = np.load(shared_data / "debian_packages.minilm.f16.npy", mmap_mode="r")[18_000:20_000]
+    table = pq.read_table(shared_data / "debian_packages.parquet").slice(18_000, 2_000)
+    vector_of = dict(zip(table["text"].to_pylist(), unit(stored.astype(np.float32)), strict=True))
+    owned = {}
+    for name, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
+        owned.setdefault(text, []).append(name)
+    corpus = make_corpus(tmp_path, owned, vector_of, 512)
+    rows, groups, record = corpus.duplicates(DuplicatesOptions(threshold=threshold), k=16, rows_per_tile=1000)
+    whole = np.rint(corpus.vectors.astype(np.float64) * 2**26)
+    cosines = np.triu(np.clip(((whole @ whole.T) / 2**52).astype(np.float32), -1, 1), 1).astype(np.float64)
+    expected = {
+        (*sorted((corpus.owners[i][0], corpus.owners[j][0])), cosines[i, j])
+        for i, j in zip(*np.nonzero(cosines >= threshold), strict=True)
+    }
+    assert {(*pair, cosine) for pair, cosine in found_pairs(rows).items()} == expected
+    assert len(expected) > 400
+    assert record.texts_searched_by_range > 0
+    assert sum(row["doc_id"] != row["kept_doc_id"] for row in groups) == record.duplicate_documents

@@ -1,0 +1,65 @@
+"""Configuration: YAML, settings and overrides, in that order; every key documented; unknown keys refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.config import Config, ConfigurationError, config_schema, config_yaml, load_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def test_settings_win_over_the_file_and_overrides_over_both(tmp_path):
+    (tmp_path / "c.yaml").write_text("root: from-file\ncorpus: {id_column: a, text_column: b}\n")
+    config = load_config(str(tmp_path / "c.yaml"), ["corpus.text_column=c", "neighbors.k=7"], {"root": "from-option/"})
+    assert (config.root, config.corpus.id_column, config.corpus.text_column, config.neighbors.k) == ("from-option", "a", "c", 7)
+
+
+def test_values_of_settings_are_yaml():
+    config = load_config(None, ["corpus.input=[a.jsonl, b.jsonl]", "corpus.keep_text=false", 'corpus.id_column="3"'])
+    assert config.corpus.input == ["a.jsonl", "b.jsonl"]
+    assert config.corpus.keep_text is False
+    assert config.corpus.id_column == "3"
+
+
+def test_printed_configuration_is_the_configuration(tmp_path):
+    config = load_config(None, ["duplicates.threshold=0.9", "corpus.metadata_columns=[section]"])
+    (tmp_path / "printed.yaml").write_text(config_yaml(config))
+    assert load_config(str(tmp_path / "printed.yaml")) == config
+
+
+def test_where_a_run_happens_does_not_change_what_it_gives():
+    digest = Config().results_digest()
+    assert load_config(None, ["root=elsewhere", "runner.workers=2"]).results_digest() == digest
+    assert load_config(None, ["duplicates.threshold=0.8"]).results_digest() != digest
+    assert load_config(None, ["embedding.precision=bf16"]).results_digest() != digest
+
+
+def test_every_key_is_described_in_the_schema():
+    schema = config_schema()
+    for name, section in [("Config", schema), *schema["$defs"].items()]:
+        for key, described in section["properties"].items():
+            assert described.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_configuration_files_are_complete_and_commented(path):
+    text = path.read_text()
+    config = load_config(str(path))
+    written = yaml.safe_load(text)
+    resolved = yaml.safe_load(config_yaml(config))
+    assert {key: sorted(value) if isinstance(value, dict) else None for key, value in written.items()} == {
+        key: sorted(value) if isinstance(value, dict) else None for key, value in resolved.items()
+    }
+    for line in text.splitlines():
+        if line.startswith("  ") and ":" in line and not line.strip().startswith("#"):
+            before = text[: text.index(line)].rstrip().splitlines()[-1]
+            assert before.strip().startswith("#"), f"no comment above {line.strip()!r}"
+
+
+def test_a_section_cannot_be_set_below_a_value():
+    with pytest.raises(ConfigurationError, match="'root' is a value"):
+        load_config(None, ["root.deeper=1"], {})
+    with pytest.raises(ConfigurationError, match="must hold keys"):
+        load_config(str(CONFIGS / ".." / "constraints.txt"))

@@ -1,0 +1,52 @@
+"""The runner: records come back whatever the engine, and engines that lose data are refused."""
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pytest
+
+from pipelines.runner import Runner, RunnerError, RunnerOptions
+
+ENGINES = {
+    "in process": (),
+    "every bundle twice": ("--direct_runner_bundle_repeat=1",),
+    "portable": ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"),
+}
+
+
+@dataclass(frozen=True)
+class Squared:
+    """A record as rooms have it."""
+
+    number: int
+    square: int
+
+
+@dataclass
+class Square(beam.PTransform):
+    """int → Squared."""
+
+    def expand(self, tasks):
+        return tasks | beam.Map(lambda number: Squared(number, number * number))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("numbers", [[], [3], list(range(20))], ids=len)
+def test_records_come_back_once_each(tmp_path, engine, numbers):
+    runner = Runner(RunnerOptions(beam_options=ENGINES[engine]))
+    records = runner.run(Square(), numbers, Squared, str(tmp_path / "records.json"))
+    assert sorted(records, key=lambda record: record.number) == [Squared(number, number * number) for number in numbers]
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "DaskRunner", "apache_beam.runners.dask.dask_runner.DaskRunner", "Nothing"])
+def test_other_runners_are_refused_by_name(name):
+    with pytest.raises(RunnerError, match=name):
+        Runner(RunnerOptions(runner=name))
+    with pytest.raises(RunnerError, match=name):
+        Runner(RunnerOptions(beam_options=(f"--runner={name}",)))
+
+
+def test_workers_share_the_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert Runner(RunnerOptions(workers=4)).threads_per_worker == 2
+    assert Runner(RunnerOptions(workers=16)).threads_per_worker == 1

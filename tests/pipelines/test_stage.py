@@ -1,0 +1,84 @@
+"""Stages: a record is taken over only with the same inputs and whole files; the monitor measures something."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from pipelines.config import load_config
+from pipelines.monitor import StageMonitor
+from pipelines.runner import Runner
+from pipelines.stage import Run, files_of
+from transforms.files import FileRef, file_ref, join, write_bytes
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result as stages have it."""
+
+    file: FileRef
+    more: tuple[FileRef, ...]
+    counts: dict[str, int]
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    config = load_config(None, [], {"root": str(tmp_path)})
+    return Run(config, Runner(config.runner))
+
+
+def _stage(run: Run, inputs: object, calls: list[object]) -> Made:
+    def compute() -> Made:
+        calls.append(inputs)
+        path = join(run.work, "made.bin")
+        write_bytes(path, str(inputs).encode())
+        return Made(file_ref(path), (file_ref(path),), {"things": 3})
+
+    return run.stage("make", Made, inputs, compute)
+
+
+def test_a_finished_stage_is_taken_over_and_says_so(run):
+    calls: list[object] = []
+    first = _stage(run, ["a"], calls)
+    assert _stage(run, ["a"], calls) == first
+    assert calls == [["a"]]
+    assert run.metrics["make"]["resumed"] is True
+    assert run.metrics["make"]["things"] == 3
+
+
+def test_other_inputs_run_the_stage_again(run):
+    calls: list[object] = []
+    _stage(run, ["a"], calls)
+    _stage(run, ["b"], calls)
+    assert calls == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("damage", ["remove", "change", "record"])
+def test_a_record_whose_files_are_not_whole_does_not_count(run, damage):
+    calls: list[object] = []
+    made = _stage(run, ["a"], calls)
+    if damage == "remove":
+        os.remove(made.file.path)
+    elif damage == "change":
+        write_bytes(made.file.path, b"x" * made.file.size)
+    else:
+        write_bytes(join(run.work, "stages", "make.json"), b'{"inputs": "half of a rec')
+    assert _stage(run, ["a"], calls) == made
+    assert len(calls) == 2
+
+
+def test_files_are_found_wherever_they_are_in_a_result():
+    a, b, c = (FileRef(name, 1, None, "") for name in "abc")
+    assert list(files_of(Made(a, (b, c), {}))) == [a, b, c]
+    assert list(files_of([[a], (Made(b, (), {}), 3, "x")])) == [a, b]
+
+
+def test_the_monitor_sees_memory_that_a_stage_used():
+    with StageMonitor("idle") as idle:
+        pass
+    with StageMonitor("busy") as busy:
+        block = np.ones(40_000_000)
+        del block
+    assert busy.peak_rss_mb > idle.peak_rss_mb + 250
+    assert busy.seconds > 0

@@ -1,0 +1,48 @@
+import numpy as np
+
+from tests.topics.helpers import blobs, unit
+from transforms.topics import centroids, representatives
+
+
+def in_blocks(vectors, rows):
+    return [vectors[start : start + rows] for start in range(0, len(vectors), rows)]
+
+
+def test_centroids_are_mean_directions_whatever_the_blocks():
+    vectors, truth = blobs([30, 20, 10], spread=1.0)
+    labels = np.where(np.arange(60) % 7 == 0, -1, truth)
+    expected = unit(np.array([vectors[labels == topic].mean(axis=0) for topic in range(3)]))
+    for rows in (7, 60):
+        np.testing.assert_allclose(centroids(labels, 3, in_blocks(vectors, rows)), expected, atol=1e-6)
+
+
+def test_representatives_are_the_strong_ones_near_the_centre():
+    vectors, labels = blobs([30, 20], spread=1.5)
+    strength = np.random.default_rng(0).random(50).astype(np.float32)
+    for rows in (7, 50):
+        chosen = representatives(labels, strength, 2, in_blocks(vectors, rows), 3)
+        for topic, positions in enumerate(chosen):
+            members = np.flatnonzero(labels == topic)
+            centre = unit(vectors[members].mean(axis=0, keepdims=True))[0]
+            assert (np.triu(vectors[members] @ vectors[members].T, 1) < 0.9).all()  # none repeats another
+            assert positions == members[np.argsort(-strength[members] * (vectors[members] @ centre))][:3].tolist()
+
+
+def test_repetitions_are_passed_over_unless_there_is_nothing_else():
+    vectors = np.vstack([np.tile([[1.0, 0.0, 0.0]], (6, 1)), [[0.6, 0.8, 0.0], [0.6, 0.0, 0.8]]]).astype(np.float32)
+    strength = np.ones(8, np.float32)
+    (chosen,) = representatives(np.zeros(8, int), strength, 1, [vectors], 3)
+    assert chosen == [0, 6, 7]
+    (chosen,) = representatives(np.zeros(6, int), strength[:6], 1, [vectors[:6]], 3)
+    assert chosen == [0, 1, 2]
+    (chosen,) = representatives(np.zeros(1, int), strength[:1], 1, [vectors[:1]], 3)
+    assert chosen == [0]
+
+
+def test_noise_is_never_chosen_and_nothing_gives_nothing():
+    vectors, _ = blobs([10])
+    labels = np.array([-1] * 9 + [0])
+    assert representatives(labels, np.ones(10), 1, [vectors], 3) == [[9]]
+    assert representatives(np.full(10, -1), np.ones(10), 0, [vectors], 3) == []
+    assert representatives(np.empty(0, int), np.empty(0), 0, [], 3) == []
+    assert representatives(labels, np.ones(10), 1, [vectors], 0) == [[]]

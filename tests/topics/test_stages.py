@@ -1,0 +1,221 @@
+"""The stages on files, through Beam, against the pure functions and plain joins."""
+
+import hashlib
+from collections import Counter
+from itertools import pairwise
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from tests.topics.helpers import blobs, graph_of
+from transforms.files import read_table, write_table
+from transforms.neighbors import neighbors_schema
+from transforms.topics import (
+    ASSIGNMENTS_SCHEMA,
+    TOPICS_SCHEMA,
+    AssignTopicsTask,
+    CountTermsTask,
+    DescribeTopicsTask,
+    FindTopicsTask,
+    TopicsOptions,
+    assign_noise,
+    assign_topics,
+    cluster,
+    count_part,
+    describe_topics,
+    find_topics,
+    lay_out,
+    topic_uid,
+)
+from transforms.topics.beam import AssignTopics, CountTerms, DescribeTopics, FindTopics
+from transforms.vectors import write_block
+
+OPTIONS = TopicsOptions(n_epochs=50, min_cluster_size=20)
+SUBJECTS = ["neural network layer training", "tomato soup kitchen recipe", "football league goal season"]
+
+
+class Corpus:
+    """Texts of three subjects, of which every fifth is the text of two documents and one of 100, as the files of a run."""
+
+    def __init__(self, directory, sizes, parts):
+        self.directory = str(directory)
+        vectors, truth = blobs(sizes)
+        texts = [f"{' and '.join(np.random.default_rng(i).permutation(SUBJECTS[t].split()))} {i}" for i, t in enumerate(truth)]
+        keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+        order = sorted(range(len(texts)), key=keys.__getitem__)
+        self.vectors, self.truth = vectors[order], truth[order]
+        self.keys, self.texts = [keys[i] for i in order], [texts[i] for i in order]
+        self.ids = np.array([int.from_bytes(key[:8], "big") >> 1 for key in self.keys], np.int64)
+        self.copies = np.array([100 if i == 7 else 1 + (i % 5 == 0) for i in range(len(texts))])
+        self.graph = graph_of(self.vectors)
+        bounds = np.linspace(0, len(texts), parts + 1).astype(int).tolist()
+        spans = list(pairwise(bounds))
+        self.passages = tuple(self._passages(part, *span) for part, span in enumerate(spans))
+        self.neighbors = tuple(self._neighbors(part, *span) for part, span in enumerate(spans))
+        self.blocks = tuple(
+            write_block(f"{directory}/v{part}.npy", f"{directory}/i{part}.npy", low, self.ids[low:high], self.vectors[low:high])
+            for part, (low, high) in enumerate(spans)
+        )
+        self.documents = tuple(self._documents(part, parts) for part in range(parts))
+
+    def _passages(self, part, low, high):
+        table = {
+            "content_key": pa.array(self.keys[low:high], pa.binary(32)),
+            "id": self.ids[low:high],
+            "text": pa.array(self.texts[low:high], pa.string()),
+            "doc_id": pa.array([f"d{i}-0" for i in range(low, high)], pa.string()),
+            "n_documents": pa.array(self.copies[low:high], pa.int32()),
+        }
+        return write_table(f"{self.directory}/passages/part-{part:05d}.parquet", pa.table(table))
+
+    def _neighbors(self, part, low, high):
+        neighbors, cosines = self.graph
+        rows = [self.ids[low:high], self.ids[neighbors[low:high]].tolist(), cosines[low:high].tolist()]
+        table = pa.table([pa.array(c, f.type) for c, f in zip(rows, neighbors_schema(), strict=True)], neighbors_schema())
+        return write_table(f"{self.directory}/neighbors/part-{part:05d}.parquet", table)
+
+    def _documents(self, part, parts):
+        rows = [(f"d{i}-{copy}", self.keys[i]) for i in range(len(self.texts)) for copy in range(self.copies[i])]
+        rows = sorted(rows, key=lambda row: hashlib.sha256(row[0].encode()).digest())[part::parts]
+        table = {
+            "doc_id": pa.array([row[0] for row in rows], pa.string()),
+            "passage_no": pa.array([0] * len(rows), pa.int32()),
+            "content_key": pa.array([row[1] for row in rows], pa.binary(32)),
+        }
+        return write_table(f"{self.directory}/documents/part-{part:05d}.parquet", pa.table(table))
+
+
+def run_all(corpus, out, options=OPTIONS):
+    """The four stages as plain calls; returns the found record and the two published files."""
+    found = find_topics(FindTopicsTask(corpus.passages, corpus.neighbors, f"{out}/labels.parquet"), options)
+    counts = [
+        count_part(CountTermsTask(part, ref, found.labels, f"{out}/counts"), options).counts
+        for part, ref in enumerate(corpus.passages)
+    ]
+    task = DescribeTopicsTask(found.labels, tuple(counts), corpus.passages, corpus.blocks, f"{out}/topics.parquet")
+    topics = describe_topics(task, options).topics
+    assigned = assign_topics(AssignTopicsTask(corpus.documents, found.labels, topics, f"{out}/assignments.parquet"))
+    return found, topics, assigned
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return Corpus(tmp_path_factory.mktemp("corpus"), [90, 60, 40], 3)
+
+
+@pytest.fixture(scope="module")
+def outcome(corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    return run_all(corpus, out)
+
+
+def test_labels_are_those_of_the_pure_functions(corpus, outcome):
+    found, _, _ = outcome
+    labels = read_table(found.labels.path)
+    layouts = lay_out(*corpus.graph, OPTIONS)
+    clusters = cluster(layouts.coordinates, OPTIONS, corpus.copies)
+    np.testing.assert_array_equal(labels["topic_id"].to_numpy(), clusters.topic_id)
+    np.testing.assert_array_equal(labels["assigned_topic_id"].to_numpy(), assign_noise(clusters.topic_id, *corpus.graph))
+    np.testing.assert_array_equal(np.column_stack([labels["x"], labels["y"]]), layouts.xy)
+    assert labels["content_key"].to_pylist() == corpus.keys
+    assert (found.distinct_texts, found.topics) == (190, clusters.topics)
+    assert found.noise_documents == corpus.copies[clusters.topic_id < 0].sum()
+
+
+def test_topics_are_the_subjects(corpus, outcome):
+    found, topics, _ = outcome
+    table = read_table(topics.path)
+    assert table.schema.equals(TOPICS_SCHEMA)
+    rows = table.to_pylist()
+    assert len(rows) == found.topics == 3
+    labels = read_table(found.labels.path)["topic_id"].to_numpy()
+    for row in rows:
+        members = np.flatnonzero(labels == row["topic_id"])
+        subject = SUBJECTS[Counter(corpus.truth[members]).most_common(1)[0][0]]
+        assert set(row["terms"]) == set(subject.split())  # the numbers and the joining word are no terms
+        assert row["title"] == ", ".join(row["terms"][:3])
+        assert row["documents"] == corpus.copies[members].sum()
+        assert row["topic_uid"] == topic_uid([corpus.keys[i] for i in members])
+        chosen = [int(name[1:].split("-")[0]) for name in row["representative_doc_ids"]]
+        assert len(chosen) == 3
+        assert set(chosen) <= set(members.tolist())
+    documents = [row["documents"] for row in rows]
+    assert documents == sorted(documents, reverse=True)
+    assert sum(row["assigned_documents"] for row in rows) == corpus.copies.sum()
+
+
+def test_every_document_gets_the_topic_of_its_text(corpus, outcome):
+    found, topics, assigned = outcome
+    table = pl.read_parquet(assigned.assignments.path)
+    assert table.height == assigned.assignments.rows == corpus.copies.sum()
+    assert read_table(assigned.assignments.path).schema.equals(ASSIGNMENTS_SCHEMA)
+    documents = pl.concat([pl.read_parquet(ref.path) for ref in corpus.documents])
+    assert table["doc_id"].to_list() == documents["doc_id"].to_list()
+    labels = pl.read_parquet(found.labels.path)
+    uids = pl.read_parquet(topics.path).select(pl.col("topic_id").alias("assigned_topic_id"), "topic_uid")
+    expected = documents.join(labels, "content_key", maintain_order="left").join(
+        uids, "assigned_topic_id", how="left", maintain_order="left"
+    )
+    assert table.equals(expected.select(table.columns))
+    assert assigned.noise == found.noise_documents == (table["topic_id"] == -1).sum()
+    assert assigned.unassigned == table["topic_uid"].null_count()
+
+
+def test_output_does_not_depend_on_parts_or_on_when_it_runs(corpus, outcome, tmp_path):
+    other = Corpus(tmp_path / "other", [90, 60, 40], 1)
+    found, topics, assigned = run_all(other, tmp_path / "out")
+    assert found.labels.sha256 == outcome[0].labels.sha256
+    assert topics.sha256 == outcome[1].sha256
+    key = ["doc_id", "passage_no"]  # their order is that of the documents parts
+    assert pl.read_parquet(assigned.assignments.path).sort(key).equals(pl.read_parquet(outcome[2].assignments.path).sort(key))
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 4])
+def test_tiny_corpora_have_no_topics(size, tmp_path):
+    found, topics, assigned = run_all(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions())
+    assert (found.topics, found.noise_texts, topics.rows) == (0, size, 0)
+    table = pl.read_parquet(assigned.assignments.path)
+    assert table.height == assigned.noise == assigned.unassigned
+    assert set(table["topic_id"]) | set(table["assigned_topic_id"]) <= {-1}
+    assert table["topic_uid"].null_count() == table.height
+
+
+def test_no_parts_at_all(tmp_path):
+    found = find_topics(FindTopicsTask((), (), f"{tmp_path}/labels.parquet"), OPTIONS)
+    topics = describe_topics(DescribeTopicsTask(found.labels, (), (), (), f"{tmp_path}/topics.parquet"), OPTIONS).topics
+    assigned = assign_topics(AssignTopicsTask((), found.labels, topics, f"{tmp_path}/assignments.parquet"))
+    assert (found.distinct_texts, topics.rows, assigned.assignments.rows) == (0, 0, 0)
+
+
+def test_files_of_another_run_are_refused(corpus, outcome, tmp_path):
+    other = Corpus(tmp_path, [10, 8, 3], 1)
+    with pytest.raises(ValueError, match="does not label the texts"):
+        count_part(CountTermsTask(0, other.passages[0], outcome[0].labels, str(tmp_path)), OPTIONS)
+    task = AssignTopicsTask(other.documents, outcome[0].labels, outcome[1], f"{tmp_path}/assignments.parquet")
+    with pytest.raises(ValueError, match=r"the text of document d\d+-\d+ in .* has no label"):
+        assign_topics(task)
+    with pytest.raises(ValueError, match="neighbour graph"):
+        find_topics(FindTopicsTask(other.passages, corpus.neighbors, f"{tmp_path}/labels.parquet"), OPTIONS)
+
+
+def run_beam(tasks, transform, expected):
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        assert_that(pipeline | beam.Create(tasks) | transform, equal_to(expected))
+
+
+def test_transforms_give_the_records_of_the_functions(corpus, tmp_path):
+    found, topics, assigned = run_all(corpus, tmp_path)  # once more: the files are written again with the same bytes
+    run_beam([FindTopicsTask(corpus.passages, corpus.neighbors, found.labels.path)], FindTopics(OPTIONS), [found])
+    tasks = [CountTermsTask(part, ref, found.labels, f"{tmp_path}/counts") for part, ref in enumerate(corpus.passages)]
+    counted = [count_part(task, OPTIONS) for task in tasks]
+    run_beam(tasks, CountTerms(OPTIONS), counted)
+    described = DescribeTopicsTask(
+        found.labels, tuple(record.counts for record in counted), corpus.passages, corpus.blocks, topics.path
+    )
+    run_beam([described], DescribeTopics(OPTIONS), [describe_topics(described, OPTIONS)])
+    run_beam([AssignTopicsTask(corpus.documents, found.labels, topics, assigned.assignments.path)], AssignTopics(), [assigned])

@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from transforms.embedding import EmbeddingOptions, Encoder, VectorError, load_encoder
+from transforms.files import file_ref, read_progress
+from transforms.vectors import fill, fill_part, stored_shards, write_shard
+
+TEXTS = [f"{'abcdefghij'[i % 10] * (1 + i % 37)} text number {chr(97 + i % 26)} {'xyz' * (i // 7)}" for i in range(60)]
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Any use of the model fails."""
+
+    def fail(*_):
+        raise AssertionError("the model was loaded")
+
+    def forbid():
+        monkeypatch.setattr(fill, "load_encoder", fail)
+
+    return forbid
+
+
+def texts_of(task) -> list[str]:
+    return pq.read_table(task.passages.path)["text"].to_pylist()
+
+
+def test_a_block_holds_the_librarys_vectors_of_its_texts_in_order(make_task, tiny_spec, tiny_options):
+    task = make_task(TEXTS, part=3, start=100)
+    record = fill_part(task, tiny_spec, tiny_options, None)
+    library = SentenceTransformer(tiny_options.model, device="cpu")
+    expected = library.encode_document(texts_of(task), normalize_embeddings=True)
+    np.testing.assert_allclose(record.block.vectors(), expected, atol=1e-6)
+    passages = pq.read_table(task.passages.path)
+    np.testing.assert_array_equal(record.block.ids(), passages["id"].to_numpy())
+    assert (record.block.start, record.block.rows, record.block.dim) == (100, 60, 16)
+    assert record.part == 3
+    assert record.block_files == (file_ref(record.block.path, 60), file_ref(record.block.ids_path, 60))
+    assert (record.texts_embedded, record.texts_reused) == (60, 0)
+    lengths = [len(library.tokenizer("passage: " + text, truncation=False)["input_ids"]) for text in texts_of(task)]
+    assert record.tokens == sum(min(length, 32) for length in lengths)
+    assert record.texts_truncated == sum(length > 32 for length in lengths) > 0
+    assert record.padded_tokens >= record.tokens
+    assert read_progress(task.progress) == 60
+
+
+def test_new_vectors_are_stored_under_their_keys(make_task, tiny_spec, tiny_options):
+    task = make_task(TEXTS)
+    record = fill_part(task, tiny_spec, tiny_options, None)
+    (shard,) = record.shards
+    table = pq.read_table(shard.path)
+    assert shard == file_ref(shard.path, 60)
+    assert Path(shard.path).parent == Path(task.store)
+    assert table["content_key"].to_pylist() == pq.read_table(task.passages.path)["content_key"].to_pylist()
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), record.block.vectors())
+
+
+def test_a_second_run_takes_all_from_the_store_without_the_model(make_task, tiny_spec, tiny_options, no_model):
+    first = fill_part(make_task(TEXTS), tiny_spec, tiny_options, None)
+    no_model()
+    task = make_task(TEXTS, shards=tuple(ref.path for ref in first.shards), run="second")
+    second = fill_part(task, tiny_spec, tiny_options, None)
+    assert (second.texts_embedded, second.texts_reused) == (0, 60)
+    assert (second.tokens, second.padded_tokens, second.texts_truncated) == (0, 0, 0)
+    assert second.shards == first.shards
+    assert [ref.sha256 for ref in second.block_files] == [ref.sha256 for ref in first.block_files]
+    assert read_progress(task.progress) == 60
+
+
+def test_only_missing_texts_are_embedded(make_task, tiny_spec, tiny_options, monkeypatch):
+    first = fill_part(make_task(TEXTS[:25]), tiny_spec, tiny_options, None)
+    other = fill_part(make_task(TEXTS[20:40], run="other"), tiny_spec, tiny_options, None)
+    unused = fill_part(make_task(["nobody asks for this"], run="unused"), tiny_spec, tiny_options, None)
+    asked = []
+    real = Encoder.encode_documents
+    monkeypatch.setattr(Encoder, "encode_documents", lambda self, texts, *rest: asked.extend(texts) or real(self, texts, *rest))
+    shards = tuple(sorted(ref.path for record in (first, other, unused) for ref in record.shards))
+    record = fill_part(make_task(TEXTS, shards=shards, run="second"), tiny_spec, tiny_options, None)
+    assert sorted(asked) == sorted(TEXTS[40:])
+    assert (record.texts_embedded, record.texts_reused) == (20, 40)
+    # The record names the shards that hold this part's vectors: the ones used and the new one, not the unused.
+    used = {ref.path for ref in (*first.shards, *other.shards)}
+    paths = {ref.path for ref in record.shards}
+    assert used < paths
+    assert len(paths) == 3
+    assert unused.shards[0].path not in paths
+    assert all(ref == file_ref(ref.path, pq.read_metadata(ref.path).num_rows) for ref in record.shards)
+    whole = fill_part(make_task(TEXTS, run="whole"), tiny_spec, tiny_options, None)
+    np.testing.assert_allclose(record.block.vectors(), whole.block.vectors(), atol=1e-6)
+
+
+def test_what_is_stored_is_believed_and_not_computed_again(make_task, tiny_spec, tiny_options, no_model):
+    task = make_task(["abc"])
+    keys = pq.read_table(task.passages.path)["content_key"].to_pylist()
+    vector = np.eye(1, 16, 5, dtype=np.float32)
+    shard = write_shard(task.store, keys, vector)
+    no_model()
+    record = fill_part(make_task(["abc"], shards=(shard.path,), run="second"), tiny_spec, tiny_options, None)
+    np.testing.assert_array_equal(record.block.vectors(), vector)
+
+
+def test_doing_it_twice_writes_the_same_files(make_task, tiny_spec, tiny_options, tmp_path):
+    first = fill_part(make_task(TEXTS), tiny_spec, tiny_options, None)
+    again = fill_part(make_task(TEXTS), tiny_spec, tiny_options, None)
+    assert first == again
+    assert len(list((tmp_path / "store").iterdir())) == 1
+    assert len(list((tmp_path / "run" / "blocks").iterdir())) == 2
+
+
+def test_a_part_without_texts(make_task, tiny_spec, tiny_options):
+    record = fill_part(make_task([]), tiny_spec, tiny_options, None)
+    assert (record.block.rows, record.block.dim, record.shards) == (0, 16, ())
+    assert record.block.vectors().shape == (0, 16)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_bad_vector_stops_with_its_document_and_stores_nothing(
+    make_task, tiny_spec, tiny_options, monkeypatch, tmp_path, value
+):
+    own = load_encoder(tiny_spec, "cpu")
+    real = own._model.encode_document
+
+    def encode_document(texts, **arguments):
+        vectors = real(texts, **arguments)
+        vectors[[text == "the bad one" for text in texts]] = value
+        return vectors
+
+    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    with pytest.raises(VectorError, match=r"'doc of the bad one' \(1 of 61 texts\)"):
+        fill_part(make_task([*TEXTS, "the bad one"]), tiny_spec, tiny_options, None)
+    assert stored_shards(str(tmp_path), "") == []
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "run" / "blocks").exists()
+
+
+def test_the_default_model(make_task, minilm_spec, minilm):
+    task = make_task(["The parcel is late.", "My parcel has not arrived.", "Bananas are yellow."])
+    record = fill_part(task, minilm_spec, EmbeddingOptions(), None)
+    expected = minilm._model.encode(texts_of(task), normalize_embeddings=True)
+    vectors = record.block.vectors()
+    assert (vectors * expected).sum(1).min() >= 0.999999
+    by_text = dict(zip(texts_of(task), vectors, strict=True))
+    late, missing, bananas = (
+        by_text["The parcel is late."],
+        by_text["My parcel has not arrived."],
+        by_text["Bananas are yellow."],
+    )
+    assert late @ missing > 0.6 > 0.3 > late @ bananas

@@ -1,0 +1,81 @@
+"""The index: trained once, encoded in shards, merged into one FAISS file, its recall measured against exact search.
+
+In: the run's vector blocks and documents. Out: `index/index.faiss`, `index/ids.parquet`, `index/recall.parquet` and,
+for a type that learns, `index/trained.faiss`. Promises: the merged index is the one that a single process would
+build; shards of another template are refused; training texts and recall queries are chosen by hash; nprobe is the
+smallest that reaches the recall target, stored in the file.
+"""
+
+from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
+from transforms.index.faiss_files import fingerprint_of, index_bytes, index_from_bytes, read_index, write_index
+from transforms.index.ids import IdCollisionError, ids_schema, write_ids
+from transforms.index.options import IndexOptions
+from transforms.index.publish import (
+    ExactRecord,
+    ExactTask,
+    MergeRecord,
+    MergeTask,
+    RecallRecord,
+    RecallTask,
+    find_exact,
+    measure_recall,
+    merge_index,
+)
+from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
+from transforms.index.sample import mixed, rows_of, sampled_rows
+from transforms.index.shards import (
+    EncodeTask,
+    ShardError,
+    ShardRecord,
+    encode_shard,
+    merge_shards,
+    plan_shards,
+    read_template,
+)
+from transforms.index.train import TrainRecord, TrainTask, train_index, trained_template
+
+__all__ = [
+    "RANKS",
+    "EncodeTask",
+    "ExactRecord",
+    "ExactTask",
+    "IdCollisionError",
+    "IndexOptions",
+    "IndexTypeError",
+    "MergeRecord",
+    "MergeTask",
+    "RecallMeter",
+    "RecallRecord",
+    "RecallTask",
+    "ShardError",
+    "ShardRecord",
+    "TrainRecord",
+    "TrainTask",
+    "Truth",
+    "best_of",
+    "check_factory",
+    "choose_type",
+    "encode_shard",
+    "exact_top",
+    "find_exact",
+    "fingerprint_of",
+    "ids_schema",
+    "index_bytes",
+    "index_from_bytes",
+    "inverted_lists",
+    "measure_recall",
+    "merge_index",
+    "merge_shards",
+    "mixed",
+    "plan_shards",
+    "read_index",
+    "read_template",
+    "resolve_type",
+    "rows_of",
+    "sampled_rows",
+    "smallest_nprobe",
+    "train_index",
+    "trained_template",
+    "write_ids",
+    "write_index",
+]

@@ -1,0 +1,87 @@
+"""Beam wrappers of the index stages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from transforms.index.options import IndexOptions
+from transforms.index.publish import (
+    ExactRecord,
+    MergeRecord,
+    RecallRecord,
+    find_exact,
+    measure_recall,
+    merge_index,
+)
+from transforms.index.shards import EncodeTask, ShardRecord, encode_shard
+from transforms.index.train import TrainRecord, train_index
+
+
+@dataclass
+class TrainIndex(beam.PTransform):
+    """TrainTask → TrainRecord: the template and the recall queries. One worker."""
+
+    options: IndexOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Train for each task."""
+        return tasks | "Train" >> beam.Map(train_index, self.options, self.threads).with_output_types(TrainRecord)
+
+
+@dataclass
+class EncodeShards(beam.PTransform):
+    """EncodeTask → ShardRecord: index shards of one template."""
+
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the shards over the workers and encode each."""
+        encode = beam.ParDo(_EncodeShard(self.threads)).with_output_types(ShardRecord)
+        return tasks | "SpreadShards" >> beam.Reshuffle() | "EncodeShards" >> encode
+
+
+@dataclass
+class MergeIndex(beam.PTransform):
+    """MergeTask → MergeRecord: one index of all shards, and the table of ids. One worker."""
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Merge each task's shards."""
+        return tasks | "Merge" >> beam.Map(merge_index).with_output_types(MergeRecord)
+
+
+@dataclass
+class ExactTop(beam.PTransform):
+    """ExactTask → ExactRecord: exact answers to the recall queries from some of the blocks."""
+
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the blocks over the workers and search each."""
+        search = beam.Map(find_exact, self.threads).with_output_types(ExactRecord)
+        return tasks | "SpreadBlocks" >> beam.Reshuffle() | "SearchExactly" >> search
+
+
+@dataclass
+class MeasureRecall(beam.PTransform):
+    """RecallTask → RecallRecord: nprobe, the published index, and its recall. One worker."""
+
+    options: IndexOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Measure each task's index."""
+        return tasks | "Measure" >> beam.Map(measure_recall, self.options, self.threads).with_output_types(RecallRecord)
+
+
+class _EncodeShard(beam.DoFn):
+    texts = beam.metrics.Metrics.counter("index", "texts-encoded")
+
+    def __init__(self, threads: int | None) -> None:
+        self._threads = threads
+
+    def process(self, task: EncodeTask) -> Iterator[ShardRecord]:
+        record = encode_shard(task, self._threads)
+        self.texts.inc(record.texts)
+        yield record

@@ -1,0 +1,72 @@
+"""FAISS files on local disks and elsewhere: FAISS itself needs a real file."""
+
+import hashlib
+import os
+import tempfile
+import uuid
+
+import faiss
+import numpy as np
+
+from transforms.files import FileRef, file_ref, filesystem_of, fsync_directory, is_local
+
+
+def index_bytes(index: faiss.Index) -> bytes:
+    """What `faiss.write_index` would write."""
+    return faiss.serialize_index(index).tobytes()
+
+
+def index_from_bytes(data: bytes) -> faiss.Index:
+    """The index whose `index_bytes` these are."""
+    return faiss.deserialize_index(np.frombuffer(data, np.uint8))
+
+
+def fingerprint_of(data: bytes) -> str:
+    """Hex sha256 of a template's bytes: shards may be merged only when theirs is the same.
+
+    FAISS itself compares sizes and, at best, centroids: shards with other codebooks merge without an error and answer
+    wrongly.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_index(index: faiss.Index, path: str) -> FileRef:
+    """Write an index, whole or not at all, without a second copy in memory."""
+    fs, inner = filesystem_of(path)
+    if is_local(path):
+        os.makedirs(os.path.dirname(inner), exist_ok=True)
+        temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
+        try:
+            faiss.write_index(index, temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, inner)
+            fsync_directory(os.path.dirname(inner))
+        finally:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            local = os.path.join(folder, "index.faiss")
+            faiss.write_index(index, local)
+            fs.makedirs(os.path.dirname(inner), exist_ok=True)
+            temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
+            fs.put_file(local, temporary)
+            fs.mv(temporary, inner)
+    return file_ref(path)
+
+
+def read_index(path: str) -> faiss.Index:
+    """Read an index into memory. Raises FileNotFoundError when it is absent, ValueError when FAISS cannot read it."""
+    fs, inner = filesystem_of(path)
+    if not fs.exists(inner):
+        raise FileNotFoundError(f"no index at {path}")
+    with tempfile.TemporaryDirectory() as folder:
+        if not is_local(path):
+            local = os.path.join(folder, "index.faiss")
+            fs.get_file(inner, local)
+            inner = local
+        try:
+            return faiss.read_index(inner)
+        except RuntimeError as error:
+            raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error

@@ -1,0 +1,46 @@
+"""Configuration of the index."""
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from transforms.index.choose import AUTO, check_factory
+
+
+class IndexOptions(BaseModel):
+    """Which FAISS index is built, and how well it must find."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str = Field(
+        AUTO,
+        description="auto chooses by the number of distinct texts; or a FAISS factory string of a family whose shards merge "
+        "into the same bytes as one build: IDMap2,Flat; "
+        "[PCARn,|RR,]IVFn[_HNSWm],Flat|SQ8|SQfp16|SQbf16|PQm|RaBitQ[n].",
+    )
+    train_points_per_list: int = Field(
+        64, description="Texts, chosen by hash, that training sees for every inverted list, at most all of them.", ge=1
+    )
+    recall_target: float = Field(
+        0.99,
+        description="Recall at 10 that nprobe, the number of lists a search visits, is chosen for: the smallest that reaches "
+        "it is stored in the published file.",
+        gt=0,
+        le=1,
+    )
+    recall_gate: float = Field(
+        0.99,
+        description="Recall at 10 below which nothing is published. Above 10 million texts, where codes are 4 bits, lower it "
+        "to 0.95.",
+        ge=0,
+        le=1,
+    )
+    recall_queries: int = Field(
+        1000, description="Texts, chosen by hash, whose true neighbours recall is measured against; at most all texts.", ge=1
+    )
+    rows_per_shard: int = Field(
+        65536, description="Texts that one encoding task turns into one index shard, rounded up to whole blocks.", ge=1
+    )
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        return value if value == AUTO else check_factory(value)

@@ -1,0 +1,159 @@
+"""The tasks that end in published files: merge, exact answers, recall."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from transforms.files import FileRef, describe, file_ref, filesystem_of, join, write_bytes, write_table
+from transforms.index.faiss_files import read_index, write_index
+from transforms.index.ids import write_ids
+from transforms.index.options import IndexOptions
+from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
+from transforms.index.shards import ShardError, ShardRecord, merge_shards
+from transforms.index.train import TrainRecord
+from transforms.vectors import VectorBlock, load_array, save_array
+
+
+@dataclass(frozen=True)
+class MergeTask:
+    """The template, all shards, the documents, and two folders: for the merged index, which waits for its nprobe, and
+    for what is published.
+    """
+
+    training: TrainRecord
+    shards: tuple[ShardRecord, ...]
+    documents: tuple[FileRef, ...]
+    directory: str
+    published: str
+
+
+@dataclass(frozen=True)
+class MergeRecord:
+    """The merged index (work), `ids.parquet` and, for a type that learns, `trained.faiss` (published)."""
+
+    index: FileRef
+    ids: FileRef
+    trained: FileRef | None
+    texts: int
+
+
+def merge_index(task: MergeTask) -> MergeRecord:
+    """Merge the shards and write the ids. Raises ShardError when shards and documents do not hold the same number of
+    texts.
+    """
+    index = merge_shards(task.training.template, task.training.fingerprint, task.shards)
+    merged = write_index(index, join(task.directory, "merged.faiss"))
+    ids, texts = write_ids(task.documents, join(task.published, "ids.parquet"))
+    if texts != index.ntotal:
+        raise ShardError(f"the index holds {index.ntotal} texts but the documents have {texts}: they are of different runs")
+    trained = None
+    if task.training.trained:
+        trained = _copied(task.training.template.path, join(task.published, "trained.faiss"))
+    return MergeRecord(merged, ids, trained, texts)
+
+
+def _copied(source: str, target: str) -> FileRef:
+    fs, inner = filesystem_of(source)
+    write_bytes(target, fs.cat_file(inner))
+    return file_ref(target)
+
+
+@dataclass(frozen=True)
+class ExactTask:
+    """The queries, some of the blocks, and the folder for the answers."""
+
+    part: int
+    queries: VectorBlock
+    blocks: tuple[VectorBlock, ...]
+    directory: str
+
+
+@dataclass(frozen=True)
+class ExactRecord:
+    """The nearest others of the queries among one task's blocks: ids and scores as `.npy`."""
+
+    part: int
+    ids: FileRef
+    scores: FileRef
+
+
+def find_exact(task: ExactTask, threads: int | None = None) -> ExactRecord:
+    """Answer the queries exactly from some of the blocks."""
+    with threadpool_limits(threads):
+        truth = exact_top(task.queries, task.blocks, max(RANKS))
+    paths = [join(task.directory, f"exact-{name}-{task.part:05d}.npy") for name in ("ids", "scores")]
+    save_array(paths[0], truth.ids)
+    save_array(paths[1], truth.scores)
+    return ExactRecord(task.part, file_ref(paths[0]), file_ref(paths[1]))
+
+
+@dataclass(frozen=True)
+class RecallTask:
+    """The merged index, the queries with their exact answers from all blocks, and the folder that is published."""
+
+    index: FileRef
+    queries: VectorBlock
+    exact: tuple[ExactRecord, ...]
+    blocks: tuple[VectorBlock, ...]
+    published: str
+
+
+@dataclass(frozen=True)
+class RecallRecord:
+    """The published `index.faiss` and `recall.parquet`, and what was measured. `nprobe` is 0 for an index without
+    lists.
+
+    `queries` is 0 and every recall 1 in a corpus of one text, where there is nobody to find.
+    """
+
+    index: FileRef
+    table: FileRef
+    nprobe: int
+    queries: int
+    recall_at_1: float
+    recall_at_10: float
+    recall_at_100: float
+    passed: bool
+
+
+def measure_recall(task: RecallTask, options: IndexOptions, threads: int | None = None) -> RecallRecord:
+    """Choose nprobe, write the index with it, and the table of recall at 1, 10 and 100. `passed` says whether the
+    gate lets it through.
+    """
+    index = read_index(task.index.path)
+    truth = best_of([Truth(load_array(part.ids.path), load_array(part.scores.path)) for part in task.exact])
+    meter = RecallMeter(task.queries, task.blocks, truth)
+    with threadpool_limits(threads):
+        nprobe = smallest_nprobe(index, meter, options.recall_target)
+        recalls = meter.measure(index, meter.ranks())
+    queries = task.queries.rows if index.ntotal > 1 else 0
+    return RecallRecord(
+        write_index(index, join(task.published, "index.faiss")),
+        write_table(join(task.published, "recall.parquet"), _recall_table(recalls, queries, nprobe)),
+        nprobe,
+        queries,
+        recalls[0],
+        recalls[1],
+        recalls[2],
+        recalls[1] >= options.recall_gate,
+    )
+
+
+def _recall_table(recalls: Sequence[float], queries: int, nprobe: int) -> pa.Table:
+    schema = pa.schema([("k", pa.int32()), ("recall", pa.float64()), ("queries", pa.int32()), ("nprobe", pa.int32())])
+    schema = describe(
+        schema,
+        {
+            "k": "Number of results that are looked at; where a text has fewer others, all of them.",
+            "recall": "Mean share of the k nearest other texts that the published index finds, against exact "
+            "search; ties count as found.",
+            "queries": "Texts of the corpus, chosen by hash, that were searched for.",
+            "nprobe": "Inverted lists that each search visits, stored in the index; 0 when the index has no lists.",
+        },
+    )
+    count = len(RANKS)
+    columns = [np.array(RANKS), np.array(recalls), np.full(count, queries), np.full(count, nprobe)]
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)

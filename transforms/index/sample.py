@@ -1,0 +1,44 @@
+"""Texts chosen by hash: the same ones whatever the order, the number of parts or the rest of the corpus."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transforms.vectors import VectorBlock
+
+
+def mixed(ids: np.ndarray) -> np.ndarray:
+    """The splitmix64 finaliser of ids (Steele, Lea and Flood 2014): uint64 (n,).
+
+    Ids are hashes already, but sorted: the smallest of them are the first rows. Mixed again they are a new,
+    independent order.
+    """
+    z = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def sampled_rows(ids: np.ndarray, count: int, *, last: bool = False) -> np.ndarray:
+    """Positions, ascending, of the `count` ids that mix to the smallest values, or with `last` to the largest.
+
+    Training takes the smallest and recall the largest, so that they share texts only when the corpus is too small not
+    to.
+    """
+    order = np.argsort(mixed(ids), kind="stable")
+    chosen = order[max(len(ids) - count, 0) :] if last else order[:count]
+    return np.sort(chosen)
+
+
+def rows_of(blocks: Sequence[VectorBlock], rows: np.ndarray) -> np.ndarray:
+    """The vectors at ascending positions, float32 (rows, dim), reading each block once and only the rows needed."""
+    ordered = sorted(blocks)
+    starts = np.array([block.start for block in ordered])
+    block_of = np.searchsorted(starts, rows, side="right") - 1
+    vectors = [ordered[b].vectors()[rows[block_of == b] - ordered[b].start] for b in np.unique(block_of)]
+    return np.concatenate(vectors)
+
+
+def all_ids(blocks: Sequence[VectorBlock]) -> np.ndarray:
+    """The ids of all texts in position order, int64 (n,)."""
+    return np.concatenate([block.ids() for block in sorted(blocks)])

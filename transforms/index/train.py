@@ -1,0 +1,100 @@
+"""Training: one template that every shard is built against, and the texts that recall will be measured with."""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from transforms.files import FileRef, file_ref, join, write_bytes
+from transforms.index.choose import IndexTypeError, inverted_lists, resolve_type
+from transforms.index.faiss_files import fingerprint_of, index_bytes
+from transforms.index.options import IndexOptions
+from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.vectors import VectorBlock, write_block
+
+# FAISS fixes its own seeds; they are repeated here so that a new default of theirs is no silent change of ours.
+_SEED = 1234
+
+# Product quantizers and scalar ranges learn from the same sample; few lists must not leave them with too few texts.
+_CODEBOOK_TEXTS = 16_384
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """All vector blocks of the run, and the folder for the template and the queries."""
+
+    blocks: tuple[VectorBlock, ...]
+    directory: str
+
+
+@dataclass(frozen=True)
+class TrainRecord:
+    """The empty trained index with its fingerprint, and the block of texts whose neighbours recall is measured on.
+
+    `trained` says whether the type learns anything (Flat does not); `queries.start` is 0: its rows are not at
+    consecutive positions.
+    """
+
+    template: FileRef
+    fingerprint: str
+    factory: str
+    trained: bool
+    training_texts: int
+    queries: VectorBlock
+
+
+def train_index(task: TrainTask, options: IndexOptions, threads: int | None = None) -> TrainRecord:
+    """Train on a sample chosen by hash and write `template.faiss` and the query block.
+
+    Raises IndexTypeError when the corpus is too small for the configured type.
+    """
+    ids = all_ids(task.blocks)
+    factory = resolve_type(options.type, len(ids))
+    lists = inverted_lists(factory)
+    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
+    sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
+    with threadpool_limits(threads):
+        template = trained_template(factory, sample)
+    path = join(task.directory, "template.faiss")
+    write_bytes(path, template)
+    queries = sampled_rows(ids, options.recall_queries, last=True)
+    block = write_block(
+        join(task.directory, "query-vectors.npy"),
+        join(task.directory, "query-ids.npy"),
+        0,
+        ids[queries],
+        rows_of(task.blocks, queries),
+    )
+    return TrainRecord(file_ref(path), fingerprint_of(template), factory, lists > 0, len(rows), block)
+
+
+def trained_template(factory: str, sample: np.ndarray) -> bytes:
+    """The bytes of the empty index of type `factory`, trained on `sample` float32 (n, dim), with inner product as
+    metric.
+
+    A function of the sample, its order, and the arithmetic: k-means runs a fixed number of iterations from a fixed
+    seed, and its sums do not depend on the number of threads. Raises IndexTypeError when FAISS refuses (a dimension
+    that does not divide, too few texts).
+    """
+    try:
+        index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        for parameters in _clusterings(index):
+            parameters.seed = _SEED
+            parameters.min_points_per_centroid = 1  # small corpora are allowed: no warning on stderr
+        if not index.is_trained:
+            index.train(sample)
+    except RuntimeError as error:
+        reason = str(error).rsplit("Error: ", 1)[-1].strip()
+        raise IndexTypeError(
+            f"FAISS cannot train {factory!r} on {len(sample)} texts of {sample.shape[1]} dimensions: {reason}"
+        ) from error
+    return index_bytes(index)
+
+
+def _clusterings(index: faiss.Index) -> list[faiss.ClusteringParameters]:
+    """The k-means parameters inside an index, wherever it has some."""
+    if isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    found = [index.cp] if isinstance(index, faiss.IndexIVF) else []
+    return [*found, index.pq.cp] if isinstance(index, faiss.IndexIVFPQ) else found

@@ -1,0 +1,65 @@
+"""Topics: what the corpus is about, from the neighbour graph.
+
+In: passages, their neighbour graph and vector blocks. Out: `topics.parquet` (one row per topic: terms, title, sizes,
+representative documents) and `assignments.parquet` (one row per passage of a document: topic, strength, place on the map).
+Promises: the same corpus, options and seed give the same bytes; noise stays -1 beside the topic that its neighbours vote
+for; empty, tiny and all-equal corpora pass, with no topic or few.
+"""
+
+from transforms.topics.cluster import Clusters, assign_noise, cluster
+from transforms.topics.describe import Terms, c_tf_idf, choose_terms
+from transforms.topics.graph import graph_arrays
+from transforms.topics.identity import topic_uid
+from transforms.topics.options import TopicsOptions
+from transforms.topics.reduce import Layouts, lay_out
+from transforms.topics.representatives import centroids, representatives
+from transforms.topics.stages import (
+    AssignedTopics,
+    AssignTopicsTask,
+    CountedTerms,
+    CountTermsTask,
+    DescribedTopics,
+    DescribeTopicsTask,
+    FindTopicsTask,
+    FoundTopics,
+    assign_topics,
+    count_part,
+    describe_topics,
+    find_topics,
+)
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
+
+__all__ = [
+    "ASSIGNMENTS_SCHEMA",
+    "COUNTS_SCHEMA",
+    "LABELS_SCHEMA",
+    "TOPICS_SCHEMA",
+    "AssignTopicsTask",
+    "AssignedTopics",
+    "Clusters",
+    "CountTermsTask",
+    "CountedTerms",
+    "DescribeTopicsTask",
+    "DescribedTopics",
+    "FindTopicsTask",
+    "FoundTopics",
+    "Layouts",
+    "Terms",
+    "TopicsOptions",
+    "assign_noise",
+    "assign_topics",
+    "c_tf_idf",
+    "centroids",
+    "choose_terms",
+    "cluster",
+    "count_part",
+    "count_terms",
+    "describe_topics",
+    "find_topics",
+    "graph_arrays",
+    "lay_out",
+    "merge_counts",
+    "representatives",
+    "topic_uid",
+]

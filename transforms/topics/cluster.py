@@ -1,0 +1,113 @@
+"""Clusters of a layout: HDBSCAN topics with honest noise, and the nearest topic for each noise document."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from transforms.topics.options import TopicsOptions
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """`topic_id` int32 (n,), 0 is the largest and -1 is noise; `strength` float32 (n,) in [0, 1], 0 for noise."""
+
+    topic_id: np.ndarray
+    strength: np.ndarray
+
+    @property
+    def topics(self) -> int:
+        """Number of topics."""
+        return int(self.topic_id.max(initial=-1)) + 1
+
+
+def cluster(coordinates: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None) -> Clusters:
+    """Cluster `coordinates` float (n, d) with HDBSCAN (Campello, Moulavi and Sander 2013), exact spanning tree, one process.
+
+    The partition is that of the hdbscan package, except that texts at exactly equal coordinates always share a label
+    (the package may split them: their density is infinite). Topics are numbered by descending size, ties by their
+    smallest position; `weights` int (n,) makes size the sum of weights, such as the documents of each distinct text.
+    Fewer texts than a topic needs are all noise.
+    """
+    n = len(coordinates)
+    labels, strength = np.full(n, -1), np.zeros(n, np.float32)
+    min_cluster_size = options.cluster_size(n)
+    # HDBSCAN's density needs min_samples others.
+    if n >= max(min_cluster_size, options.min_samples + 1):
+        import hdbscan
+
+        # Equal points have infinite density; the divisions that say so are expected and handled below.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            model = hdbscan.HDBSCAN(
+                min_cluster_size=min_cluster_size,
+                min_samples=options.min_samples,
+                cluster_selection_method=options.cluster_selection_method,
+                approx_min_span_tree=False,
+                core_dist_n_jobs=1,
+            ).fit(coordinates)
+        labels = _same_place_same_label(coordinates, model.labels_)
+        strength = np.clip(np.nan_to_num(model.probabilities_, nan=1.0), 0, 1).astype(np.float32)
+        strength[labels < 0] = 0
+    return Clusters(_numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
+
+
+def assign_noise(topic_id: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+    """The topic of every document, int32 (n,): its own, or for noise the one that its neighbours vote for.
+
+    Each neighbour votes for its topic with its cosine (negative ones not at all); ties go to the larger topic, that is the
+    smaller number. Documents whose neighbours are all noise wait for a next round, in which those that were assigned
+    vote too; what no round reaches stays -1, such as a corpus that is all noise.
+
+    `topic_id` (n,), `neighbors` positions (n, K), `cosines` (n, K).
+    """
+    assigned = topic_id.astype(np.int32)
+    topics = int(assigned.max(initial=-1)) + 1
+    waiting = np.flatnonzero(assigned < 0)
+    while topics and len(waiting):
+        votes = assigned[neighbors[waiting]]
+        weights = np.where(votes >= 0, np.maximum(cosines[waiting], 0), 0).astype(np.float64)
+        winner, weight = _heaviest(votes, weights)
+        reached = weight > 0
+        if not reached.any():
+            break
+        assigned[waiting[reached]] = winner[reached]
+        waiting = waiting[~reached]
+    return assigned
+
+
+def _heaviest(votes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per row the vote with the largest total weight, and that weight; ties to the smallest vote. All (m, K)."""
+    order = np.argsort(votes, axis=1, kind="stable")
+    votes, weights = np.take_along_axis(votes, order, 1), np.take_along_axis(weights, order, 1)
+    best, best_weight = np.full(len(votes), -1, np.int32), np.zeros(len(votes))
+    running = np.zeros(len(votes))
+    for column in range(votes.shape[1]):  # one pass over the sorted votes: K steps on whole columns
+        again = votes[:, column] == votes[:, column - 1] if column else np.zeros(len(votes), bool)
+        running = np.where(again, running, 0) + weights[:, column]
+        better = running > best_weight
+        best[better], best_weight[better] = votes[better, column], running[better]
+    return best, best_weight
+
+
+def _same_place_same_label(coordinates: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Give rows at equal coordinates their most frequent label; ties to a topic before noise, then to the smaller one."""
+    _, place, counts = np.unique(coordinates, axis=0, return_inverse=True, return_counts=True)
+    place = place.ravel()
+    labels = labels.copy()
+    crowded = np.flatnonzero(counts[place] > 1)
+    by_place = crowded[np.argsort(place[crowded], kind="stable")]
+    for rows in np.split(by_place, np.flatnonzero(np.diff(place[by_place])) + 1) if len(by_place) else []:
+        values, votes = np.unique(labels[rows], return_counts=True)
+        labels[rows] = min(zip(-votes, values < 0, values, strict=True))[2]
+    return labels
+
+
+def _numbered_by_size(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Renumber labels >= 0 by descending total weight, ties by first position; int32."""
+    members = np.flatnonzero(labels >= 0)
+    names, first, inverse = np.unique(labels[members], return_index=True, return_inverse=True)
+    sizes = np.bincount(inverse, weights[members], minlength=len(names))
+    number = np.empty(len(names), np.int32)
+    number[np.lexsort((first, -sizes))] = np.arange(len(names))
+    numbered = np.full(len(labels), -1, np.int32)
+    numbered[members] = number[inverse]
+    return numbered

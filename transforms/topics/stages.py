@@ -1,0 +1,212 @@
+"""The room's work on files: each function reads the files that its task names and writes one new file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.files import FileRef, join, open_parquet, read_table, write_batches, write_table
+from transforms.neighbors import read_neighbors
+from transforms.topics.cluster import assign_noise, cluster
+from transforms.topics.describe import c_tf_idf, choose_terms
+from transforms.topics.graph import graph_arrays
+from transforms.topics.identity import topic_uid
+from transforms.topics.options import TopicsOptions
+from transforms.topics.reduce import lay_out
+from transforms.topics.representatives import representatives
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.terms import count_terms, merge_counts
+from transforms.vectors import VectorBlock
+
+
+@dataclass(frozen=True)
+class FindTopicsTask:
+    """All passages parts and all neighbour parts, each in order; `path` is the labels file to write."""
+
+    passages: tuple[FileRef, ...]
+    neighbors: tuple[FileRef, ...]
+    path: str
+
+
+@dataclass(frozen=True)
+class FoundTopics:
+    """The labels file with its counts: distinct texts, topics, and noise as texts and as documents."""
+
+    labels: FileRef
+    distinct_texts: int
+    topics: int
+    noise_texts: int
+    noise_documents: int
+
+
+@dataclass(frozen=True)
+class CountTermsTask:
+    """One passages part; its counts are written to `directory` under the part's number."""
+
+    part: int
+    passages: FileRef
+    labels: FileRef
+    directory: str
+
+
+@dataclass(frozen=True)
+class CountedTerms:
+    """The counts file of one part."""
+
+    part: int
+    counts: FileRef
+
+
+@dataclass(frozen=True)
+class DescribeTopicsTask:
+    """The labels, all counts files, all passages parts and vector blocks in order; `path` is the topics file to write."""
+
+    labels: FileRef
+    counts: tuple[FileRef, ...]
+    passages: tuple[FileRef, ...]
+    blocks: tuple[VectorBlock, ...]
+    path: str
+
+
+@dataclass(frozen=True)
+class DescribedTopics:
+    """The published topics file."""
+
+    topics: FileRef
+
+
+@dataclass(frozen=True)
+class AssignTopicsTask:
+    """All documents parts in order, the labels and the topics; `path` is the assignments file to write."""
+
+    documents: tuple[FileRef, ...]
+    labels: FileRef
+    topics: FileRef
+    path: str
+
+
+@dataclass(frozen=True)
+class AssignedTopics:
+    """The published assignments file, with its rows that are noise and those without even an assigned topic."""
+
+    assignments: FileRef
+    noise: int
+    unassigned: int
+
+
+def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
+    """Lay out and cluster the neighbour graph; writes one row of LABELS_SCHEMA per distinct text. Reads no text, no vector."""
+    columns = ["id", "content_key", "n_documents"]
+    empty = pa.schema([LABELS_SCHEMA.field(name) for name in columns]).empty_table()
+    texts = pa.concat_tables([empty, *(read_table(ref.path, columns).cast(empty.schema) for ref in task.passages)])
+    neighbors, cosines = graph_arrays((read_neighbors(ref.path) for ref in task.neighbors), texts["id"].to_numpy())
+    documents = texts["n_documents"].to_numpy()
+
+    layouts = lay_out(neighbors, cosines, options)
+    clusters = cluster(layouts.coordinates, options, documents)
+    noise = clusters.topic_id < 0
+    found = {
+        "id": texts["id"],
+        "content_key": texts["content_key"],
+        "topic_id": clusters.topic_id,
+        "assigned_topic_id": assign_noise(clusters.topic_id, neighbors, cosines),
+        "strength": clusters.strength,
+        "x": layouts.xy[:, 0],
+        "y": layouts.xy[:, 1],
+        "n_documents": texts["n_documents"],
+    }
+    ref = write_table(task.path, pa.table(found, schema=LABELS_SCHEMA))
+    return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()), int(documents[noise].sum()))
+
+
+def count_part(task: CountTermsTask, options: TopicsOptions) -> CountedTerms:
+    """Count the terms of one part's texts per topic. Each distinct text counts once: a mail-merge must not name a topic."""
+    texts = read_table(task.passages.path, ["id", "text"])
+    ids = texts["id"].to_numpy()
+    low, high = (int(ids[0]), int(ids[-1]) + 1) if len(ids) else (0, 0)
+    labels = read_table(task.labels.path, ["id", "topic_id"], key="id", low=low, high=high)
+    if not np.array_equal(labels["id"].to_numpy(), ids):
+        raise ValueError(f"{task.labels.path} does not label the texts of {task.passages.path}")
+    counts = count_terms(texts["text"].to_pylist(), labels["topic_id"].to_numpy(), options.ngram_max)
+    return CountedTerms(task.part, write_table(join(task.directory, f"counts-{task.part:05d}.parquet"), counts))
+
+
+def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> DescribedTopics:
+    """Name every topic: uid, sizes, terms, title, representative documents, place on the map. One row of TOPICS_SCHEMA each."""
+    labels = read_table(task.labels.path)
+    topic_id, assigned = labels["topic_id"].to_numpy(), labels["assigned_topic_id"].to_numpy()
+    documents, keys = labels["n_documents"].to_numpy(), labels["content_key"]
+    topics = int(topic_id.max(initial=-1)) + 1
+    terms = choose_terms(c_tf_idf(merge_counts(read_table(ref.path) for ref in task.counts)), topics, options.n_terms)
+    examples = representatives(
+        topic_id,
+        labels["strength"].to_numpy(),
+        topics,
+        [block.vectors() for block in task.blocks],
+        options.n_representatives,
+    )
+    names = _doc_ids(sorted(position for chosen in examples for position in chosen), task.passages)
+    order = np.argsort(topic_id, kind="stable")
+    bounds = np.searchsorted(topic_id[order], np.arange(topics + 1))
+    x, y = labels["x"].to_numpy(), labels["y"].to_numpy()
+    rows = []
+    for topic, chosen in enumerate(examples):
+        members = order[bounds[topic] : bounds[topic + 1]]
+        rows.append(
+            {
+                "topic_id": topic,
+                "topic_uid": topic_uid(keys.take(members).to_pylist()),
+                "documents": int(documents[members].sum()),
+                "assigned_documents": int(documents[assigned == topic].sum()),
+                "title": terms[topic].title(topic),
+                "terms": terms[topic].terms,
+                "term_weights": terms[topic].weights,
+                "representative_doc_ids": [names[position] for position in chosen],
+                "x": float(np.median(x[members])),
+                "y": float(np.median(y[members])),
+            }
+        )
+    return DescribedTopics(write_table(task.path, pa.Table.from_pylist(rows, schema=TOPICS_SCHEMA)))
+
+
+def assign_topics(task: AssignTopicsTask) -> AssignedTopics:
+    """Give every document its text's topic, joined by content key: ASSIGNMENTS_SCHEMA in the order of the documents."""
+    labels = read_table(task.labels.path, [name for name in LABELS_SCHEMA.names if name != "n_documents"])
+    keys = labels["content_key"].combine_chunks()
+    uids = read_table(task.topics.path, ["topic_uid"])["topic_uid"].combine_chunks()
+    noise = unassigned = 0
+
+    def assignments() -> Iterator[pa.Table]:
+        nonlocal noise, unassigned
+        for ref in task.documents:
+            with open_parquet(ref.path) as parquet:
+                for batch in parquet.iter_batches(columns=["doc_id", "passage_no", "content_key"]):
+                    at = pc.index_in(batch["content_key"], keys)
+                    if at.null_count:
+                        doc_id = batch["doc_id"].filter(at.is_null())[0]
+                        raise ValueError(f"the text of document {doc_id} in {ref.path} has no label in {task.labels.path}")
+                    label = labels.take(at)
+                    assigned = label["assigned_topic_id"]
+                    named = pc.if_else(pc.less(assigned, 0), pa.scalar(None, pa.int32()), assigned)
+                    noise += pc.sum(pc.less(label["topic_id"], 0)).as_py() or 0
+                    unassigned += named.null_count
+                    label = label.append_column("doc_id", batch["doc_id"]).append_column("passage_no", batch["passage_no"])
+                    label = label.append_column("topic_uid", uids.take(named.combine_chunks()))
+                    yield label.select(ASSIGNMENTS_SCHEMA.names)
+
+    ref = write_batches(task.path, ASSIGNMENTS_SCHEMA, assignments())
+    return AssignedTopics(ref, noise, unassigned)
+
+
+def _doc_ids(positions: list[int], passages: tuple[FileRef, ...]) -> dict[int, str]:
+    """The first document of the texts at ascending `positions`, reading one part at a time."""
+    names: dict[int, str] = {}
+    start, wanted = 0, np.asarray(positions, np.int64)
+    for ref in passages:
+        column = read_table(ref.path, ["doc_id"])["doc_id"]
+        inside = wanted[(wanted >= start) & (wanted < start + len(column))]
+        names |= zip(inside.tolist(), column.take(inside - start).to_pylist(), strict=True)
+        start += len(column)
+    return names

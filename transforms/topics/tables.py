@@ -1,0 +1,73 @@
+"""Schemas of the room's tables; every published column is described."""
+
+import pyarrow as pa
+
+from transforms.files import describe
+
+# Work, not published: one row per distinct text in position order (ascending content key, hence ascending id).
+LABELS_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("content_key", pa.binary(32)),
+        ("topic_id", pa.int32()),
+        ("assigned_topic_id", pa.int32()),
+        ("strength", pa.float32()),
+        ("x", pa.float32()),
+        ("y", pa.float32()),
+        ("n_documents", pa.int32()),
+    ]
+)
+
+TOPICS_SCHEMA = describe(
+    pa.schema(
+        [
+            ("topic_id", pa.int32()),
+            ("topic_uid", pa.string()),
+            ("documents", pa.int32()),
+            ("assigned_documents", pa.int32()),
+            ("title", pa.string()),
+            ("terms", pa.list_(pa.string())),
+            ("term_weights", pa.list_(pa.float32())),
+            ("representative_doc_ids", pa.list_(pa.string())),
+            ("x", pa.float32()),
+            ("y", pa.float32()),
+        ]
+    ),
+    {
+        "topic_id": "Number of the topic in this generation: 0 is the largest",
+        "topic_uid": "Name of the topic, a digest of its members' content keys",
+        "documents": "Documents that HDBSCAN puts in the topic (noise not counted)",
+        "assigned_documents": "Documents of the topic with the noise documents that are nearest to it",
+        "title": "The first three terms",
+        "terms": "Terms by descending c-TF-IDF weight",
+        "term_weights": "c-TF-IDF weight of each term",
+        "representative_doc_ids": "Documents near the topic's centre that differ from each other, best first",
+        "x": "Median x of the topic's documents on the map",
+        "y": "Median y of the topic's documents on the map",
+    },
+)
+
+ASSIGNMENTS_SCHEMA = describe(
+    pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("passage_no", pa.int32()),
+            ("topic_id", pa.int32()),
+            ("assigned_topic_id", pa.int32()),
+            ("topic_uid", pa.string()),
+            ("strength", pa.float32()),
+            ("x", pa.float32()),
+            ("y", pa.float32()),
+        ]
+    ),
+    {
+        "doc_id": "Document",
+        "passage_no": "Passage of the document, from 0",
+        "topic_id": "Topic by HDBSCAN; -1 is noise",
+        "assigned_topic_id": "The topic, or for noise the topic that the nearest neighbours vote for; -1 when none has one",
+        "topic_uid": "Name of the assigned topic; null when there is none",
+        "strength": "HDBSCAN membership strength in topic_id, 0 … 1; 0 for noise",
+        "x": "Map coordinate",
+        "y": "Map coordinate",
+    },
+)

@@ -1,0 +1,76 @@
+"""Term counts per topic: sums, so that they can be counted part by part in any order and added up."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.topics.words import is_term_word, pieces
+
+COUNTS_SCHEMA = pa.schema(
+    [
+        ("topic_id", pa.int32()),
+        ("term", pa.string()),
+        ("occurrences", pa.int64()),  # of the term in the topic's texts
+        ("documents", pa.int64()),  # texts of the topic that contain the term
+    ]
+)
+
+
+def count_terms(texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int) -> pa.Table:
+    """Count the 1- to `ngram_max`-grams of each topic's texts (noise is topic -1): a table of COUNTS_SCHEMA.
+
+    A term is a run of adjacent term words (`words.is_term_word`): a stop word, a number or punctuation between two words
+    keeps them apart, so that "state of the art" is not the term "state art". One row per topic and term.
+    """
+    split = [pieces(text) for text in texts]
+    lengths = np.fromiter(map(len, split), np.int64, len(split))
+    column = pa.array([piece for text in split for piece in text], pa.string()).dictionary_encode()
+    del split
+    words = column.dictionary.to_pylist()
+    codes = column.indices.to_numpy().astype(np.int64)
+    wanted = np.fromiter(map(is_term_word, words), bool, len(words))
+    text_of = np.repeat(np.arange(len(texts)), lengths)
+
+    at = np.flatnonzero(wanted[codes]) if len(codes) else np.empty(0, np.int64)
+    gram, names = codes[at], words
+    tables = []
+    for size in range(1, ngram_max + 1):
+        if size > 1:
+            # A term of `size` words is one of size - 1 whose next piece is a term word of the same text.
+            after = at + size - 1
+            inside = after < len(codes)
+            at, gram, after = at[inside], gram[inside], after[inside]
+            follows = wanted[codes[after]] & (text_of[after] == text_of[at])
+            at, pair = at[follows], gram[follows] * len(words) + codes[after[follows]]
+            found, gram = np.unique(pair, return_inverse=True)
+            names = [f"{names[head]} {words[tail]}" for head, tail in zip(*divmod(found, len(words)), strict=True)]
+        tables.append(_sum_up(gram, names, text_of[at], topic_of_text))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
+    """Add up tables of counts: associative and commutative up to the order of rows."""
+    everything = pa.concat_tables([COUNTS_SCHEMA.empty_table(), *tables])
+    summed = everything.group_by(["topic_id", "term"], use_threads=False).aggregate(
+        [("occurrences", "sum"), ("documents", "sum")]
+    )
+    return summed.rename_columns(COUNTS_SCHEMA.names).cast(COUNTS_SCHEMA)
+
+
+def _sum_up(gram: np.ndarray, names: list[str], text_of: np.ndarray, topic_of_text: np.ndarray) -> pa.Table:
+    """Occurrences and documents per (topic, gram) from one entry per place: gram code and text number."""
+    in_text, occurrences = np.unique(text_of * max(len(names), 1) + gram, return_counts=True)
+    text, gram = np.divmod(in_text, max(len(names), 1))
+    # Topics start at -1.
+    key, inverse = np.unique((topic_of_text[text].astype(np.int64) + 1) * max(len(names), 1) + gram, return_inverse=True)
+    topic, gram = np.divmod(key, max(len(names), 1))
+    return pa.table(
+        [
+            (topic - 1).astype(np.int32),
+            pa.array(names, pa.string()).take(pa.array(gram)),
+            np.bincount(inverse, occurrences, minlength=len(key)).astype(np.int64),
+            np.bincount(inverse, minlength=len(key)).astype(np.int64),
+        ],
+        schema=COUNTS_SCHEMA,
+    )

@@ -1,0 +1,48 @@
+"""Words of a text: which pieces can be part of a term."""
+
+import re
+
+# Combining marks are not \w for Python, so that they would cut words of Indic, Thai, Arabic and Hebrew text in pieces.
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0e30-\u0e4e"
+_WORD = rf"[\w{_MARKS}]+(?:[-'’][\w{_MARKS}]+)*\+*"  # (C++ and g++ are words)
+# An address, a word, or one other character: what is not a word stays in the sequence, so that no term reaches over it.
+_PIECE = re.compile(rf"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+\.[\w.]+|{_WORD}|\S")
+_IS_WORD = re.compile(_WORD)
+
+# Words that say how a sentence is built and not what it is about.
+_STOP_WORDS_TEXT = """
+a about above across after again against all almost alone along already also although always am among an and another any
+anyone anything are aren't around as at away back be became because become becomes been before behind being below
+beside besides between beyond both but by can can't cannot could couldn't did didn't do does doesn't doing don't done down
+due during each eg either else enough etc even ever every everyone everything except few for from further had hadn't has
+hasn't have haven't having he her here hers herself him himself his how however i i'd i'll i'm i've ie if in indeed
+instead into is isn't it it's its itself just least less let let's like made make makes many may maybe me might mine more
+moreover most mostly much must my myself near neither never no nobody none nor not nothing now of off often on once one
+only onto or other others otherwise ought our ours ourselves out over own per perhaps please quite rather re really s same
+shall she should shouldn't since so some someone something sometimes somewhere still such t than that that's the
+their theirs them themselves then there there's thereby therefore these they they're this those though through
+throughout thus to together too toward towards two under unless until up upon us use used uses using various very via was
+wasn't we we're well were weren't what when whenever where whereas wherever whether which while who whoever whole whom
+whose why will with within without won't would wouldn't yes yet you you'd you'll you're you've your yours yourself
+yourselves"""
+STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
+
+
+def pieces(text: str) -> list[str]:
+    """The lower-cased words, addresses and single other characters of a text, in order."""
+    return _PIECE.findall(text.lower())
+
+
+def is_term_word(piece: str) -> bool:
+    """Whether a piece may be part of a term: a word with a letter, no stop word, no number, version, hash or address.
+
+    Short names such as mp3, x86 and 3d stay; of longer ones at most half may be digits. One Latin letter is no term.
+    """
+    bare = piece.replace("’", "'").strip("_'-")
+    if not _IS_WORD.fullmatch(piece) or bare in STOP_WORDS or len(piece) > 40:
+        return False
+    letters = sum(character.isalpha() for character in bare)
+    digits = sum(character.isdigit() for character in bare)
+    if len(bare) < 2:
+        return letters == 1 and ord(bare) > 0x2E80  # one CJK character is a word
+    return letters > 0 and (digits <= letters or len(bare) <= 4)
