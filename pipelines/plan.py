@@ -4,10 +4,9 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.embed import embed_tasks
-from pipelines.reindex import check_root, read_documents
+from pipelines.reindex import check_root, choose_encoder, read_documents
 from pipelines.runner import Runner
 from pipelines.stage import Run
-from transforms.embedding import encoder_spec
 from transforms.files import read_json
 from transforms.generations import Generation, GenerationError, open_generation, read_current
 from transforms.vectors import MissingRecord
@@ -21,7 +20,7 @@ def make_plan(config: Config) -> dict[str, Any]:
     """
     check_root(config.root)
     run = Run(config, Runner(config.runner))
-    spec = encoder_spec(config.embedding)
+    spec = choose_encoder(run, read_current(config.root))
     corpus, passages = read_documents(run)
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)

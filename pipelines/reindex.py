@@ -19,6 +19,7 @@ from pipelines.runner import Runner
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
 from transforms.embedding import EncoderSpec, encoder_spec
+from transforms.embedding.beam import MeasurePrecision
 from transforms.files import FileRef, digest_of, file_ref, filesystem_of, is_local, join, redact, write_json
 from transforms.generations import (
     FORMAT,
@@ -68,7 +69,7 @@ def reindex(config: Config) -> Outcome:
     check_root(config.root)
     run = Run(config, Runner(config.runner))
     parent = read_current(config.root)
-    spec = encoder_spec(config.embedding)
+    spec = choose_encoder(run, parent)
     corpus, passages = read_documents(run)
     corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
     if parent is not None and _unchanged(config, parent, spec, corpus_digest):
@@ -118,6 +119,23 @@ def reindex(config: Config) -> Outcome:
     move_current(config.root, parent, generation)
     _remove(run.work)
     return Outcome(config.root, generation, True, metrics)
+
+
+def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
+    """The encoder of the configuration, with a precision in place of "auto".
+
+    The published generation's precision stays as long as all else that decides a vector is the same: a run on another
+    machine must not embed everything again because that machine is faster. Otherwise a worker measures.
+    """
+    options = run.config.embedding
+    if options.precision != "auto":
+        return encoder_spec(options)
+    if parent is not None:
+        kept = encoder_spec(options, read_manifest(run.root, parent).encoder["precision"])
+        if kept.fingerprint == read_manifest(run.root, parent).encoder["fingerprint"]:
+            return kept
+    (precision,) = run.job("precision", MeasurePrecision(), [options.device], str)
+    return encoder_spec(options, precision)
 
 
 def check_root(root: str) -> None:

@@ -18,6 +18,7 @@ def search(root: str, query: str, k: int, model: str | None = None) -> list[dict
 def open_searcher(generation: Generation, model: str | None = None) -> Searcher:
     """A searcher with the encoder that the generation's configuration names, or with `model` in its place."""
     settings = generation.manifest.configuration["embedding"]
+    settings = {**settings, "precision": generation.manifest.encoder["precision"]}
     if model is not None:
         settings = {**settings, "model": model, "revision": None}
     # Where the model runs is this machine's affair, not the publisher's.

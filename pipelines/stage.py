@@ -62,9 +62,9 @@ class Run:
     ) -> Result:
         """Run a stage, or take over its record when a run before this one finished it with the same inputs.
 
-        `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts only when every file that it
-        names is there with its checksum. Afterwards `metrics[name]` has `seconds`, `peak_rss_mb`, `resumed` and the result's
-        `counts`.
+        `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
+        only when every file that it names is there with its checksum. Afterwards `metrics[name]` has `seconds`, `peak_rss_mb`,
+        `resumed` and the result's `counts`.
         """
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)

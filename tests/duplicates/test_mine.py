@@ -45,7 +45,12 @@ def test_mine_records_say_what_is_incomplete_and_survive_json(corpus):
 
 
 def test_relations_and_reasons_come_from_the_texts(tmp_path):
-    texts = ["today the mail server is up again in 3 minutes", "today the mail server is up again in 5 minutes", "the host is not reachable", "something else"]
+    texts = [
+        "today the mail server is up again in 3 minutes",
+        "today the mail server is up again in 5 minutes",
+        "the host is not reachable",
+        "something else",
+    ]
     vector = unit(np.ones((1, 8)))[0]
     vectors = [vector, vector, vector, random_vectors(1, 8)[0]]
     owned = {text: [f"d{i}"] for i, text in enumerate(texts)}
@@ -74,7 +79,7 @@ def test_real_texts_and_vectors(tmp_path, shared_data, threshold):
     for name, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
         owned.setdefault(text, []).append(name)
     corpus = make_corpus(tmp_path, owned, vector_of, 512)
-    rows, groups, record = corpus.duplicates(DuplicatesOptions(threshold=threshold), k=16, rows_per_tile=1000)
+    rows, groups, record = corpus.duplicates(DuplicatesOptions(threshold=threshold), k=2, rows_per_tile=1000)
     whole = np.rint(corpus.vectors.astype(np.float64) * 2**26)
     cosines = np.triu(np.clip(((whole @ whole.T) / 2**52).astype(np.float32), -1, 1), 1).astype(np.float64)
     expected = {

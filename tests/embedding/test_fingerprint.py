@@ -156,14 +156,10 @@ def test_a_model_without_settings_has_no_prompts(copy):
     assert (spec.document_prompt, spec.query_prompt) == (None, None)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the default prompt is entered as 'document' and hides the model's own 'passage'"
-)
 def test_the_default_prompt_does_not_hide_a_prompt_of_the_side(copy):
     assert prompts_of(copy, {"query": "q: ", "passage": "p: "}, default="query") == ("p: ", "q: ")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="file digests are kept by folder for the life of the process")
 def test_a_file_that_changes_while_the_process_lives_is_seen(copy):
     before = fingerprint(copy)
     (copy / "modules.json").write_text((copy / "modules.json").read_text() + " ")

@@ -64,7 +64,6 @@ def test_generations_of_another_file_system(folder, make_generation):
     assert list_generations(folder) == [FIRST]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the root is taken for a glob pattern")
 def test_a_root_with_brackets_in_its_name(tmp_path: Path, make_generation):
     make_generation(root=f"{tmp_path}/run[1]")
     assert list_generations(f"{tmp_path}/run[1]") == [FIRST]

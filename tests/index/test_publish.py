@@ -23,7 +23,7 @@ from transforms.index import (
 )
 
 
-@pytest.mark.parametrize("kind", ["auto", "IVF16,SQ8"])
+@pytest.mark.parametrize("kind", ["auto", "IVF16,SQfp16"])
 def test_what_is_published_opens_in_plain_faiss_and_answers(tmp_path, kind):
     corpus = make_corpus(tmp_path, clustered_vectors(2000), rows_per_block=300)
     built = build(corpus, IndexOptions(type=kind, recall_queries=100, rows_per_shard=700))

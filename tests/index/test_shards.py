@@ -114,6 +114,15 @@ def test_training_is_a_function_of_the_sample_on_any_number_of_threads(factory):
     assert index_from_bytes(templates[0]).is_trained
 
 
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ4", "PCAR16,IVF16,SQfp16", "IVF16_HNSW8,SQ8"])
+def test_templates_are_those_that_faiss_trains(factory):
+    sample = clustered_vectors(16 * 64)
+    with threadpool_limits(1):
+        index = faiss.index_factory(32, factory, faiss.METRIC_INNER_PRODUCT)
+        index.train(sample)
+        assert trained_template(factory, sample) == index_bytes(index)
+
+
 def test_training_does_not_take_the_first_rows(tmp_path):
     vectors = clustered_vectors(1000)
     one = make_corpus(tmp_path / "a", vectors)

@@ -5,9 +5,14 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from transforms.vectors import VectorBlock, write_block
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 FLAGS = [(), ("--direct_runner_bundle_repeat=1",)]
 FLAG_NAMES = ["once", "bundles run twice"]

@@ -78,6 +78,7 @@ def test_texts_are_counted_in_beam_metrics(make_task, tiny_spec, tiny_options):
 def test_a_bad_vector_stops_the_job_with_its_document(tasks, tiny_spec, tiny_options, monkeypatch, tmp_path):
     own = load_encoder(tiny_spec, "cpu")
     bad = PARTS[1][4]
+    monkeypatch.setattr(own, "_packed", None)
     real = own._model.encode_document
 
     def encode_document(texts, **arguments):

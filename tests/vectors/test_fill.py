@@ -122,6 +122,7 @@ def test_a_bad_vector_stops_with_its_document_and_stores_nothing(
     make_task, tiny_spec, tiny_options, monkeypatch, tmp_path, value
 ):
     own = load_encoder(tiny_spec, "cpu")
+    monkeypatch.setattr(own, "_packed", None)
     real = own._model.encode_document
 
     def encode_document(texts, **arguments):

@@ -24,9 +24,7 @@ _ROWS_PER_TABLE = 65536
 
 @dataclass(frozen=True)
 class MineTask:
-    """One part of the neighbour graph, with all blocks and the passages parts they belong to (same order, same
-    length).
-    """
+    """One part of the neighbour graph, with all blocks and the passages part of each block, in the same order."""
 
     neighbors: NeighborsRecord
     blocks: tuple[VectorBlock, ...]
@@ -119,9 +117,7 @@ class _Text:
 
 
 def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: DuplicatesOptions) -> Iterator[pa.Table]:
-    """The pairs as rows. In memory: this part's wordings, those of one other part at a time, and a bounded number of
-    rows.
-    """
+    """The pairs as rows, in tables of bounded size; the texts of one other part at a time are in memory."""
     first_ids = np.array([block.ids()[0] for block in task.blocks])
     own = _texts(ids[np.unique(pairs.rows)], first_ids, task.passages)
     part_of_other = np.searchsorted(first_ids, pairs.others, side="right") - 1

@@ -16,10 +16,10 @@ _PENDING = 1 << 20
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts, by (row, cosine desc, other id): `rows` int64 into the texts asked about, `others` int64 ids,
-    `cosines` float32.
+    """Pairs of texts, by (row, cosine descending, other id).
 
-    `dropped` int64, one per text asked about: pairs that a cap has cut off.
+    `rows` int64 into the texts asked about, `others` int64 ids and `cosines` float32, one per pair; `dropped` int64, one
+    per text asked about: how many of its pairs a cap has cut off.
     """
 
     rows: np.ndarray
@@ -68,8 +68,7 @@ def pairs_by_range(
     threshold: float,
     cap: int,
 ) -> Pairs:
-    """All pairs of `queries` (rows, dim; snapped) with texts of larger id and cosine ≥ `threshold`, at most `cap` a
-    row.
+    """All pairs of snapped `queries` (rows, dim) with texts of larger id and cosine ≥ `threshold`, a row's `cap` best.
 
     Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly.
     Memory is one score matrix and `cap` pairs a row.

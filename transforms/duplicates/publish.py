@@ -92,9 +92,7 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
 
 
 def _texts(paired: np.ndarray, passages: Sequence[FileRef]) -> _Texts:
-    """Texts with one of the ids `paired` (ascending) or with several documents; one part of the texts in memory at a
-    time.
-    """
+    """Texts with one of the ids `paired` (ascending) or with several documents, read one part at a time."""
     ids, documents, characters = [], [], []
     for part in passages:
         table = read_table(part.path, ["id", "n_documents", "text"])

@@ -33,9 +33,7 @@ def wording_of(text: str) -> Wording:
 
 
 def jaccard(a: Wording, b: Wording) -> float:
-    """Jaccard similarity of the word 3-grams, or of the words where either text has fewer than 3; no words at all is
-    1.
-    """
+    """Jaccard similarity of the word 3-grams, or of the words where a text has fewer than 3; 1 without any word."""
     left, right = (a.grams, b.grams) if a.grams and b.grams else (a.words, b.words)
     common = len(left & right)
     union = len(left) + len(right) - common
@@ -43,8 +41,9 @@ def jaccard(a: Wording, b: Wording) -> float:
 
 
 def differences(a: Wording, b: Wording) -> list[str]:
-    """Reason codes: `numbers` when the digit sequences differ, `negation` when the number of (English) negation words
-    does.
+    """Reason codes for texts that an encoder may take for the same.
+
+    `numbers`: other digit sequences; `negation`: another number of (English) negation words.
     """
     found = []
     if a.numbers != b.numbers:

@@ -6,13 +6,16 @@ side and queries through its query side; every vector is finite and of unit leng
 loaded and no code of a model is run.
 """
 
-from transforms.embedding.batching import padded_tokens, plan_batches
+from transforms.embedding.batching import padded_tokens, plan_batches, plan_packed
+from transforms.embedding.canary import CanaryError
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
 from transforms.embedding.models import ModelError, find_model
 from transforms.embedding.options import EmbeddingOptions
+from transforms.embedding.precision import measure_precision
 
 __all__ = [
+    "CanaryError",
     "EmbeddingOptions",
     "Encoded",
     "Encoder",
@@ -23,6 +26,8 @@ __all__ = [
     "encoder_spec",
     "find_model",
     "load_encoder",
+    "measure_precision",
     "padded_tokens",
     "plan_batches",
+    "plan_packed",
 ]

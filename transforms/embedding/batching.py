@@ -24,6 +24,23 @@ def plan_batches(lengths: np.ndarray, tokens_per_batch: int, max_rows: int = MAX
     return batches
 
 
+def plan_packed(lengths: np.ndarray, tokens_per_batch: int) -> list[np.ndarray]:
+    """Cut texts into batches for a forward pass without padding, equal lengths side by side.
+
+    `lengths`: int (n,), each at least 1. Returns index arrays that partition 0 … n-1, longest texts first, ties in input order.
+    Every batch has at most `tokens_per_batch` tokens, except that a longer text is a batch of its own.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches: list[np.ndarray] = []
+    start = tokens = 0
+    for end, length in enumerate(lengths[order].tolist()):
+        if end > start and tokens + length > tokens_per_batch:
+            batches.append(order[start:end])
+            start, tokens = end, 0
+        tokens += length
+    return [*batches, order[start:]] if len(order) else []
+
+
 def padded_tokens(lengths: np.ndarray, batches: list[np.ndarray]) -> int:
     """Tokens that the forward passes see, padding included: the sum of rows × longest."""
     return int(sum(len(batch) * int(lengths[batch].max()) for batch in batches))

@@ -3,20 +3,25 @@
 import contextlib
 import logging
 import os
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from transforms.embedding.batching import padded_tokens, plan_batches
+from transforms.embedding.batching import padded_tokens, plan_batches, plan_packed
+from transforms.embedding.canary import CANARY_TEXTS, check_canary
 from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.models import ModelError
+
+_log = logging.getLogger(__name__)
 
 # Characters per token that a text is first cut to before tokenising: a 1 MB text must not cost a second of tokenising for
 # 256 tokens that are used. English has about 4; where 16 were too few, the text is cut again at twice the length.
 _CHARACTERS_PER_TOKEN = 16
-# Norms of fp32 vectors that were normalised in bf16 or fp32 are within 1e-3 of 1; anything else is a fault.
+# Norms of vectors that were normalised in fp32 are within 1e-3 of 1; anything else is a fault.
 _NORM_TOLERANCE = 1e-3
 
 
@@ -35,7 +40,7 @@ class Encoded:
 
 
 class Encoder:
-    """A loaded model. Use `load_encoder`, which loads each model once in a process."""
+    """A loaded model, safe to share between threads. Use `load_encoder`, which loads each model once in a process."""
 
     def __init__(self, spec: EncoderSpec, device: str | None = None) -> None:
         # torch and transformers take seconds to import: only workers that embed pay for it.
@@ -52,11 +57,17 @@ class Encoder:
                 model_kwargs={"use_safetensors": True},
             )
         self._model.eval()
-        if spec.max_tokens is not None:
-            self._model.max_seq_length = min(spec.max_tokens, self._model.max_seq_length or spec.max_tokens)
         self._tokenizer = self._model.tokenizer
-        self.max_tokens: int = self._model.max_seq_length or self._tokenizer.model_max_length
+        if not callable(self._tokenizer) or not isinstance(self._model.max_seq_length, int):
+            raise ModelError(f"model {spec.model!r} has no transformers tokenizer with a length limit: it is not supported")
+        if spec.max_tokens is not None:
+            self._model.max_seq_length = min(spec.max_tokens, self._model.max_seq_length)
+        self.max_tokens: int = self._model.max_seq_length
         self.dim: int = int(self._model.get_embedding_dimension() or 0)
+        # Tokenizers keep their truncation as state, and one forward pass uses all threads anyway.
+        self._lock = threading.RLock()
+        self._packed = self._packed_forward()
+        self._canary_passed = False
 
     def encode_documents(
         self, texts: Sequence[str], tokens_per_batch: int, on_batch: Callable[[int], None] | None = None
@@ -64,7 +75,12 @@ class Encoder:
         """Embed documents with the document prompt. `on_batch` is told the number of texts of every finished batch.
 
         The vectors are as the model gave them: pass them to `check_vectors` with the documents' ids before storing them.
+        Raises CanaryError before the first text when this encoder's vectors are not those of the model in fp32.
         """
+        with self._lock:
+            if not self._canary_passed:
+                check_canary(self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors, self._model)
+                self._canary_passed = True
         return self._encode(texts, self.spec.document_prompt, "document", tokens_per_batch, on_batch)
 
     def encode_queries(self, texts: Sequence[str], tokens_per_batch: int = 4096) -> Encoded:
@@ -83,61 +99,97 @@ class Encoder:
     ) -> Encoded:
         if not texts:
             return Encoded(np.empty((0, self.dim), np.float32), 0, 0, 0)
-        fitted, full_lengths = self._fit(texts, prompt or "")
-        lengths = np.minimum(full_lengths, self.max_tokens)
-        batches = plan_batches(lengths, tokens_per_batch)
-        vectors = np.empty((len(texts), self.dim), np.float32)
-        encode = self._model.encode_document if task == "document" else self._model.encode_query
-        with self._precision():
+        with self._lock:
+            fitted, token_ids, full_lengths = self._fit(texts, prompt or "")
+            lengths = np.minimum(full_lengths, self.max_tokens)
+            if self._packed is not None:
+                batches = plan_packed(lengths, tokens_per_batch)
+                computed = int(lengths.sum())
+            else:
+                batches = plan_batches(lengths, tokens_per_batch)
+                computed = padded_tokens(lengths, batches)
+            vectors = np.empty((len(texts), self.dim), np.float32)
             for batch in batches:
-                rows = encode(
-                    [fitted[i] for i in batch],
-                    # An empty prompt is "no prompt"; None would make the library choose one, which the spec already did.
-                    prompt=prompt or "",
-                    batch_size=len(batch),
-                    show_progress_bar=False,
-                    normalize_embeddings=self.spec.normalize,
-                )
-                vectors[batch] = rows
+                if self._packed is not None:
+                    vectors[batch] = self._finish(self._packed([self._truncated(token_ids[i]) for i in batch]))
+                else:
+                    vectors[batch] = self._library([fitted[i] for i in batch], prompt, task)
                 if on_batch is not None:
                     on_batch(len(batch))
-        return Encoded(
-            vectors, int(lengths.sum()), padded_tokens(lengths, batches), int((full_lengths > self.max_tokens).sum())
-        )
+        return Encoded(vectors, int(lengths.sum()), computed, int((full_lengths > self.max_tokens).sum()))
 
-    def _fit(self, texts: Sequence[str], prompt: str) -> tuple[list[str], np.ndarray]:
-        """Cut texts by characters so that the model still sees every token it would see, and count tokens (n,)."""
+    def _library(self, texts: list[str], prompt: str | None, task: str) -> np.ndarray:
+        """One batch through the library, for every model that `PackedBert` does not know."""
+        encode = self._model.encode_document if task == "document" else self._model.encode_query
+        with self._autocast():
+            return encode(
+                texts,
+                # An empty prompt is "no prompt"; None would make the library choose one, which the spec already did.
+                prompt=prompt or "",
+                batch_size=len(texts),
+                show_progress_bar=False,
+                normalize_embeddings=self.spec.normalize,
+            )
+
+    def _finish(self, vectors: np.ndarray) -> np.ndarray:
+        """What the library does after its modules: keep the first dimensions, normalise."""
+        kept = vectors[:, : self.spec.truncate_dim] if self.spec.truncate_dim else vectors
+        return kept / np.linalg.norm(kept, axis=1, keepdims=True) if self.spec.normalize else kept
+
+    def _truncated(self, ids: list[int]) -> list[int]:
+        return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
+
+    def _packed_forward(self) -> Callable[[Sequence[Sequence[int]]], np.ndarray] | None:
+        from transforms.embedding.packed import PackedBert, UnsupportedModelError
+
+        try:
+            return PackedBert(self._model, self.spec.precision)
+        except UnsupportedModelError as reason:
+            _log.warning("model %s is embedded by the library with padding, not packed: %s", self.spec.model, reason)
+            return None
+
+    def _fit(self, texts: Sequence[str], prompt: str) -> tuple[list[str], list[list[int]], np.ndarray]:
+        """Cut texts by characters so that the model still sees every token it would see.
+
+        Returns the cut texts, their token ids with the prompt, not truncated, and the number of tokens (n,), which for a
+        text that was cut is only a lower bound above the model's limit.
+        """
         limit = _CHARACTERS_PER_TOKEN * self.max_tokens
-        fitted = [text[:limit] for text in texts]
-        lengths = np.array(self._token_counts([prompt + text for text in fitted]), dtype=np.int64)
+        fitted = [_cut_between_words(text, limit) for text in texts]
+        token_ids = self._token_ids([prompt + text for text in fitted])
         for i, text in enumerate(texts):
             cut = limit
-            # The last word of the cut may be a fragment, so two tokens more than the model uses must be there.
-            while len(text) > cut and lengths[i] < self.max_tokens + 2:
+            while len(fitted[i]) < len(text) and len(token_ids[i]) <= self.max_tokens:
                 cut *= 2
-                fitted[i] = text[:cut]
-                lengths[i] = self._token_counts([prompt + fitted[i]])[0]
-            if len(text) > cut:
-                lengths[i] = max(lengths[i], self.max_tokens + 1)
-        return fitted, lengths
+                fitted[i] = _cut_between_words(text, cut)
+                (token_ids[i],) = self._token_ids([prompt + fitted[i]])
+        return fitted, token_ids, np.array([len(ids) for ids in token_ids], dtype=np.int64)
 
-    def _token_counts(self, texts: list[str]) -> list[int]:
+    def _token_ids(self, texts: list[str]) -> list[list[int]]:
         encodings = self._tokenizer(
-            texts,
-            truncation=False,
-            padding=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
+            texts, truncation=False, padding=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
         )
-        return [len(ids) for ids in encodings["input_ids"]]
+        return encodings["input_ids"]
 
-    def _precision(self) -> Any:
+    def _autocast(self) -> Any:
         import torch
 
         if self.spec.precision == "bf16":
             return torch.autocast(self._model.device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
+
+
+def _cut_between_words(text: str, limit: int) -> str:
+    """The longest beginning of at most `limit` characters that ends between words; more where the first word is longer.
+
+    Within a word a cut would make tokens that the whole text does not have.
+    """
+    if len(text) <= limit:
+        return text
+    if found := re.search(r"\s+\S*\Z", text[: limit + 1]):
+        return text[: found.start()] if found.start() else text[: limit + 1]
+    after = re.compile(r"\s").search(text, limit)
+    return text if after is None else text[: after.start()]
 
 
 def check_vectors(vectors: np.ndarray, names: Sequence[str]) -> None:
@@ -171,7 +223,7 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
 
 
 @contextlib.contextmanager
-def _quiet_loading() -> Any:
+def _quiet_loading() -> Iterator[None]:
     """Silence the loader's own progress bars and notices; errors still come through as exceptions."""
     from transformers.utils import logging as transformers_logging
 

@@ -38,10 +38,10 @@ class EncoderSpec:
         return digest_of({"version": FINGERPRINT_VERSION, **_without(asdict(self), "folder", "model")})
 
 
-def encoder_spec(options: EmbeddingOptions) -> EncoderSpec:
+def encoder_spec(options: EmbeddingOptions, precision: str | None = None) -> EncoderSpec:
     """Describe the encoder that `options` ask for, reading the model's files but not loading the model.
 
-    Raises ModelError when the model cannot be found.
+    `precision` says what "auto" stands for; without it "auto" is fp32. Raises ModelError when the model cannot be found.
     """
     folder = find_model(options.model, options.revision)
     prompts = _model_prompts(folder)
@@ -53,11 +53,10 @@ def encoder_spec(options: EmbeddingOptions) -> EncoderSpec:
         query_prompt=_first(options.query_prompt, prompts, ("query",)),
         max_tokens=options.max_tokens,
         truncate_dim=options.truncate_dim,
-        precision=options.precision,
+        precision=(precision or "fp32") if options.precision == "auto" else options.precision,
     )
 
 
-@functools.lru_cache(maxsize=8)
 def _file_digests(folder: str) -> tuple[tuple[str, str], ...]:
     root = Path(folder)
     names = sorted(
@@ -69,21 +68,29 @@ def _file_digests(folder: str) -> tuple[tuple[str, str], ...]:
         # onnx/ and openvino/ hold converted copies of the same weights.
         and path.relative_to(root).parts[0] not in ("onnx", "openvino")
     )
-    return tuple((name, sha256_of(os.path.join(folder, name))[0]) for name in names)
+    return tuple((name, _digest(os.path.join(folder, name))) for name in names)
+
+
+def _digest(path: str) -> str:
+    status = os.stat(path)
+    return _digest_of_version(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of_version(path: str, _size: int, _modified: int) -> str:
+    return sha256_of(path)[0]
 
 
 def _model_prompts(folder: str) -> dict[str, str]:
+    """The model's named prompts. Its default prompt is not among them: neither side of the library's encoding uses it.
+
+    The library itself overlooks a prompt that is only called "passage" or "corpus", as E5-like models have it; here documents
+    get it, because that is what the model was trained with.
+    """
     path = Path(folder, "config_sentence_transformers.json")
     if not path.exists():
         return {}
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    prompts = dict(settings.get("prompts") or {})
-    default = settings.get("default_prompt_name")
-    if default in prompts:
-        # The library uses the default prompt where a side has none of its own.
-        for side in ("query", "document"):
-            prompts.setdefault(side, prompts[default])
-    return prompts
+    return dict(json.loads(path.read_text(encoding="utf-8")).get("prompts") or {})
 
 
 def _first(chosen: str | None, prompts: dict[str, str], names: tuple[str, ...]) -> str | None:

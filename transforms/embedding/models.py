@@ -25,9 +25,17 @@ def find_model(name: str, revision: str | None = None) -> str:
     Raises ModelError when there is no such model or its weights are not safetensors.
     """
     folder = _installed(name) or _folder(name) or _from_hub(name, revision)
-    if not list(Path(folder).rglob("*.safetensors")):
+    if not _has_weights(folder):
         raise ModelError(f"model {name!r} in {folder} has no .safetensors weights; pickled weights are not loaded")
+    for pickled in Path(folder).rglob("pytorch_model.bin"):
+        # The library falls back to the pickle of any module that lacks safetensors, and the fingerprint would not know.
+        if not (pickled.parent / "model.safetensors").exists():
+            raise ModelError(f"model {name!r} has pickled weights only in {pickled.parent}; save it again as safetensors")
     return folder
+
+
+def _has_weights(folder: str) -> bool:
+    return any(Path(folder).rglob("*.safetensors"))
 
 
 def _installed(name: str) -> str | None:
@@ -53,7 +61,10 @@ def _from_hub(name: str, revision: str | None) -> str:
 
     repository = name if "/" in name else f"sentence-transformers/{name}"
     try:
-        return snapshot_download(repository, revision=revision, allow_patterns=_NEEDED_FILES, local_files_only=True)
+        stored = snapshot_download(repository, revision=revision, allow_patterns=_NEEDED_FILES, local_files_only=True)
+        # A download that was cut off leaves a snapshot without weights: let the hub complete it.
+        if _has_weights(stored):
+            return stored
     except Exception:
         pass
     try:

@@ -4,7 +4,6 @@ import os
 import posixpath
 import re
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -26,7 +25,9 @@ def filesystem_of(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 def join(directory: str, *parts: str) -> str:
     """Join with forward slashes, for local paths and URLs alike."""
-    return posixpath.join(directory.rstrip("/") or "/", *parts)
+    # The slashes of a bare scheme ("memory://") are part of it.
+    base = directory if directory.endswith("://") else directory.rstrip("/") or "/"
+    return base + "/".join(parts) if base.endswith("/") else posixpath.join(base, *parts)
 
 
 def list_files(directory: str, suffix: str = "") -> list[str]:
@@ -39,19 +40,26 @@ def list_files(directory: str, suffix: str = "") -> list[str]:
     return [join(directory, name) for name in sorted(names) if name.endswith(suffix)]
 
 
-_SECRET_WORD = re.compile(r"(secret|token|password|passwd|signature|\bsig\b|credential|key)", re.IGNORECASE)
+# user:password@ or token@ of every URL in a chain such as simplecache::s3://…, up to the last @ before the path: passwords
+# contain slashes and at signs that their owners did not escape. A number after the colon is a port.
+_USER_INFORMATION = re.compile(r"([\w+.-]+)://([^/@:]*:(?!\d+/)[^@]*@(?:[^/@]*@)*|[^/@]*@)")
+# Azure's container@account is an address, not a user.
+_CONTAINER_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
+_SECRET_QUERY = re.compile(
+    r"\?[^?#]*(secret|token|password|passwd|signature|\bsig|credential|key)[^=&#?]*=[^#]*", re.IGNORECASE
+)
 
 
 def redact(url: str) -> str:
-    """The URL without credentials: user information and query strings are replaced, for logs, records and manifests."""
+    """The URL without credentials: passwords and signed query strings are replaced, for logs, records and manifests."""
     if "://" not in url:
         return url
-    parts = urlsplit(url)
-    netloc = parts.netloc
-    if "@" in netloc:
-        netloc = "***@" + netloc.rsplit("@", 1)[1]
-    query = "***" if parts.query and _SECRET_WORD.search(parts.query) else parts.query
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    return _SECRET_QUERY.sub("?***", _USER_INFORMATION.sub(_without_user, url))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    scheme, user = found.groups()
+    return found[0] if scheme in _CONTAINER_SCHEMES and ":" not in user else f"{scheme}://***@"
 
 
 def make_parent(fs: Any, inner: str) -> None:

@@ -42,4 +42,7 @@ def list_generations(root: str) -> list[str]:
     """Ids of all generations under `root` that have a manifest, oldest first."""
     fs, inner = filesystem_of(join(root, "generations"))
     fs.invalidate_cache(inner)
-    return sorted(posixpath.basename(posixpath.dirname(path)) for path in fs.glob(f"{inner}/*/manifest.json"))
+    if not fs.isdir(inner):
+        return []
+    names = [posixpath.basename(entry["name"].rstrip("/")) for entry in fs.ls(inner, detail=True)]
+    return sorted(name for name in names if fs.isfile(f"{inner}/{name}/manifest.json"))

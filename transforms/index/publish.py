@@ -19,8 +19,9 @@ from transforms.vectors import VectorBlock, load_array, save_array
 
 @dataclass(frozen=True)
 class MergeTask:
-    """The template, all shards, the documents, and two folders: for the merged index, which waits for its nprobe, and
-    for what is published.
+    """The template, all shards and all documents.
+
+    `directory` is for the merged index, which still waits for its nprobe, `published` for what the generation gets.
     """
 
     training: TrainRecord
@@ -41,8 +42,9 @@ class MergeRecord:
 
 
 def merge_index(task: MergeTask) -> MergeRecord:
-    """Merge the shards and write the ids. Raises ShardError when shards and documents do not hold the same number of
-    texts.
+    """Merge the shards and write the ids.
+
+    Raises ShardError when shards and documents do not hold the same number of texts.
     """
     index = merge_shards(task.training.template, task.training.fingerprint, task.shards)
     merged = write_index(index, join(task.directory, "merged.faiss"))
@@ -103,10 +105,9 @@ class RecallTask:
 
 @dataclass(frozen=True)
 class RecallRecord:
-    """The published `index.faiss` and `recall.parquet`, and what was measured. `nprobe` is 0 for an index without
-    lists.
+    """The published `index.faiss` and `recall.parquet`, and what was measured.
 
-    `queries` is 0 and every recall 1 in a corpus of one text, where there is nobody to find.
+    `nprobe` is 0 for an index without lists. In a corpus of one text there is nobody to find: `queries` is 0, recall 1.
     """
 
     index: FileRef
@@ -120,8 +121,9 @@ class RecallRecord:
 
 
 def measure_recall(task: RecallTask, options: IndexOptions, threads: int | None = None) -> RecallRecord:
-    """Choose nprobe, write the index with it, and the table of recall at 1, 10 and 100. `passed` says whether the
-    gate lets it through.
+    """Choose nprobe, write the index with it, and write the table of recall.
+
+    `passed` of the record says whether recall at 10 reaches the gate; the files are written in either case.
     """
     index = read_index(task.index.path)
     truth = best_of([Truth(load_array(part.ids.path), load_array(part.scores.path)) for part in task.exact])

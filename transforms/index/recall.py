@@ -17,9 +17,7 @@ TIE = 1e-5
 
 @dataclass(frozen=True)
 class Truth:
-    """The nearest others of the queries, exactly: ids int64 and scores float32 (queries, depth), best first, never
-    the query itself.
-    """
+    """The queries' nearest others, never themselves: ids int64 and scores float32 (queries, depth), best first."""
 
     ids: np.ndarray
     scores: np.ndarray
@@ -61,7 +59,7 @@ class RecallMeter:
         self._blocks, self._ids, self._truth = blocks, all_ids(blocks), truth
 
     def ranks(self) -> list[int]:
-        """The k at which recall is measured; where a text has fewer than k others, recall at k is that at all others."""
+        """The k at which recall is measured; where a text has fewer than k others, it is their number."""
         return [min(k, len(self._ids) - 1) for k in RANKS]
 
     def measure(self, index: faiss.Index, ranks: Sequence[int]) -> list[float]:
@@ -79,9 +77,7 @@ class RecallMeter:
         return [float(np.mean(exact[:, :k] >= self._truth.scores[:, k - 1 : k] - TIE)) if k else 1.0 for k in ranks]
 
     def _exact_scores(self, ids: np.ndarray) -> np.ndarray:
-        """Scores of each query with its results, from the vectors and not from the index's codes; -inf for empty
-        places.
-        """
+        """Scores of each query with its results by the vectors, not by the index's codes; -inf for empty places."""
         unique, place = np.unique(ids, return_inverse=True)
         place = place.reshape(ids.shape)
         scores = np.full(ids.shape, -np.inf)
@@ -100,8 +96,7 @@ _ROWS = 16_384
 
 
 def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> int:
-    """Set the smallest number of visited lists whose recall at 10 reaches `target`, and return it; 0 for an index
-    without lists.
+    """Set and return the smallest number of visited lists whose recall at 10 reaches `target`; 0 without lists.
 
     Doubling until it does, then halving the gap. When not even all lists reach it (codes too coarse), all are set:
     the gate decides.

@@ -1,6 +1,7 @@
 """Training: one template that every shard is built against, and the texts that recall will be measured with."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -70,31 +71,49 @@ def train_index(task: TrainTask, options: IndexOptions, threads: int | None = No
 
 
 def trained_template(factory: str, sample: np.ndarray) -> bytes:
-    """The bytes of the empty index of type `factory`, trained on `sample` float32 (n, dim), with inner product as
-    metric.
+    """The bytes of the empty index of type `factory`, trained on `sample` float32 (n, dim), with inner product as metric.
 
-    A function of the sample, its order, and the arithmetic: k-means runs a fixed number of iterations from a fixed
-    seed, and its sums do not depend on the number of threads. Raises IndexTypeError when FAISS refuses (a dimension
-    that does not divide, too few texts).
+    A function of the sample and its order, not of the number of threads: k-means is seeded, runs a fixed number of
+    iterations, and sums each centroid in one thread. Everything else runs in one thread: FAISS fits rotations and builds
+    HNSW graphs with results that depend on threads, and codebooks are too small to gain from them.
+
+    Raises IndexTypeError when FAISS refuses (a dimension that does not divide, too few texts).
     """
     try:
         index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        for parameters in _clusterings(index):
-            parameters.seed = _SEED
-            parameters.min_points_per_centroid = 1  # small corpora are allowed: no warning on stderr
         if not index.is_trained:
-            index.train(sample)
+            _train(index, sample)
     except RuntimeError as error:
         reason = str(error).rsplit("Error: ", 1)[-1].strip()
-        raise IndexTypeError(
-            f"FAISS cannot train {factory!r} on {len(sample)} texts of {sample.shape[1]} dimensions: {reason}"
-        ) from error
+        size = f"{len(sample)} texts of {sample.shape[1]} dimensions"
+        raise IndexTypeError(f"FAISS cannot train {factory!r} on {size}: {reason}") from error
     return index_bytes(index)
 
 
-def _clusterings(index: faiss.Index) -> list[faiss.ClusteringParameters]:
-    """The k-means parameters inside an index, wherever it has some."""
-    if isinstance(index, faiss.IndexPreTransform):
-        index = faiss.downcast_index(index.index)
-    found = [index.cp] if isinstance(index, faiss.IndexIVF) else []
-    return [*found, index.pq.cp] if isinstance(index, faiss.IndexIVFPQ) else found
+def _train(index: Any, vectors: np.ndarray) -> None:
+    """Train an inverted file, with or without transforms in front, step by step as `index.train` would."""
+    chained, product = isinstance(index, faiss.IndexPreTransform), isinstance(index, faiss.IndexIVFPQ)
+    if chained:
+        with threadpool_limits(1):
+            for transform in (faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())):
+                transform.train(vectors)
+                vectors = transform.apply(vectors)
+        _train(faiss.downcast_index(index.index), vectors)
+        index.is_trained = True
+        return
+    index.cp.seed = _SEED
+    clustering = faiss.Clustering(index.d, index.nlist, _quiet(index.cp))
+    clustering.train(vectors, faiss.IndexFlatIP(index.d))
+    with threadpool_limits(1):
+        index.quantizer.add(faiss.vector_to_array(clustering.centroids).reshape(index.nlist, index.d))
+        if product:
+            index.pq.cp.seed = _SEED
+            _quiet(index.pq.cp)
+            index.do_polysemous_training = False  # most of the time, for a search mode that nobody here uses
+        index.train(vectors)
+
+
+def _quiet(parameters: faiss.ClusteringParameters) -> faiss.ClusteringParameters:
+    """Small corpora are allowed: no warning on stderr about fewer than 39 points for each centroid."""
+    parameters.min_points_per_centroid = 1
+    return parameters

@@ -16,8 +16,8 @@ GRID = np.float32(2.0**26)
 _NORM_TOLERANCE = 1e-3
 
 
-def snap(vectors: np.ndarray) -> np.ndarray:
-    """Round unit vectors (rows, dim) to multiples of 2⁻²⁶, float32.
+def snap(vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Round unit vectors (rows, dim) to multiples of 2⁻²⁶, float32, into `out` when it is given.
 
     Float32 holds the result exactly: where a component has more than 24 bits above 2⁻²⁶ it has none below to round.
     Raises ValueError naming a row whose norm is not 1 within 0.001 (NaN included): the proofs above and below need it.
@@ -27,7 +27,7 @@ def snap(vectors: np.ndarray) -> np.ndarray:
     bad = np.flatnonzero(~(np.abs(norms - 1) <= _NORM_TOLERANCE))
     if len(bad):
         raise ValueError(f"row {bad[0]} has norm {norms[bad[0]]}, not 1: normalise the vectors before they are stored")
-    snapped = vectors * GRID
+    snapped = np.multiply(vectors, GRID, out=out)
     np.rint(snapped, out=snapped)
     snapped /= GRID
     return snapped
@@ -65,9 +65,7 @@ def exact_pair_cosines(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: 
 
 
 def exact_candidate_cosines(queries: np.ndarray, vectors: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Cosines of every query (rows, dim) with its own candidates `vectors[columns[row]]`: float32, shape of
-    `columns`.
-    """
+    """Cosines of each query (rows, dim) with its own candidates `vectors[columns[row]]`: float32, shaped as `columns`."""
     cosines = np.empty(columns.shape, np.float32)
     for low in range(0, len(queries), 32):  # 32 rows of candidates as float64 stay in cache
         part = slice(low, low + 32)

@@ -40,10 +40,9 @@ def nearest_start(rows: int, k: int) -> Nearest:
 
 
 def nearest_others(
-    ids: np.ndarray, queries: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]], k: int, margin: int = 16
+    ids: np.ndarray, queries: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]], k: int, margin: int = 8
 ) -> Nearest:
-    """The `k` nearest others of snapped `queries` (rows, dim) with `ids` (rows,), over chunks of (ids, snapped
-    vectors).
+    """The `k` nearest others of snapped `queries` (rows, dim) with `ids` (rows,), over chunks of ids and snapped vectors.
 
     Every id comes once in all chunks together. A row that has fewer than `k` others keeps empty places.
     """
@@ -61,8 +60,8 @@ def search_chunk(
     Float32 products keep the best k + 1 + margin vectors of the chunk (one place for the row itself), which are
     rescored exactly. Let f be the smallest kept float32 score and e the error bound. A vector that was not kept has a
     cosine of at most f + e. Where this is below the k-th exact cosine found so far, such a vector can neither enter
-    the list nor tie with its end: the list is exact. The other rows, typically those with more than `margin` near-
-    equal neighbours, are compared with the whole chunk in exact arithmetic. No margin is trusted: either it was
+    the list nor tie with its end: the list is exact. The other rows, typically those with more than `margin` near-equal
+    neighbours, are compared with the whole chunk in exact arithmetic. No margin is trusted: either it was
     enough, provably, or it is not used.
     """
     k = nearest.ids.shape[1]

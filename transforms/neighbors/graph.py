@@ -27,7 +27,10 @@ class NeighborsTask:
 
 @dataclass(frozen=True)
 class NeighborsRecord:
-    """A finished part: its file, the blocks of its texts, and how many of them the float32 screen could not settle."""
+    """A finished part: its file and the blocks of its texts.
+
+    `searched_exactly` counts searches of one text in one chunk that the float32 screen could not settle.
+    """
 
     part: int
     file: FileRef

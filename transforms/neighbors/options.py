@@ -4,9 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class NeighborsOptions(BaseModel):
-    """How many neighbours every text gets, and how much memory a worker takes to find them. Only `k` changes the
-    lists.
-    """
+    """How many neighbours every text gets, and how much memory a worker takes for it. Only `k` changes the lists."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,7 +15,7 @@ class NeighborsOptions(BaseModel):
         le=1024,
     )
     margin: int = Field(
-        16,
+        8,
         description="Candidates beyond k that the float32 screen hands to exact rescoring. More cost a little for every text, "
         "fewer send more texts to the full exact search; the result is the same.",
         ge=1,

@@ -13,7 +13,11 @@ def snapped_chunks(blocks: Iterable[VectorBlock], rows: int) -> Iterator[tuple[n
     `rows`.
     """
     for group in grouped(blocks, rows):
-        yield np.concatenate([block.ids() for block in group]), np.concatenate([snap(block.vectors()) for block in group])
+        start = group[0].start
+        vectors = np.empty((group[-1].start + group[-1].rows - start, group[0].dim), np.float32)
+        for block in group:
+            snap(block.vectors(), out=vectors[block.start - start : block.start - start + block.rows])
+        yield np.concatenate([block.ids() for block in group]), vectors
 
 
 def grouped(blocks: Iterable[VectorBlock], rows: int) -> Iterator[list[VectorBlock]]:
