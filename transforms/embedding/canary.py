@@ -15,7 +15,7 @@ _SENTENCES = (
     "def read(path: str) -> bytes: return open(path, 'rb').read()",
     "Straße, naïve, 東京, Привет, ¿qué tal?",
     "Measured at 37 °C, the enzyme lost 12 % of its activity within 5 minutes.",
-    "No refund.",
+    "No refund was ever given for it.",
     "The committee did not approve the proposal, although most members had spoken in favour of it.",
 )
 
@@ -23,7 +23,7 @@ _SENTENCES = (
 CANARY_TEXTS = [
     *_SENTENCES,
     *(" ".join(_SENTENCES[i:] + _SENTENCES[:i]) for i in range(8)),
-    *(sentence[: 4 + 2 * i] for i, sentence in enumerate(_SENTENCES)),
+    *(sentence[: 3 + 2 * i] for i, sentence in enumerate(_SENTENCES)),
     *(" ".join(_SENTENCES) * repeat for repeat in range(2, 10)),
 ]
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-
 # Products of fewer rows go through other kernels, whose sums end in other last bits (measured: below 12 rows in fp32).
 _MINIMUM_ROWS = 64
 
@@ -95,9 +94,12 @@ class PackedBert:
         width = projected.shape[1] // 3
         mixed = projected.new_zeros(projected.shape[0], width)
         for (rows, length, count), (target, _, _) in zip(_split(projected, groups), _split(mixed, groups), strict=True):
-            queries, keys, values = rows.view(count, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            weights = torch.softmax((queries @ keys.transpose(-1, -2)).float(), -1).to(self._dtype)
-            target.view(count, length, self._heads, -1).copy_((weights @ values).transpose(1, 2))
+            # One contiguous batch of heads: with views, a single short text would go through another product's kernel.
+            by_head = rows.view(count, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+            queries, keys, values = by_head.reshape(3, count * self._heads, length, -1)
+            weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)).float(), -1).to(self._dtype)
+            heads = torch.bmm(weights, values).view(count, self._heads, length, -1)
+            target.view(count, length, self._heads, -1).copy_(heads.transpose(1, 2))
         return mixed
 
     def _layer(self, layer: Any) -> _Layer:
