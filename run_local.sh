@@ -5,11 +5,11 @@
 #   ./run_local.sh test [PYTEST OPTIONS]                                        lint, types, tests
 # Sets up .venv on first use. PYTHON names the interpreter (3.11 or newer) that it is made with.
 set -euo pipefail
-cd "$(dirname "$0")"
+here=$(cd "$(dirname "$0")" && pwd)
 
 set_up() { # set_up EXTRAS
     local python=${PYTHON:-} candidate
-    if [ ! -x .venv/bin/python ]; then
+    if [ ! -x "$here/.venv/bin/python" ]; then
         for candidate in ${python:-python3.11 python3.12 python3.13 python3 python}; do
             if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
                 python=$candidate
@@ -22,20 +22,23 @@ set_up() { # set_up EXTRAS
             exit 1
         fi
         echo "Setting up .venv with $("$python" --version) …" >&2
-        "$python" -m venv .venv
+        "$python" -m venv "$here/.venv"
     fi
     # Installing again is needed only when what is asked for has changed.
     local wanted
-    wanted="$1 $(cksum < setup.py) $(cksum < constraints.txt)"
-    if ! grep -qxF "$wanted" .venv/.corpusbeam-installed 2>/dev/null; then
+    wanted="$1 $(cksum < "$here/setup.py") $(cksum < "$here/constraints.txt")"
+    if ! grep -qxF "$wanted" "$here/.venv/.corpusbeam-installed" 2>/dev/null; then
         echo "Installing corpusbeam[$1] into .venv (a few minutes the first time) …" >&2
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$1]"
-        echo "$wanted" >> .venv/.corpusbeam-installed
+        "$here/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$here/constraints.txt" --editable "$here[$1]"
+        # Compiles what numba keeps in its cache, once, so that no run pays for it.
+        "$here/.venv/bin/python" -W ignore -c "import umap"
+        echo "$wanted" >> "$here/.venv/.corpusbeam-installed"
     fi
 }
 
 if [ "${1:-}" = test ]; then
     shift
+    cd "$here"
     set_up minilm,test
     .venv/bin/python -m ruff check .
     .venv/bin/python -m ruff format --check .
@@ -45,6 +48,7 @@ fi
 
 set_up minilm
 if [ $# -eq 0 ]; then
+    cd "$here"
     set -- --config configs/local.yaml --example-query "parse a date from a string"
 fi
-exec .venv/bin/corpusbeam reindex "$@"
+exec "$here/.venv/bin/corpusbeam" reindex "$@"

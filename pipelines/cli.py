@@ -1,21 +1,22 @@
 """The command line: verbs, options, exit codes. Results go to stdout, progress and messages to stderr."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+EXIT_FAILED = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 a gate refused, 130 and 143 on signals."""
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 refused, 4 root in use, 130 and 143 on signals."""
     arguments, beam_options = split_beam_options(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()
     options = parser.parse_args(arguments)
@@ -23,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"Beam options after -- make sense for reindex and plan only, not for {options.verb}")
     options.beam_options = beam_options
     _set_up_messages(options.debug)
-    signal.signal(signal.SIGTERM, _terminate)
-    return _guarded(options.run, options)
+    with _stoppable() as received:
+        return _guarded(options.run, options, received)
 
 
 def split_beam_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -168,13 +169,15 @@ def _show(options: argparse.Namespace, value: Any, lines: Callable[[], list[str]
         print("\n".join(lines()))
 
 
-def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespace, received: list[int]) -> int:
     """Turn what went wrong into one message and an exit code; a traceback only with --debug."""
     try:
         return run(options)
     except KeyboardInterrupt:
-        print("corpusbeam: interrupted; nothing was published", file=sys.stderr)
-        return 130
+        number = received[0] if received else signal.SIGINT
+        print(f"corpusbeam: stopped by {signal.Signals(number).name}; nothing was published", file=sys.stderr, flush=True)
+        # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
+        os._exit(128 + number)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is its right, and Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -188,15 +191,32 @@ def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
         return exit_code(error)
 
 
-def _terminate(signal_number: int, _: FrameType | None) -> None:
-    # Raised like an interrupt, so that temporary files are removed on the way out; main never returns after it.
-    raise SystemExit(128 + signal_number)
+@contextlib.contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt, so that temporary files are removed on the way out.
+
+    Yields a list that holds the number of the signal once one was received.
+    """
+    received: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield received
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _set_up_messages(debug: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
     if not debug:
         warnings.filterwarnings("ignore")
+        # Beam logs the traceback of every error that it then raises anyway.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
 if __name__ == "__main__":

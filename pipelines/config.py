@@ -16,8 +16,16 @@ from transforms.neighbors import NeighborsOptions
 from transforms.reports import ReportOptions
 from transforms.topics import TopicsOptions
 
-# Sections that say where and how a run happens, not what it gives: changing them makes no new generation necessary.
-_NOT_RESULTS = frozenset({"root", "runner"})
+# Keys that say where and how a run happens, not what it gives: changing them makes no new generation necessary. Where the
+# documents come from is one of them, because the documents themselves are compared.
+_NOT_RESULTS: dict[str, Any] = {
+    "root": True,
+    "runner": True,
+    "corpus": {"input", "max_quarantine_fraction", "unreadable_files"},
+    "embedding": {"device", "threads", "tokens_per_batch"},
+    "neighbors": {"margin", "rows_per_chunk"},
+    "index": {"rows_per_shard"},
+}
 
 
 class ConfigurationError(Exception):
@@ -46,7 +54,7 @@ class Config(BaseModel):
 
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
-        return digest_of(self.model_dump(mode="json", exclude=set(_NOT_RESULTS)))
+        return digest_of(self.model_dump(mode="json", exclude=_NOT_RESULTS))
 
 
 def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:

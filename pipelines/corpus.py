@@ -6,6 +6,7 @@ from pipelines.stage import Run
 from transforms.corpus import (
     CanonicalDocuments,
     DocumentsRecord,
+    QuarantineLimitError,
     ReadCorpus,
     UnitRecord,
     check_quarantine,
@@ -48,7 +49,10 @@ def read_corpus(run: Run) -> CorpusResult:
     plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"))
     parts: list[DocumentsRecord] = run.job("documents", CanonicalDocuments(plan), plan.tasks(), DocumentsRecord)
     parts.sort(key=lambda record: record.part)
-    check_quarantine(read, parts, options)
+    try:
+        check_quarantine(read, parts, options)
+    except QuarantineLimitError as error:
+        raise QuarantineLimitError(f"{error}; the rows and their reasons are in {quarantine}") from None
     reasons = quarantine_reasons(read, parts)
     rows = sum(part.rows for part in parts)
     valid, repeated = sum(unit.rows_valid for unit in read), sum(part.duplicate_ids for part in parts)

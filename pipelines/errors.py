@@ -1,11 +1,12 @@
 """What a user is told when something goes wrong, and with which exit code."""
 
 from pipelines.config import ConfigurationError
+from pipelines.lock import RootInUseError
 from pipelines.runner import RunnerError
 from transforms.corpus import InputError, QuarantineLimitError
 from transforms.search import EncoderMismatchError, QueryError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_IN_USE = 1, 2, 3, 4
 
 
 class GateRefusedError(Exception):
@@ -20,6 +21,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (QueryError, EXIT_USAGE),
     (EncoderMismatchError, EXIT_REFUSED),
     (GateRefusedError, EXIT_REFUSED),
+    (RootInUseError, EXIT_IN_USE),
     (QuarantineLimitError, EXIT_REFUSED),
 )
 
@@ -33,5 +35,5 @@ def message(error: Exception) -> str:
     """One line for a person, without Beam's note about the step where the error was raised."""
     text = str(error).split(" [while running ")[0].strip()
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError | FileNotFoundError):
-        text = f"{error.filename or text}: {error.strerror or 'cannot be used'}; check that the folder can be written"
+        text = f"{error.filename or text}: {error.strerror or 'cannot be used'}; check that it exists and can be written"
     return text or f"{type(error).__name__} without a message; run again with --debug"

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.embed import embed_tasks
+from pipelines.lock import only_run
 from pipelines.reindex import check_root, choose_encoder, read_documents
 from pipelines.runner import Runner
 from pipelines.stage import Run
@@ -18,8 +19,14 @@ def make_plan(config: Config) -> dict[str, Any]:
 
     Seconds are estimated from the rate of the published generation's run, and None without one.
     """
-    check_root(config.root)
     run = Run(config, Runner(config.runner))
+    check_root(config.root)
+    with only_run(config.root):
+        return _make_plan(run)
+
+
+def _make_plan(run: Run) -> dict[str, Any]:
+    config = run.config
     spec = choose_encoder(run, read_current(config.root))
     corpus, passages = read_documents(run)
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)

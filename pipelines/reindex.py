@@ -12,6 +12,7 @@ from pipelines.duplicates import DuplicatesResult, mine_duplicates
 from pipelines.embed import EmbedResult, embed_passages
 from pipelines.errors import GateRefusedError
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
+from pipelines.lock import only_run
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
@@ -63,16 +64,23 @@ class Outcome:
 def reindex(config: Config) -> Outcome:
     """Run every stage and publish a generation, or find that nothing has changed.
 
-    Raises GateRefusedError when a gate refuses, and whatever stopped a stage; in both cases nothing is published.
+    Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, and whatever stopped a stage; in
+    all cases nothing is published.
     """
-    started = datetime.now(UTC)
-    check_root(config.root)
     run = Run(config, Runner(config.runner))
+    check_root(config.root)
+    with only_run(config.root):
+        return _reindex(run)
+
+
+def _reindex(run: Run) -> Outcome:
+    started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     spec = choose_encoder(run, parent)
     corpus, passages = read_documents(run)
     corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
     if parent is not None and _unchanged(config, parent, spec, corpus_digest):
+        _remove(run.work)
         return Outcome(config.root, parent, False, {"stages": run.metrics})
 
     results = compute(run, spec, corpus, passages)
@@ -139,15 +147,9 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
 
 
 def check_root(root: str) -> None:
-    """Find out before any work whether the root can be written.
-
-    Raises OSError when it cannot, ValueError for a root that is not on a local file system.
-    """
+    """Raise ValueError for a root that is not on a local file system."""
     if not is_local(root):
         raise ValueError(f"root {redact(root)!r} is not a local folder: publishing elsewhere is not supported yet")
-    probe = join(root, "work", ".writable")
-    write_json(probe, {})
-    _remove(probe)
 
 
 def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:

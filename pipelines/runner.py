@@ -1,6 +1,5 @@
 """Runner and pipeline options: the only place that knows runner names, and how a job's records come back."""
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,7 +58,6 @@ class Runner:
 
         The records go through the file `records_path`: a job on another machine hands them back in no other way.
         """
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
         with beam.Pipeline(options=self._beam_arguments()) as pipeline:
             records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | type(transform).__name__ >> transform
             _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
@@ -70,7 +68,12 @@ class Runner:
         if self.options.runner == "FnApiRunner" and self.options.workers > 1:
             arguments += ["--direct_running_mode=multi_processing", f"--direct_num_workers={self.options.workers}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        return PipelineOptions([*arguments, "--no_save_main_session", *self.options.beam_options])
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        options = PipelineOptions(arguments)
+        # Beam itself only warns about an option that it does not know, and runs without it.
+        if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
+            raise RunnerError(f"Beam has no option {sorted(unknown)[0]!r}: check the options after --")
+        return options
 
 
 @dataclass

@@ -31,7 +31,10 @@ def test_printed_configuration_is_the_configuration(tmp_path):
 
 def test_where_a_run_happens_does_not_change_what_it_gives():
     digest = Config().results_digest()
-    assert load_config(None, ["root=elsewhere", "runner.workers=2"]).results_digest() == digest
+    assert (
+        load_config(None, ["root=elsewhere", "runner.workers=2", "corpus.input=[x]", "embedding.threads=1"]).results_digest()
+        == digest
+    )
     assert load_config(None, ["duplicates.threshold=0.8"]).results_digest() != digest
     assert load_config(None, ["embedding.precision=bf16"]).results_digest() != digest
 
@@ -60,6 +63,6 @@ def test_configuration_files_are_complete_and_commented(path):
 
 def test_a_section_cannot_be_set_below_a_value():
     with pytest.raises(ConfigurationError, match="'root' is a value"):
-        load_config(None, ["root.deeper=1"], {})
+        load_config(None, ["root=x", "root.deeper=1"])
     with pytest.raises(ConfigurationError, match="must hold keys"):
         load_config(str(CONFIGS / ".." / "constraints.txt"))

@@ -19,7 +19,7 @@ from transforms.corpus.passages import KEYS_SCHEMA, distinct_texts
 from transforms.corpus.read import RUN_GROUP_ROWS
 from transforms.corpus.records import DocumentsRecord, PartTask, UnitRecord
 from transforms.corpus.rows import Row
-from transforms.corpus.validate import quarantine_table
+from transforms.corpus.validate import quarantine_table, without_excerpts
 from transforms.files import FileRef, describe, join, read_table, write_table
 
 _ROW_COLUMNS = {
@@ -92,7 +92,9 @@ def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None
         part=task.part,
         documents=write_table(join(plan.directory, name), _published(kept, plan)),
         keys=write_table(join(plan.work, name), _keys_run(kept), RUN_GROUP_ROWS),
-        quarantine=_quarantine(join(plan.quarantine, f"part-duplicates-{task.part:05d}.parquet"), kept, repeated),
+        quarantine=_quarantine(
+            join(plan.quarantine, f"part-duplicates-{task.part:05d}.parquet"), kept, repeated, plan.keep_text
+        ),
         rows=kept.num_rows,
         duplicate_ids=repeated.num_rows,
     )
@@ -149,7 +151,7 @@ def _keys_run(kept: pa.Table) -> pa.Table:
     return distinct_texts(kept.select(["content_key", "text", "doc_id"]).append_column("n_documents", ones).cast(KEYS_SCHEMA))
 
 
-def _quarantine(path: str, kept: pa.Table, repeated: pa.Table) -> FileRef | None:
+def _quarantine(path: str, kept: pa.Table, repeated: pa.Table, keep_text: bool) -> FileRef | None:
     if not repeated.num_rows:
         return None
     position = pc.index_in(repeated["doc_id"], kept["doc_id"])
@@ -166,4 +168,5 @@ def _quarantine(path: str, kept: pa.Table, repeated: pa.Table) -> FileRef | None
         )
         for row, kept_row in zip(repeated.select(list(_ROW_COLUMNS)).to_pylist(), first, strict=True)
     ]
-    return write_table(path, quarantine_table(rows))
+    table = quarantine_table(rows)
+    return write_table(path, table if keep_text else without_excerpts(table))

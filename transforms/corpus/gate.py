@@ -37,5 +37,5 @@ def check_quarantine(units: Iterable[UnitRecord], documents: Iterable[DocumentsR
         named = ", ".join(f"{reason} {count}" for reason, count in list(reasons.items())[:5])
         raise QuarantineLimitError(
             f"{bad} of {read} rows ({bad / read:.1%}) went to quarantine ({named}), more than max_quarantine_fraction "
-            f"{options.max_quarantine_fraction:g}: look into quarantine/, repair the input or raise the limit"
+            f"{options.max_quarantine_fraction:g}: repair the input or raise the limit"
         )

@@ -14,7 +14,7 @@ from transforms.corpus.options import CorpusOptions
 from transforms.corpus.records import UnitRecord
 from transforms.corpus.rows import Row, RowBatch, batch_rows
 from transforms.corpus.units import Slice, SourceUnit
-from transforms.corpus.validate import validate
+from transforms.corpus.validate import validate, without_excerpts
 from transforms.files import FileRef, join, write_table
 
 # Rows of a unit are sorted in memory up to this many bytes; more rows make one more run.
@@ -35,7 +35,9 @@ def read_unit(unit: SourceUnit, options: CorpusOptions, directory: str, quaranti
     A file that cannot be read never raises here: it is in the record, and `check_readable` decides.
     """
     runs = _Spill(join(directory, f"unit-{unit.number:05d}"), lambda table: _sorted_run(table, options.sample))
-    rejects = _Spill(join(quarantine, f"part-read-{unit.number:05d}"), lambda table: table)
+    rejects = _Spill(
+        join(quarantine, f"part-read-{unit.number:05d}"), (lambda table: table) if options.keep_text else without_excerpts
+    )
     kinds: dict[str, set[str]] = {name: set() for name in metadata_names(options, unit.format)}
     reasons: Counter[str] = Counter()
     unreadable: list[tuple[str, str]] = []

@@ -116,6 +116,12 @@ def quarantine_table(rows: Iterable[Row]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in columns], schema=QUARANTINE_SCHEMA)
 
 
+def without_excerpts(quarantine: pa.Table) -> pa.Table:
+    """The same rows without what they said, for a corpus whose texts are not to be published."""
+    column = QUARANTINE_SCHEMA.get_field_index("excerpt")
+    return quarantine.set_column(column, QUARANTINE_SCHEMA.field(column), pa.nulls(quarantine.num_rows, pa.string()))
+
+
 def _printable(value: str | bytes | None) -> str | None:
     """The first characters of a value as a string that can be encoded."""
     if value is None:
