@@ -1,7 +1,6 @@
 """The driver of a reindex: plan, stages in order, gates, publish. All work on data happens in the stages' Beam jobs."""
 
 import importlib.metadata
-import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +20,7 @@ from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
 from transforms.embedding import EncoderSpec, encoder_spec
 from transforms.embedding.beam import MeasurePrecision
-from transforms.files import FileRef, digest_of, file_ref, filesystem_of, is_local, join, redact, write_json
+from transforms.files import FileRef, digest_of, file_ref, is_local, join, redact, remove, write_json
 from transforms.generations import (
     FORMAT,
     Gate,
@@ -34,8 +33,6 @@ from transforms.generations import (
     read_manifest,
     write_manifest,
 )
-
-_log = logging.getLogger(__name__)
 
 # Libraries whose versions are worth knowing when two generations differ.
 _LIBRARIES = (
@@ -80,7 +77,7 @@ def _reindex(run: Run) -> Outcome:
     corpus, passages = read_documents(run)
     corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
     if parent is not None and _unchanged(config, parent, spec, corpus_digest):
-        _remove(run.work)
+        remove(run.work)
         return Outcome(config.root, parent, False, {"stages": run.metrics})
 
     results = compute(run, spec, corpus, passages)
@@ -96,7 +93,8 @@ def _reindex(run: Run) -> Outcome:
         "gates": [gate.model_dump() for gate in gates],
     }
     write_json(metrics_file, metrics)
-    report = write_report(run, metrics_file, _published_configuration(config))
+    # The page tells of all stages but itself; the file has the report's cost too.
+    report = run.stage("report", FileRef, None, lambda: write_report(run, metrics_file, _published_configuration(config)))
     metrics["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(metrics_file, metrics)
     if refused := [gate for gate in gates if not gate.passed]:
@@ -125,7 +123,7 @@ def _reindex(run: Run) -> Outcome:
     ).with_digest()
     write_manifest(config.root, manifest)
     move_current(config.root, parent, generation)
-    _remove(run.work)
+    remove(run.work)
     return Outcome(config.root, generation, True, metrics)
 
 
@@ -287,8 +285,3 @@ def _published_configuration(config: Config) -> dict[str, Any]:
     values = config.model_dump(mode="json", exclude={"root", "runner"})
     values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
     return values
-
-
-def _remove(path: str) -> None:
-    fs, inner = filesystem_of(path)
-    fs.rm(inner, recursive=True)

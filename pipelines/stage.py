@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
-from transforms.files import FileRef, digest_of, join, read_json, sha256_of, write_json
+from transforms.files import FileRef, digest_of, join, read_json, remove, sha256_of, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class Run:
         """
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)
+        # What an earlier run reported that died here is not this run's progress.
+        remove(self.progress(name))
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:
             result = None if inputs is None else _finished(record_path, digest, result_type)
             resumed = result is not None

@@ -8,7 +8,7 @@ from fsspec.core import url_to_fs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transforms.files import filesystem_of, fsync_directory, is_local, join, list_files, redact, write_bytes
+from transforms.files import filesystem_of, fsync_directory, is_local, join, list_files, redact, remove, write_bytes
 
 WORDS = st.text(string.ascii_letters + string.digits + "-_.~%+", min_size=1, max_size=12)
 
@@ -136,3 +136,14 @@ def test_chained_urls_are_redacted(url):
 )
 def test_more_that_holds_no_secret_is_shown_as_it_is(url):
     assert redact(url) == url
+
+
+def test_removing_takes_files_folders_and_what_is_not_there(folder):
+    write_bytes(f"{folder}/kept.txt", b"1")
+    write_bytes(f"{folder}/gone/deeper/a.txt", b"2")
+    remove(f"{folder}/gone")
+    remove(f"{folder}/gone")
+    assert list_files(f"{folder}/gone/deeper") == []
+    assert list_files(folder) == [f"{folder}/kept.txt"]
+    remove(f"{folder}/kept.txt")
+    assert list_files(folder) == []

@@ -16,7 +16,7 @@ from transforms.files.parquet import (
     write_named_by_digest,
     write_table,
 )
-from transforms.files.paths import filesystem_of, fsync_directory, is_local, join, list_files, redact
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, join, list_files, redact, remove
 from transforms.files.progress import Progress, read_progress
 from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
 
@@ -37,6 +37,7 @@ __all__ = [
     "read_progress",
     "read_table",
     "redact",
+    "remove",
     "sha256_of",
     "write_batches",
     "write_bytes",

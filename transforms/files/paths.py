@@ -62,6 +62,14 @@ def _without_user(found: re.Match[str]) -> str:
     return found[0] if scheme in _CONTAINER_SCHEMES and ":" not in user else f"{scheme}://***@"
 
 
+def remove(path: str) -> None:
+    """Remove a file or a folder with all that is in it; nothing there is fine."""
+    fs, inner = filesystem_of(path)
+    fs.invalidate_cache(inner)
+    if fs.exists(inner):
+        fs.rm(inner, recursive=True)
+
+
 def make_parent(fs: Any, inner: str) -> None:
     """Create the directory that will hold `inner`; object stores have none and ignore it."""
     parent = posixpath.dirname(inner)
