@@ -39,7 +39,9 @@ def split_beam_options(arguments: list[str]) -> tuple[list[str], list[str]]:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs. Each sets `run`, a function of the parsed options that returns an exit code."""
     parser = argparse.ArgumentParser(
-        prog="corpusbeam", description="Reindex a document corpus: vectors, FAISS index, duplicates, topics, report."
+        prog="corpusbeam",
+        description="Reindex a document corpus: vectors, FAISS index, duplicates, topics, report.",
+        epilog="reindex and plan pass options after -- to Beam, such as -- --runner=PortableRunner --job_endpoint=HOST:PORT.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 

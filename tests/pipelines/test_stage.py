@@ -1,6 +1,11 @@
 """Stages: a record is taken over only with the same inputs and whole files; the monitor measures something."""
 
+import fcntl
 import os
+import struct
+import subprocess
+import sys
+import termios
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +77,38 @@ def test_files_are_found_wherever_they_are_in_a_result():
     a, b, c = (FileRef(name, 1, None, "") for name in "abc")
     assert list(files_of(Made(a, (b, c), {}))) == [a, b, c]
     assert list(files_of([[a], (Made(b, (), {}), 3, "x")])) == [a, b]
+
+
+WATCHED = """
+import sys
+from pipelines.monitor import StageMonitor
+with StageMonitor("embed", 10, "texts", sys.argv[1]):
+    sys.stdin.read()
+"""
+
+
+def test_a_bar_is_drawn_on_a_terminal(tmp_path):
+    write_bytes(join(str(tmp_path), "one.progress"), b"3")
+    write_bytes(join(str(tmp_path), "two.progress"), b"4")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", WATCHED, str(tmp_path)], stdin=subprocess.PIPE, stderr=theirs)
+    drawn = b""
+    try:
+        while b"7/10" not in drawn:
+            drawn += os.read(ours, 4096)
+    finally:
+        process.stdin.close()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert b"embed" in drawn
+
+
+def test_no_bar_is_drawn_into_a_file(tmp_path):
+    write_bytes(join(str(tmp_path), "one.progress"), b"3")
+    command = [sys.executable, "-c", WATCHED, str(tmp_path)]
+    assert subprocess.run(command, input=b"", capture_output=True, check=True).stderr == b""
 
 
 def test_the_monitor_sees_memory_that_a_stage_used():

@@ -36,4 +36,4 @@ def test_secrets_are_masked_at_any_depth_and_the_rest_is_kept() -> None:
 
 def test_urls_inside_a_message_are_cleaned() -> None:
     assert safe_text("cannot read https://me:pw@host/x?sig=abc (403)") == "cannot read https://***@host/x?*** (403)"
-    assert safe_text("bad http://[::1 thing") == "bad *** thing"
+    assert safe_text("bad http://me:pw@[::1 thing") == "bad http://***@[::1 thing"

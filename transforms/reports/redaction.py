@@ -39,9 +39,5 @@ def safe_text(text: str) -> str:
 
 
 def _safe_url(url: str) -> str:
-    try:
-        shown = redact(url)
-    except ValueError:  # not a URL after all (an unclosed bracket); what it is cannot be known
-        return MASK
     # A query with parameters is a signature more often than not; a lone question mark is a glob pattern.
-    return re.sub(r"\?[^#]*=[^#]*", "?" + MASK, shown)
+    return re.sub(r"\?[^#]*=[^#]*", "?" + MASK, redact(url))
