@@ -4,9 +4,7 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.embed import embed_tasks
-from pipelines.lock import only_run
-from pipelines.reindex import check_root, choose_encoder, read_documents
-from pipelines.runner import Runner
+from pipelines.reindex import begin, choose_encoder, read_documents
 from pipelines.stage import Run
 from transforms.files import read_json
 from transforms.generations import Generation, GenerationError, open_generation, read_current
@@ -19,9 +17,7 @@ def make_plan(config: Config) -> dict[str, Any]:
 
     Seconds are estimated from the rate of the published generation's run, and None without one.
     """
-    run = Run(config, Runner(config.runner))
-    check_root(config.root)
-    with only_run(config.root):
+    with begin(config) as run:
         return _make_plan(run)
 
 

@@ -1,6 +1,8 @@
 """The driver of a reindex: plan, stages in order, gates, publish. All work on data happens in the stages' Beam jobs."""
 
+import contextlib
 import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -64,10 +66,22 @@ def reindex(config: Config) -> Outcome:
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, and whatever stopped a stage; in
     all cases nothing is published.
     """
-    run = Run(config, Runner(config.runner))
-    check_root(config.root)
-    with only_run(config.root):
+    with begin(config) as run:
         return _reindex(run)
+
+
+@contextlib.contextmanager
+def begin(config: Config) -> Iterator[Run]:
+    """A run that has its root for itself.
+
+    Raises RunnerError or ValueError before anything is written when the runner or the root cannot be used, RootInUseError when
+    another run is active.
+    """
+    run = Run(config, Runner(config.runner))
+    if not is_local(config.root):
+        raise ValueError(f"root {redact(config.root)!r} is not a local folder: publishing elsewhere is not supported yet")
+    with only_run(config.root):
+        yield run
 
 
 def _reindex(run: Run) -> Outcome:
@@ -137,17 +151,12 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
     if options.precision != "auto":
         return encoder_spec(options)
     if parent is not None:
-        kept = encoder_spec(options, read_manifest(run.root, parent).encoder["precision"])
-        if kept.fingerprint == read_manifest(run.root, parent).encoder["fingerprint"]:
+        published = read_manifest(run.root, parent).encoder
+        kept = encoder_spec(options, published["precision"])
+        if kept.fingerprint == published["fingerprint"]:
             return kept
     (precision,) = run.job("precision", MeasurePrecision(), [options.device], str)
     return encoder_spec(options, precision)
-
-
-def check_root(root: str) -> None:
-    """Raise ValueError for a root that is not on a local file system."""
-    if not is_local(root):
-        raise ValueError(f"root {redact(root)!r} is not a local folder: publishing elsewhere is not supported yet")
 
 
 def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
