@@ -30,7 +30,7 @@ def mine_duplicates(
 ) -> DuplicatesResult:
     """Run both jobs: one task for each part of the graph, then one for the corpus."""
     options = run.config.duplicates
-    blocks, texts = tuple(embedded.blocks), tuple(passages.files)
+    blocks, texts = tuple(embedded.unit_blocks), tuple(passages.files)
     progress = run.progress("duplicates")
     tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress) for part in neighbors.parts]
     mine = MinePairs(options, run.runner.threads_per_worker)

@@ -12,9 +12,14 @@ from transforms.vectors.beam import EmbedPassages
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """The run's vectors: blocks in position order, the files behind them, and the store's shards that hold them."""
+    """The run's vectors: blocks in position order, the files behind them, and the store's shards that hold them.
+
+    `blocks` are what the index holds and recall is measured on, `unit_blocks` what is compared by cosine: neighbours,
+    duplicates and topics. They are the same where the encoder's metric is cosine.
+    """
 
     blocks: list[VectorBlock]
+    unit_blocks: list[VectorBlock]
     block_files: list[FileRef]
     shards: list[FileRef]
     counts: dict[str, int]
@@ -28,6 +33,7 @@ def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec) -> Emb
     records.sort(key=lambda record: record.part)
     return EmbedResult(
         blocks=[record.block for record in records],
+        unit_blocks=[record.unit_block for record in records],
         block_files=[file for record in records for file in record.block_files],
         shards=sorted({shard for record in records for shard in record.shards}),
         counts={

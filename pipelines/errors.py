@@ -1,4 +1,7 @@
-"""What a user is told when something goes wrong, and with which exit code."""
+"""What a user is told when something goes wrong or looks wrong, and with which exit code."""
+
+import sys
+from collections.abc import Sequence
 
 from pipelines.config import ConfigurationError
 from pipelines.lock import RootInUseError
@@ -37,3 +40,9 @@ def message(error: Exception) -> str:
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError | FileNotFoundError):
         text = f"{error.filename or text}: {error.strerror or 'cannot be used'}; check that it exists and can be written"
     return text or f"{type(error).__name__} without a message; run again with --debug"
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Show warnings on stderr: the command goes on."""
+    for warning in warnings:
+        sys.stderr.write(f"corpusbeam: warning: {warning}\n")

@@ -67,14 +67,17 @@ def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> IndexR
     return IndexResult(training, merged, counts)
 
 
-def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult) -> RecallResult:
-    """Two jobs: exact answers by blocks, then the index's own answers beside them (one worker)."""
+def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bool) -> RecallResult:
+    """Two jobs: exact answers by blocks, then the index's own answers beside them (one worker).
+
+    `unit`: all vectors have length 1.
+    """
     options, threads = run.config.index, run.runner.threads_per_worker
     queries, blocks = index.training.queries, tuple(embedded.blocks)
     tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(plan_shards(blocks, options))]
     exact: list[ExactRecord] = run.job("exact", ExactTop(threads), tasks, ExactRecord)
     exact.sort(key=lambda record: record.part)
-    task = RecallTask(index.merged.index, queries, tuple(exact), blocks, join(run.staged, "index"))
+    task = RecallTask(index.merged.index, queries, tuple(exact), blocks, join(run.staged, "index"), unit)
     (measured,) = run.job("recall", MeasureRecall(options, threads), [task], RecallRecord)
     counts = {
         "queries": measured.queries,

@@ -24,7 +24,7 @@ class NeighborsResult:
 
 def find_neighbors(run: Run, embedded: EmbedResult) -> NeighborsResult:
     """Run the job, one task for each tile of texts."""
-    blocks = tuple(embedded.blocks)
+    blocks = tuple(embedded.unit_blocks)
     options = run.config.neighbors
     tasks = [
         NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"))

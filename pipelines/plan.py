@@ -4,8 +4,10 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.embed import embed_tasks
-from pipelines.reindex import begin, choose_encoder, read_documents
+from pipelines.errors import warn
+from pipelines.reindex import begin, choose_encoder, model_warnings, read_documents
 from pipelines.stage import Run
+from transforms.embedding import EncoderSpec, find_profile
 from transforms.files import read_json
 from transforms.generations import Generation, GenerationError, open_generation, read_current
 from transforms.vectors import MissingRecord
@@ -27,6 +29,9 @@ def _make_plan(run: Run) -> dict[str, Any]:
     corpus, passages = read_documents(run)
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)
+    warnings = model_warnings(spec)
+    warn(warnings)
+    dimension = _dimension(spec, published)
     missing = sum(record.texts for record in records)
     rate = _texts_per_second(published)
     return {
@@ -41,6 +46,11 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "characters_to_embed": sum(record.characters for record in records),
         "model": spec.model,
         "fingerprint": spec.fingerprint,
+        "profile": spec.profile,
+        "metric": spec.metric,
+        "dimension": dimension,
+        "bytes_to_store": None if dimension is None else 4 * dimension * missing,
+        "warnings": warnings,
         "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
         "settings_changed": published is not None and published.manifest.configuration_digest != config.results_digest(),
         "embedding_seconds": None if rate is None else round(missing / rate, 1),
@@ -57,13 +67,28 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"texts            {plan['distinct_texts']:,} distinct, {plan['texts_stored']:,} have a stored vector",
         f"to embed         {plan['texts_to_embed']:,} texts, {plan['characters_to_embed']:,} characters",
         f"embedding time   {time}",
-        f"model            {plan['model']} ({plan['fingerprint'][:12]})",
+        f"model            {plan['model']} ({plan['fingerprint'][:12]}), profile {plan['profile'] or 'none'}",
+        f"vectors          {_vectors(plan)}",
     ]
     if plan["encoder_changed"]:
         lines.append("The encoder is not the one of the published generation: every text is embedded again.")
     if plan["settings_changed"]:
         lines.append("Settings that change results differ from the published generation's: a new generation will be published.")
     return lines
+
+
+def _vectors(plan: dict[str, Any]) -> str:
+    if plan["dimension"] is None:
+        return f"{plan['metric']}, dimension unknown before the model is loaded"
+    return f"{plan['metric']}, {plan['dimension']} dimensions, {plan['bytes_to_store'] / 1e6:,.1f} MB to store"
+
+
+def _dimension(spec: EncoderSpec, published: Generation | None) -> int | None:
+    """The dimension of the vectors as far as it is known without the model: from what is published, or from the profile."""
+    if published is not None and published.manifest.encoder["fingerprint"] == spec.fingerprint:
+        return int(published.manifest.encoder["dimension"])
+    profile = find_profile(spec.profile) if spec.profile else None
+    return None if profile is None else min(profile.dimension, spec.truncate_dim or profile.dimension)
 
 
 def _published(root: str) -> Generation | None:

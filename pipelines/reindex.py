@@ -11,7 +11,7 @@ from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.duplicates import DuplicatesResult, mine_duplicates
 from pipelines.embed import EmbedResult, embed_passages
-from pipelines.errors import GateRefusedError
+from pipelines.errors import GateRefusedError, warn
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
 from pipelines.lock import only_run
 from pipelines.neighbors import NeighborsResult, find_neighbors
@@ -20,7 +20,7 @@ from pipelines.report import write_report
 from pipelines.runner import Runner
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
-from transforms.embedding import EncoderSpec, encoder_spec
+from transforms.embedding import EncoderSpec, encoder_spec, warnings_of
 from transforms.embedding.beam import MeasurePrecision
 from transforms.files import FileRef, digest_of, file_ref, is_local, join, redact, remove, write_json
 from transforms.generations import (
@@ -94,6 +94,9 @@ def _reindex(run: Run) -> Outcome:
         remove(run.work)
         return Outcome(config.root, parent, False, {"stages": run.metrics})
 
+    # Before the expensive part, so that it can still be stopped.
+    warnings = model_warnings(spec)
+    warn(warnings)
     results = compute(run, spec, corpus, passages)
     counts = results.counts
     gates = list(_gates(config, corpus, results))
@@ -104,6 +107,7 @@ def _reindex(run: Run) -> Outcome:
         "stages": run.metrics,
         "counts": counts,
         "encoder": _encoder(spec, results.embedded),
+        "warnings": warnings,
         "gates": [gate.model_dump() for gate in gates],
     }
     write_json(metrics_file, metrics)
@@ -159,6 +163,11 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
     return encoder_spec(options, precision)
 
 
+def model_warnings(spec: EncoderSpec) -> list[str]:
+    """What this run asks of the model that it was not made for."""
+    return warnings_of(spec, ["search", "duplicates"])
+
+
 def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
     """The first two stages, which every run makes: the corpus as it is now.
 
@@ -209,7 +218,7 @@ def compute(run: Run, spec: EncoderSpec, corpus: CorpusResult, passages: Passage
     index = run.stage(
         "index", IndexResult, [vectors, documents, config.index.model_dump()], lambda: build_index(run, corpus, embedded)
     )
-    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index))
+    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, spec.normalize))
     neighbors = run.stage(
         "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded)
     )
@@ -286,7 +295,7 @@ def _encoder(spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
         "files": dict(spec.files),
         "fingerprint": spec.fingerprint,
         "dimension": embedded.blocks[0].dim,
-        "metric": "cosine",
+        "metric": spec.metric,
     }
 
 

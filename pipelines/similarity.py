@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from transforms.embedding import EmbeddingOptions, check_vectors, encoder_spec, load_encoder
+from pipelines.errors import warn
+from transforms.embedding import EmbeddingOptions, check_vectors, encoder_spec, load_encoder, warnings_of
 from transforms.search import QueryError, pairwise_similarity
 
 
@@ -19,8 +20,9 @@ def similarity(texts: Sequence[str], model: str | None) -> dict[str, Any]:
             raise QueryError(f"a text must not be blank, got {text!r}")
     options = EmbeddingOptions() if model is None else EmbeddingOptions(model=model)
     spec = encoder_spec(options)
+    warn(warnings_of(spec, ["similarity"]))
     vectors = load_encoder(spec).encode_documents(texts, options.tokens_per_batch).vectors
-    check_vectors(vectors, texts)
+    check_vectors(vectors, texts, spec.normalize)
     pairs = [
         {"a": texts[pair.a], "b": texts[pair.b], "cosine": pair.cosine, "dot": pair.dot, "euclidean": pair.euclidean}
         for pair in pairwise_similarity(vectors)

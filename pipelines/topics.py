@@ -50,7 +50,7 @@ def find_topics(
         found.labels,
         tuple(record.counts for record in counted),
         texts,
-        tuple(embedded.blocks),
+        tuple(embedded.unit_blocks),
         join(folder, "topics.parquet"),
     )
     (described,) = run.job("names", DescribeTopics(options), [describe], DescribedTopics)

@@ -79,6 +79,7 @@ OPTIONS = [
     {"precision": "bf16"},
     {"max_tokens": 16},
     {"truncate_dim": 8},
+    {"metric": "dot"},
 ]
 
 
@@ -105,6 +106,7 @@ def test_every_field_of_a_spec_but_its_place_is_in_the_fingerprint(model):
         "truncate_dim": (9, False),
         "precision": ("bf16", False),
         "normalize": (False, False),
+        "profile": ("other", True),
     }
     assert set(changed) == set(spec.__dataclass_fields__)
     for name, (value, same) in changed.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Dense, Pooling, Transformer
+from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -21,9 +21,15 @@ def build_model(
     default_prompt_name: str | None = None,
     *,
     dense: bool = False,
+    normalize: bool = False,
+    similarity: str | None = None,
+    name: str = "model",
     seed: int = 0,
 ) -> str:
-    """Save a small BERT with mean pooling under `folder` as safetensors; returns its folder. Letters are its tokens."""
+    """Save a small BERT with mean pooling as `folder/name`, in safetensors; returns its folder. Letters are its tokens.
+
+    `similarity` is the metric that it states; without one the library states cosine.
+    """
     words = WordPiece({word: i for i, word in enumerate(_VOCABULARY)}, unk_token="[UNK]", max_input_chars_per_word=100)
     tokenizer = Tokenizer(words)
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -55,6 +61,12 @@ def build_model(
         BertModel(config).save_pretrained(folder / "bert")
         fast.save_pretrained(folder / "bert")
         modules = [Transformer(str(folder / "bert")), Pooling(DIM), *([Dense(DIM, 12)] if dense else [])]
-        model = SentenceTransformer(modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu")
-    model.save_pretrained(str(folder / "model"))
-    return str(folder / "model")
+        model = SentenceTransformer(
+            modules=[*modules, Normalize()] if normalize else modules,
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
+            similarity_fn_name=similarity,
+            device="cpu",
+        )
+    model.save_pretrained(str(folder / name))
+    return str(folder / name)

@@ -1,33 +1,45 @@
-"""Embedding: any sentence-transformers model, described by a fingerprint, turning texts into unit vectors.
+"""Embedding: any sentence-transformers model, described by a fingerprint, turning texts into vectors.
 
-In: texts. Out: float32 vectors of unit length, in input order, with their cost in tokens.
+In: texts. Out: float32 vectors, of unit length unless the model is compared by dot product, in input order, with their cost.
 Promises: a vector belongs to the fingerprint that its model's files and settings give; texts go through the model's document
-side and queries through its query side; every vector is finite and of unit length or the call fails; only safetensors are
-loaded and no code of a model is run.
+side and queries through its query side; every vector is finite and of usable length or the call fails; a use that a model was
+not made for is said in a warning; only safetensors are loaded and no code of a model is run.
 """
 
 from transforms.embedding.batching import padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CanaryError
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
+from transforms.embedding.facts import ModelFacts, read_facts
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
+from transforms.embedding.mismatch import model_warnings, warnings_of
 from transforms.embedding.models import ModelError, find_model
 from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.precision import measure_precision
+from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, ModelProfile, find_profile
 
 __all__ = [
+    "NO_PROFILE",
+    "PROFILES",
     "CanaryError",
     "EmbeddingOptions",
     "Encoded",
     "Encoder",
     "EncoderSpec",
+    "Metric",
     "ModelError",
+    "ModelFacts",
+    "ModelProfile",
     "VectorError",
     "check_vectors",
     "encoder_spec",
     "find_model",
+    "find_profile",
     "load_encoder",
     "measure_precision",
+    "model_warnings",
     "padded_tokens",
     "plan_batches",
     "plan_packed",
+    "read_facts",
+    "warnings_of",
 ]

@@ -32,14 +32,16 @@ class CanaryError(Exception):
     """The encoder's vectors are not the model's: nothing may be stored."""
 
 
-def check_canary(vectors: np.ndarray, model: Any) -> None:
-    """Compare the encoder's unit `vectors` (32, dim) of the canary texts, without prompt, with the model's own fp32 ones.
+def check_canary(vectors: np.ndarray, model: Any, unit: bool = True) -> None:
+    """Compare the encoder's `vectors` (32, dim) of the canary texts, without prompt, with the model's own fp32 ones.
 
-    Raises CanaryError with the smallest cosine when it is below 0.9999.
+    Unit vectors are compared by cosine. Others, whose length counts, by 1 - ‖v - own‖² / 2‖own‖², which is the cosine of unit
+    vectors and falls for a wrong length as well. Raises CanaryError with the smallest one when it is below 0.9999.
     """
     # Small batches, because the library pads and the texts' lengths differ a hundredfold.
-    own = model.encode(CANARY_TEXTS, prompt="", normalize_embeddings=True, show_progress_bar=False, batch_size=4)
-    lowest = float((vectors.astype(np.float64) * own).sum(axis=1).min())
+    own = model.encode(CANARY_TEXTS, prompt="", normalize_embeddings=unit, show_progress_bar=False, batch_size=4)
+    own, vectors = own.astype(np.float64), vectors.astype(np.float64)
+    lowest = float((1 - ((vectors - own) ** 2).sum(axis=1) / (2 * (own**2).sum(axis=1))).min())
     if not lowest >= MINIMUM_COSINE:
         raise CanaryError(
             f"the encoder's vectors differ from the model's own in fp32: smallest cosine {lowest:.6f}, at least "

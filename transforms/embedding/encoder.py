@@ -1,4 +1,4 @@
-"""Texts to unit vectors with a sentence-transformers model."""
+"""Texts to vectors with a sentence-transformers model."""
 
 import contextlib
 import logging
@@ -14,6 +14,7 @@ from transforms.embedding.batching import padded_tokens, plan_batches, plan_pack
 from transforms.embedding.canary import CANARY_TEXTS, check_canary
 from transforms.embedding.fingerprint import EncoderSpec
 from transforms.embedding.models import ModelError
+from transforms.embedding.profiles import check_dimension
 
 _log = logging.getLogger(__name__)
 
@@ -23,15 +24,17 @@ _CHARACTERS_PER_TOKEN = 16
 _SPACES = " \t\n\r"
 # Norms of vectors that were normalised in fp32 are within 1e-3 of 1; anything else is a fault.
 _NORM_TOLERANCE = 1e-3
+# Other vectors may have any length whose products neither vanish nor overflow in float32.
+_SHORTEST, _LONGEST = 1e-18, 1e18
 
 
 class VectorError(Exception):
-    """The model gave a vector that is not finite or not of unit length."""
+    """The model gave a vector that is not finite, is zero, or is not of unit length where it should be."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors of some texts, float32 (n, dim), unit length, in input order, and what they cost."""
+    """Vectors of some texts, float32 (n, dim), of unit length unless the metric is dot, in input order, and what they cost."""
 
     vectors: np.ndarray
     tokens: int
@@ -64,6 +67,7 @@ class Encoder:
             self._model.max_seq_length = min(spec.max_tokens, self._model.max_seq_length)
         self.max_tokens: int = self._model.max_seq_length
         self.dim: int = int(self._model.get_embedding_dimension() or 0)
+        check_dimension(spec.model, spec.profile, spec.truncate_dim, self.dim)
         # Tokenizers keep their truncation as state, and one forward pass uses all threads anyway.
         self._lock = threading.RLock()
         self._packed = self._packed_forward()
@@ -79,14 +83,15 @@ class Encoder:
         """
         with self._lock:
             if not self._canary_passed:
-                check_canary(self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors, self._model)
+                own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
+                check_canary(own, self._model, self.spec.normalize)
                 self._canary_passed = True
         return self._encode(texts, self.spec.document_prompt, "document", tokens_per_batch, on_batch)
 
     def encode_queries(self, texts: Sequence[str], tokens_per_batch: int = 4096) -> Encoded:
         """Embed queries with the query prompt."""
         encoded = self._encode(texts, self.spec.query_prompt, "query", tokens_per_batch, None)
-        check_vectors(encoded.vectors, texts)
+        check_vectors(encoded.vectors, texts, self.spec.normalize)
         return encoded
 
     def _encode(
@@ -193,10 +198,14 @@ def _cut_between_words(text: str, limit: int) -> str:
     return text[: min(following)] if following else text
 
 
-def check_vectors(vectors: np.ndarray, names: Sequence[str]) -> None:
-    """Raise VectorError, with its name, for the first row of (n, dim) that is not finite or whose length is not 1 ± 1e-3."""
+def check_vectors(vectors: np.ndarray, names: Sequence[str], unit: bool = True) -> None:
+    """Raise VectorError, with its name, for the first bad row of (n, dim).
+
+    Bad is what is not finite, and with `unit` what has not length 1 ± 1e-3; without it, a length outside 1e-18 … 1e18.
+    """
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) <= _NORM_TOLERANCE))
+    good = np.abs(norms - 1) <= _NORM_TOLERANCE if unit else (norms >= _SHORTEST) & (norms <= _LONGEST)
+    bad = np.flatnonzero(~good)
     if len(bad):
         i = int(bad[0])
         raise VectorError(

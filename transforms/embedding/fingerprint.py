@@ -1,13 +1,14 @@
 """The encoder fingerprint: declared data that decides a vector, and nothing else."""
 
 import functools
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from transforms.embedding.facts import read_facts
 from transforms.embedding.models import find_model
 from transforms.embedding.options import EmbeddingOptions
+from transforms.embedding.profiles import Metric, choose_metric, choose_profile
 from transforms.files import digest_of, sha256_of
 
 # Raised when the meaning of a stored vector changes for a reason that no other field shows.
@@ -20,7 +21,9 @@ _DECISIVE_SUFFIXES = {".safetensors", ".json", ".txt", ".model"}
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """All that decides a vector, as plain values; `folder` says where the model is here and is not part of the fingerprint."""
+    """All that decides a vector, as plain values. Not part of the fingerprint: `folder` says where the model is here, `profile`
+    which profile its values were completed from.
+    """
 
     model: str
     folder: str
@@ -31,29 +34,40 @@ class EncoderSpec:
     truncate_dim: int | None
     precision: str
     normalize: bool = True
+    profile: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Hex sha256 of the canonical JSON of every field but the folder and the model's spelling."""
-        return digest_of({"version": FINGERPRINT_VERSION, **_without(asdict(self), "folder", "model")})
+        """Hex sha256 of the canonical JSON of every field but the folder, the profile's name and the model's spelling."""
+        return digest_of({"version": FINGERPRINT_VERSION, **_without(asdict(self), "folder", "model", "profile")})
+
+    @property
+    def metric(self) -> Metric:
+        """What the index compares vectors by: unit vectors by cosine, vectors as the model gives them by dot product."""
+        return "cosine" if self.normalize else "dot"
 
 
 def encoder_spec(options: EmbeddingOptions, precision: str | None = None) -> EncoderSpec:
     """Describe the encoder that `options` ask for, reading the model's files but not loading the model.
 
-    `precision` says what "auto" stands for; without it "auto" is fp32. Raises ModelError when the model cannot be found.
+    `precision` says what "auto" stands for; without it "auto" is fp32. Prompts are the options', else the model's own, else its
+    profile's; for the metric see `choose_metric`. Raises ModelError when the model cannot be found or has another metric.
     """
     folder = find_model(options.model, options.revision)
-    prompts = _model_prompts(folder)
+    facts, profile = read_facts(folder), choose_profile(options.model, options.profile)
     return EncoderSpec(
         model=options.model,
         folder=folder,
         files=_file_digests(folder),
-        document_prompt=_first(options.document_prompt, prompts, ("document", "passage", "corpus")),
-        query_prompt=_first(options.query_prompt, prompts, ("query",)),
+        document_prompt=_first(
+            options.document_prompt, facts.document_prompt, None if profile is None else profile.document_prompt
+        ),
+        query_prompt=_first(options.query_prompt, facts.query_prompt, None if profile is None else profile.query_prompt),
         max_tokens=options.max_tokens,
         truncate_dim=options.truncate_dim,
         precision=(precision or "fp32") if options.precision == "auto" else options.precision,
+        normalize=choose_metric(options.model, options.metric, facts.metric, profile) == "cosine",
+        profile=None if profile is None else profile.name,
     )
 
 
@@ -81,22 +95,8 @@ def _digest_of_version(path: str, _size: int, _modified: int) -> str:
     return sha256_of(path)[0]
 
 
-def _model_prompts(folder: str) -> dict[str, str]:
-    """The model's named prompts. Its default prompt is not among them: neither side of the library's encoding uses it.
-
-    The library itself overlooks a prompt that is only called "passage" or "corpus", as E5-like models have it; here documents
-    get it, because that is what the model was trained with.
-    """
-    path = Path(folder, "config_sentence_transformers.json")
-    if not path.exists():
-        return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")).get("prompts") or {})
-
-
-def _first(chosen: str | None, prompts: dict[str, str], names: tuple[str, ...]) -> str | None:
-    if chosen is not None:
-        return chosen
-    return next((prompts[name] for name in names if prompts.get(name)), None)
+def _first(*prompts: str | None) -> str | None:
+    return next((prompt for prompt in prompts if prompt is not None), None)
 
 
 def _without(values: dict, *names: str) -> dict:

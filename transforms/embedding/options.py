@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, find_profile
 
 
 class EmbeddingOptions(BaseModel):
@@ -17,6 +19,16 @@ class EmbeddingOptions(BaseModel):
         min_length=1,
     )
     revision: str | None = Field(None, description="Commit of the model on the hub; None takes the newest one stored locally.")
+    profile: str | None = Field(
+        None,
+        description="What is known of the model (dimension, metric, prompts, use): None goes by the model's name, the name of "
+        "a known model serves for a folder with a fine-tuned copy of it, none takes no profile.",
+    )
+    metric: Metric | None = Field(
+        None,
+        description="What vectors are compared by. cosine: unit vectors, directions only. dot: vectors as the model gives "
+        "them, so that long ones count more. None takes what the model was trained for, by its files or its profile.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
         description="Arithmetic of the matrix products: fp32, bf16, or auto: what the published generation has, else bf16 "
@@ -24,10 +36,10 @@ class EmbeddingOptions(BaseModel):
         "another precision embeds everything again.",
     )
     document_prompt: str | None = Field(
-        None, description="Put before every document; None takes the model's own document prompt, if it has one."
+        None, description="Put before every document; None takes the model's own document prompt, else its profile's, if any."
     )
     query_prompt: str | None = Field(
-        None, description="Put before every query; None takes the model's own query prompt, if it has one."
+        None, description="Put before every query; None takes the model's own query prompt, else its profile's, if any."
     )
     max_tokens: int | None = Field(
         None,
@@ -36,7 +48,7 @@ class EmbeddingOptions(BaseModel):
     )
     truncate_dim: int | None = Field(
         None,
-        description="Keep the first dimensions only (Matryoshka models), then normalise again; None keeps all.",
+        description="Keep the first dimensions only (Matryoshka models), for cosine normalised again; None keeps all.",
         ge=8,
     )
     tokens_per_batch: int = Field(
@@ -50,3 +62,11 @@ class EmbeddingOptions(BaseModel):
         description="Torch threads of a worker; None takes the cores divided by the workers of this machine.",
         ge=1,
     )
+
+    @field_validator("profile")
+    @classmethod
+    def _known_profile(cls, value: str | None) -> str | None:
+        if value is not None and value != NO_PROFILE and find_profile(value) is None:
+            known = ", ".join(sorted(profile.name for profile in PROFILES.values()))
+            raise ValueError(f"profile {value!r} is not known; leave it out, or use {NO_PROFILE} or one of: {known}")
+        return value

@@ -94,13 +94,17 @@ def find_exact(task: ExactTask, threads: int | None = None) -> ExactRecord:
 
 @dataclass(frozen=True)
 class RecallTask:
-    """The merged index, the queries with their exact answers from all blocks, and the folder that is published."""
+    """The merged index, the queries with their exact answers from all blocks, and the folder that is published.
+
+    `unit` says that all vectors have length 1, so that inner products are cosines.
+    """
 
     index: FileRef
     queries: VectorBlock
     exact: tuple[ExactRecord, ...]
     blocks: tuple[VectorBlock, ...]
     published: str
+    unit: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,14 @@ def measure_recall(task: RecallTask, options: IndexOptions, threads: int | None 
     """
     index = read_index(task.index.path)
     truth = best_of([Truth(load_array(part.ids.path), load_array(part.scores.path)) for part in task.exact])
-    meter = RecallMeter(task.queries, task.blocks, truth)
+    meter = RecallMeter(task.queries, task.blocks, truth, unit=task.unit)
     with threadpool_limits(threads):
         nprobe = smallest_nprobe(index, meter, options.recall_target)
         recalls = meter.measure(index, meter.ranks())
     queries = task.queries.rows if index.ntotal > 1 else 0
     return RecallRecord(
         write_index(index, join(task.published, "index.faiss")),
-        write_table(join(task.published, "recall.parquet"), _recall_table(recalls, queries, nprobe)),
+        write_table(join(task.published, "recall.parquet"), _recall_table(recalls, queries, nprobe, task.unit)),
         nprobe,
         queries,
         recalls[0],
@@ -144,14 +148,15 @@ def measure_recall(task: RecallTask, options: IndexOptions, threads: int | None 
     )
 
 
-def _recall_table(recalls: Sequence[float], queries: int, nprobe: int) -> pa.Table:
+def _recall_table(recalls: Sequence[float], queries: int, nprobe: int, unit: bool) -> pa.Table:
+    exact = "exact search" if unit else "exact search by inner product of the vectors as the model gives them"
     schema = pa.schema([("k", pa.int32()), ("recall", pa.float64()), ("queries", pa.int32()), ("nprobe", pa.int32())])
     schema = describe(
         schema,
         {
             "k": "Number of results that are looked at; where a text has fewer others, all of them.",
-            "recall": "Mean share of the k nearest other texts that the published index finds, against exact "
-            "search; ties count as found.",
+            "recall": f"Mean share of the k nearest other texts that the published index finds, against {exact}; "
+            "ties count as found.",
             "queries": "Texts of the corpus, chosen by hash, that were searched for.",
             "nprobe": "Inverted lists that each search visits, stored in the index; 0 when the index has no lists.",
         },

@@ -12,6 +12,11 @@ from transforms.vectors import VectorBlock
 RANKS = (1, 10, 100)
 
 # Scores that differ by less are ties: float32 products of unit vectors err by some 1e-7 (and never by 2e-5, at 384).
+# An inner product of x and y is ‖x‖·‖y‖ times that of their directions, and so is its error: float32 rounds relatively (Higham,
+# Accuracy and Stability of Numerical Algorithms, 3.1: at most γ_d·Σ|x_i·y_i| ≤ γ_d·‖x‖·‖y‖). For other vectors the tolerance is
+# therefore TIE·‖query‖·‖result‖. The result's own length suffices: a true neighbour, or its equal, may come out of two kernels
+# with two scores, both within the error at its own length, while a text of another length that happens to tie within rounding
+# may only be counted as not found. Recall is never overstated because of one long vector elsewhere.
 TIE = 1e-5
 
 
@@ -54,7 +59,9 @@ def best_of(truths: Sequence[Truth]) -> Truth:
 class RecallMeter:
     """Measures the recall of an index against the truth, as often as its parameters change."""
 
-    def __init__(self, queries: VectorBlock, blocks: Sequence[VectorBlock], truth: Truth) -> None:
+    def __init__(self, queries: VectorBlock, blocks: Sequence[VectorBlock], truth: Truth, *, unit: bool = True) -> None:
+        """`unit`: all vectors have length 1; else ties are scaled with the vectors' lengths."""
+        self._unit = unit
         self._query_ids, self._queries = queries.ids(), np.ascontiguousarray(queries.vectors())
         self._blocks, self._ids, self._truth = blocks, all_ids(blocks), truth
 
@@ -73,22 +80,28 @@ class RecallMeter:
             return [1.0 for _ in ranks]
         scores, ids = index.search(self._queries, depth + 1)
         found = best_of([without_self(self._query_ids, ids, scores)])
-        exact = self._exact_scores(found.ids[:, :depth])
-        return [float(np.mean(exact[:, :k] >= self._truth.scores[:, k - 1 : k] - TIE)) if k else 1.0 for k in ranks]
+        exact, ties = self._exact_scores(found.ids[:, :depth])
+        return [float(np.mean(exact[:, :k] >= self._truth.scores[:, k - 1 : k] - ties[:, :k])) if k else 1.0 for k in ranks]
 
-    def _exact_scores(self, ids: np.ndarray) -> np.ndarray:
-        """Scores of each query with its results by the vectors, not by the index's codes; -inf for empty places."""
+    def _exact_scores(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of each query with its results by the vectors, not by the index's codes, and what may pass as a tie.
+
+        Empty places have the score -inf.
+        """
         unique, place = np.unique(ids, return_inverse=True)
         place = place.reshape(ids.shape)
-        scores = np.full(ids.shape, -np.inf)
+        scores, ties = np.full(ids.shape, -np.inf), np.full(ids.shape, TIE, np.float32)
         real = unique[unique >= 0]
         for low in range(0, len(real), _ROWS):
             some = real[low : low + _ROWS]
             vectors = rows_of(self._blocks, np.searchsorted(self._ids, some))
             first = low + len(unique) - len(real)
             rows, columns = np.nonzero((place >= first) & (place < first + len(some)))
-            scores[rows, columns] = np.einsum("ij,ij->i", self._queries[rows], vectors[place[rows, columns] - first])
-        return scores
+            queries, results = self._queries[rows], vectors[place[rows, columns] - first]
+            scores[rows, columns] = np.einsum("ij,ij->i", queries, results)
+            if not self._unit:
+                ties[rows, columns] *= np.linalg.norm(queries, axis=1) * np.linalg.norm(results, axis=1)
+        return scores, ties
 
 
 # Result vectors in memory at a time: 25 MB at 384 dimensions.

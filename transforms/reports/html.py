@@ -36,6 +36,7 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
         title=escape(report.title),
         navigation="".join(f"<a href='#{anchor}'>{name}</a>" for anchor, name in names.items()),
         meta=sections.meta(report),
+        warnings=sections.warnings(report),
         tiles=sections.tiles(report),
         map=sections.map_frame(report, options.hover_characters),
         topics=sections.topics_table(report, colours),

@@ -60,6 +60,14 @@ def tiles(report: Report) -> str:
     )
 
 
+def warnings(report: Report) -> str:
+    """What looked wrong in the run."""
+    if not report.warnings:
+        return ""
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in report.warnings)
+    return f"<ul class='warnings' aria-label='Warnings'>{items}</ul>"
+
+
 def map_frame(report: Report, characters: int) -> str:
     """The canvas with its controls; the script fills it."""
     points = report.points
@@ -219,7 +227,8 @@ def quality(report: Report) -> str:
         f"<td class='number'>{number(row.queries)}</td><td class='bar'>{_bar(row.recall)}</td></tr>"
         for row in report.recall
     )
-    return f"""<p class="lead">Share of the true nearest neighbours that the index returns, against exact search.</p>
+    by_dot = " Near is by inner product, not by cosine: the model was indexed for dot product." if report.by_dot else ""
+    return f"""<p class="lead">Share of the true nearest neighbours that the index returns, against exact search.{by_dot}</p>
 <table class="narrow"><thead><tr><th scope="col">Measure</th><th scope="col" class="number">Value</th>
 <th scope="col" class="number">Queries</th><th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>"""
 

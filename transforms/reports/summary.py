@@ -107,6 +107,7 @@ class Report:
     recall: tuple[Recall, ...]
     quarantine: tuple[QuarantineReason, ...]
     texts_kept: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -123,6 +124,11 @@ class Report:
         """The encoder's name, without the folder that it was read from."""
         name = self.encoder.get("name") or self.encoder.get("model") or self.encoder.get("path")
         return str(name).rstrip("/").rsplit("/", 1)[-1] if name else None
+
+    @property
+    def by_dot(self) -> bool:
+        """Whether scores of a search are inner products, not cosines."""
+        return self.encoder.get("metric") == "dot"
 
     @property
     def exact_copies(self) -> int | None:
@@ -172,6 +178,7 @@ def read_report(
         recall=_recall(folder),
         quarantine=quarantine,
         texts_kept=keeps_text(folder),
+        warnings=tuple(safe_text(str(warning)) for warning in metrics.get("warnings") or ()),
     )
 
 

@@ -29,8 +29,14 @@ def terminal_summary(
     corpus are removed, so that no text can steer the terminal.
     """
     width = min(max(width, 40), MAX_WIDTH)
-    parts = [_head(report, width), _stages(report, width), _topics(report, width, topics), _groups(report, width, groups)]
-    parts += [_answer(query, hits, width) for query, hits in answers]
+    parts = [
+        _head(report, width),
+        _warnings(report, width),
+        _stages(report, width),
+        _topics(report, width, topics),
+        _groups(report, width, groups),
+    ]
+    parts += [_answer(query, hits, width, report.by_dot) for query, hits in answers]
     if report_path:
         parts.append(["Report  " + clean(report_path)])
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -132,8 +138,18 @@ def _groups(report: Report, width: int, limit: int) -> list[str]:
     return ["Most interesting duplicate groups", *lines] if lines else []
 
 
-def _answer(query: str, hits: Sequence[tuple[float, str, str | None]], width: int) -> list[str]:
-    lines = [f"Search  {fit(query, width - 8)}"]
+def _warnings(report: Report, width: int) -> list[str]:
+    start = "Warning  "
+    return [
+        line
+        for warning in report.warnings
+        for line in textwrap.wrap(clean(warning), width, initial_indent=start, subsequent_indent=" " * len(start))
+    ]
+
+
+def _answer(query: str, hits: Sequence[tuple[float, str, str | None]], width: int, by_dot: bool) -> list[str]:
+    note = "  (inner products)" if by_dot else ""
+    lines = [f"Search  {fit(query, width - 8 - len(note))}{note}"]
     for score, doc_id, text in hits:
         lines += _entry(f"  {score:.3f}  ", doc_id, text, width)
     return lines if hits else [*lines, "  no answer"]

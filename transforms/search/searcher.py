@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.corpus import doc_hash, part_of
-from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, encoder_spec, load_encoder
+from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Metric, encoder_spec, load_encoder
 from transforms.files import read_table
 from transforms.generations import Generation, GenerationError
 
@@ -27,12 +27,17 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: a document, its cosine with the query, and its text when the corpus keeps texts."""
+    """One answer: a document, its score with the query, and its text when the corpus keeps texts.
+
+    `metric` says what the score is: the cosine, or with dot the inner product of the vectors as the model gives them, which has
+    no fixed range.
+    """
 
     rank: int
     doc_id: str
     score: float
     text: str | None
+    metric: Metric
 
 
 class Searcher:
@@ -87,10 +92,11 @@ class Searcher:
         best: dict[str, float] = {}
         for score, passage in zip(scores.tolist(), ids.tolist(), strict=True):
             for doc_id in documents.get(passage, []):
-                best[doc_id] = max(score, best.get(doc_id, -1.0))
+                best[doc_id] = max(score, best.get(doc_id, -np.inf))
         ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[:k]
         texts = self._texts_of([doc_id for doc_id, _ in ranked])
-        return [Hit(rank, doc_id, score, texts.get(doc_id)) for rank, (doc_id, score) in enumerate(ranked, 1)]
+        metric = self._spec.metric
+        return [Hit(rank, doc_id, score, texts.get(doc_id), metric) for rank, (doc_id, score) in enumerate(ranked, 1)]
 
     def _texts_of(self, doc_ids: Sequence[str]) -> dict[str, str]:
         """Texts of a few documents, reading only the parts and row groups that can hold them."""

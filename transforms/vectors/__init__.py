@@ -4,7 +4,7 @@ In: content keys and float32 vectors. Out: immutable shards named by their diges
 Promises: a vector is stored once per (encoder fingerprint, content key); reading back what was written is exact.
 """
 
-from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, write_block
+from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
 from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
 from transforms.vectors.store import (
     find_vectors,
@@ -29,6 +29,7 @@ __all__ = [
     "shard_rows",
     "store_directory",
     "stored_shards",
+    "unit_vectors",
     "vector_schema",
     "write_block",
     "write_shard",

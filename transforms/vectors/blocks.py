@@ -2,7 +2,8 @@
 
 The vector store is addressed by content key and shared by generations; its shards hold what some run embedded. A block
 holds the vectors of one part of this run's distinct passages, in content-key order, as a plain `.npy` matrix: index,
-neighbours, recall and topics read it many times and must not decode Parquet each time.
+neighbours, recall and topics read it many times and must not decode Parquet each time. Where the metric is dot product, there
+are two: vectors as the model gave them, for the index, and unit vectors, for all that is defined by cosine.
 """
 
 import io
@@ -60,6 +61,12 @@ def write_block(path: str, ids_path: str, start: int, ids: np.ndarray, vectors: 
     save_array(path, vectors.astype(np.float32, copy=False))
     save_array(ids_path, ids.astype(np.int64, copy=False))
     return VectorBlock(start, vectors.shape[0], vectors.shape[1], path, ids_path)
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, dim), none of them zero, at length 1, float32: divided in float64 and rounded once, row by row."""
+    exact = vectors.astype(np.float64)
+    return (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
 
 
 def load_all(blocks: list[VectorBlock]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, check_vectors, load_encoder
 from transforms.files import FileRef, Progress, file_ref, join, open_parquet, read_table
-from transforms.vectors.blocks import VectorBlock, write_block
+from transforms.vectors.blocks import VectorBlock, unit_vectors, write_block
 from transforms.vectors.store import find_vectors, shard_rows, write_shard
 
 
@@ -27,11 +27,15 @@ class EmbedTask:
 
 @dataclass(frozen=True)
 class EmbedRecord:
-    """What became of one part: its block, the shards that hold its vectors, and the cost."""
+    """What became of one part: its blocks, the shards that hold its vectors, and the cost.
+
+    `block` has the vectors that are indexed, `unit_block` the same at length 1: the same files where the metric is cosine.
+    """
 
     part: int
     block: VectorBlock
-    block_files: tuple[FileRef, FileRef]
+    unit_block: VectorBlock
+    block_files: tuple[FileRef, ...]
     shards: tuple[FileRef, ...]
     texts_embedded: int
     texts_reused: int
@@ -63,7 +67,7 @@ def count_missing(task: EmbedTask) -> MissingRecord:
 
 
 def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, threads: int | None) -> EmbedRecord:
-    """Look up, embed what is missing, store it as one shard, and write the part's vector block.
+    """Look up, embed what is missing, store it as one shard, and write the part's vector blocks.
 
     The model is loaded only when a text has no stored vector. Raises VectorError naming the document of a bad vector.
     """
@@ -89,20 +93,20 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
         encoded = encoder().encode_documents(texts, options.tokens_per_batch, progress.add)
         vectors[missing] = encoded.vectors
         tokens, padded, truncated = encoded.tokens, encoded.padded_tokens, encoded.truncated
-        check_vectors(encoded.vectors, table["doc_id"].take(missing).to_pylist())
-        shards.append(write_shard(task.store, [keys[i] for i in missing], encoded.vectors))
-    block = write_block(
-        join(task.blocks, f"vectors-{task.part:05d}.npy"),
-        join(task.blocks, f"ids-{task.part:05d}.npy"),
-        task.start,
-        ids,
-        vectors,
-    )
+        check_vectors(encoded.vectors, table["doc_id"].take(missing).to_pylist(), spec.normalize)
+        shards.append(write_shard(task.store, [keys[i] for i in missing], encoded.vectors, spec.normalize))
+    ids_path = join(task.blocks, f"ids-{task.part:05d}.npy")
+    block = write_block(join(task.blocks, f"vectors-{task.part:05d}.npy"), ids_path, task.start, ids, vectors)
+    unit_block = block
+    if not spec.normalize:
+        unit_path = join(task.blocks, f"unit-vectors-{task.part:05d}.npy")
+        unit_block = write_block(unit_path, ids_path, task.start, ids, unit_vectors(vectors))
     progress.flush()
     return EmbedRecord(
         task.part,
         block,
-        (file_ref(block.path, block.rows), file_ref(block.ids_path, block.rows)),
+        unit_block,
+        tuple(file_ref(path, block.rows) for path in dict.fromkeys((block.path, ids_path, unit_block.path))),
         tuple(shards),
         len(missing),
         len(keys) - len(missing),

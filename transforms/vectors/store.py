@@ -15,8 +15,9 @@ from transforms.files import FileRef, describe, join, list_files, open_parquet, 
 KEY_BYTES = 32
 
 
-def vector_schema(dim: int) -> pa.Schema:
+def vector_schema(dim: int, unit: bool = True) -> pa.Schema:
     """Schema of a shard: content_key FixedSizeBinary(32), vector FixedSizeList<float32>(dim), neither null."""
+    length = "unit length," if unit else "with the length that the model gave it, for inner products,"
     schema = pa.schema(
         [
             pa.field("content_key", pa.binary(KEY_BYTES), nullable=False),
@@ -27,7 +28,7 @@ def vector_schema(dim: int) -> pa.Schema:
         schema,
         {
             "content_key": "sha256 of the text that was embedded, with its normaliser's version",
-            "vector": "the text's vector, unit length, from the encoder whose fingerprint is the folder's name",
+            "vector": f"the text's vector, {length} from the encoder whose fingerprint is the folder's name",
         },
     )
 
@@ -42,12 +43,12 @@ def stored_shards(root: str, fingerprint: str) -> list[str]:
     return list_files(store_directory(root, fingerprint), ".parquet")
 
 
-def write_shard(directory: str, keys: Sequence[bytes], vectors: np.ndarray) -> FileRef:
-    """Write one shard: `keys` strictly ascending (n × 32 bytes), `vectors` float32 (n, dim)."""
+def write_shard(directory: str, keys: Sequence[bytes], vectors: np.ndarray, unit: bool = True) -> FileRef:
+    """Write one shard: `keys` strictly ascending (n × 32 bytes), `vectors` float32 (n, dim), `unit`: all of length 1."""
     if any(a >= b for a, b in itertools.pairwise(keys)):
         raise ValueError("the content keys of a shard must be strictly ascending")
     values = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    schema = vector_schema(vectors.shape[1])
+    schema = vector_schema(vectors.shape[1], unit)
     column = pa.FixedSizeListArray.from_arrays(values, type=schema.field("vector").type)
     table = pa.Table.from_arrays([pa.array(keys, pa.binary(KEY_BYTES)), column], schema=schema)
     return write_named_by_digest(directory, table)
