@@ -1,8 +1,11 @@
 """The canary: vectors that are not the model's are never stored."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
+from tests.embedding.tiny import build_model
 from transforms.embedding import CanaryError, EmbeddingOptions, encoder_spec
 from transforms.embedding.canary import CANARY_TEXTS
 from transforms.embedding.encoder import Encoder
@@ -24,6 +27,18 @@ def test_a_forward_pass_that_computes_something_else_is_stopped(minilm_spec):
         own.encode_documents(["a text"], 4096)
     own._packed = real
     assert own.encode_documents(["a text"], 4096).vectors.shape == (1, 384)
+
+
+def test_a_wrong_length_is_stopped_where_lengths_count(tmp_path):
+    folder = build_model(tmp_path, similarity="dot")
+    for metric, stopped in (("dot", True), ("cosine", False)):
+        own = Encoder(encoder_spec(EmbeddingOptions(model=folder, device="cpu", metric=metric)), "cpu")
+        real = own._packed
+        own._packed = lambda token_ids, real=real: real(token_ids) * np.float32(1.02)
+        with pytest.raises(CanaryError) if stopped else contextlib.nullcontext():
+            own.encode_documents(["a text"], 4096)
+        own._packed = real
+        assert own.encode_documents(["a text"], 4096).vectors.shape == (1, 16)
 
 
 def test_bf16_passes_and_auto_means_what_was_measured(minilm_spec):

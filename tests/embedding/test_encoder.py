@@ -311,6 +311,14 @@ def test_unit_vectors_pass_within_the_tolerance(rows, error):
             check_vectors(vectors * np.float32(1.01 / (1 + error)), ["x"] * rows)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e-30, 1e30])
+def test_a_bad_vector_of_a_dot_model_is_refused_by_name(value):
+    vectors = np.diag([0.5, 3, value, 1e9]).astype(np.float32)
+    with pytest.raises(VectorError, match=r"'c'.*1 of 4"):
+        check_vectors(vectors, list("abcd"), unit=False)
+    check_vectors(vectors[[0, 1, 3]], list("abd"), unit=False)
+
+
 def test_a_query_with_a_bad_vector_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "_packed", lambda token_ids: np.full((len(token_ids), DIM), np.nan, np.float32))
     with pytest.raises(VectorError, match="what is this"):

@@ -76,14 +76,14 @@ def make_corpus(folder, vectors: np.ndarray, rows_per_block: int = 250, copies: 
     return Corpus(str(folder), ids, vectors, make_blocks(folder, vectors, ids, rows_per_block), documents)
 
 
-def build(corpus: Corpus, options: IndexOptions) -> Built:
+def build(corpus: Corpus, options: IndexOptions, unit: bool = True) -> Built:
     work, published = f"{corpus.folder}/work", f"{corpus.folder}/index"
     training = train_index(TrainTask(corpus.blocks, work), options)
     tasks = encode_tasks(corpus, options, training)
     shards = [encode_shard(task) for task in tasks]
     merged = merge_index(MergeTask(training, tuple(shards), corpus.documents, work, published))
     exact = find_all_exact(corpus, training)
-    recall = measure_recall(RecallTask(merged.index, training.queries, exact, corpus.blocks, published), options)
+    recall = measure_recall(RecallTask(merged.index, training.queries, exact, corpus.blocks, published, unit), options)
     return Built(training, shards, merged, recall)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from transforms.files import write_bytes
-from transforms.vectors import VectorBlock, load_all, load_array, save_array, write_block
+from transforms.vectors import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
 
 
 def make_block(folder: str, start: int, rows: int, dim: int = 4) -> tuple[VectorBlock, np.ndarray, np.ndarray]:
@@ -82,6 +82,18 @@ def test_all_blocks_together_are_in_position_order_whatever_the_order_given(fold
     ids, vectors = load_all([made[i][0] for i in (2, 0, 3, 1)])
     np.testing.assert_array_equal(ids, np.concatenate([one[1] for one in made]))
     np.testing.assert_array_equal(vectors, np.concatenate([one[2] for one in made]))
+
+
+@given(vectors=nps.arrays(np.float32, (4, 6), elements=st.floats(-(2.0**50), 2.0**50, width=32)), scale=st.sampled_from([1, 1e-15]))
+def test_unit_vectors_have_length_one_and_do_not_depend_on_the_rows_beside_them(vectors, scale):
+    vectors = vectors * np.float32(scale)
+    vectors[:, 0] += np.float32(1e-12)
+    vectors = vectors[np.linalg.norm(vectors.astype(np.float64), axis=1) > 1e-18]
+    units = unit_vectors(vectors)
+    assert units.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(units.astype(np.float64), axis=1), 1, atol=1e-6)
+    for row, unit in zip(vectors, units, strict=True):
+        np.testing.assert_array_equal(unit_vectors(row[None])[0], unit)
 
 
 def test_no_blocks():

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from transforms.embedding import EmbeddingOptions, Encoder, VectorError, load_encoder
+from transforms.embedding import EmbeddingOptions, Encoder, VectorError, encoder_spec, load_encoder
 from transforms.files import file_ref, read_progress
 from transforms.vectors import fill, fill_part, stored_shards, write_shard
 
@@ -109,6 +109,36 @@ def test_doing_it_twice_writes_the_same_files(make_task, tiny_spec, tiny_options
     assert first == again
     assert len(list((tmp_path / "store").iterdir())) == 1
     assert len(list((tmp_path / "run" / "blocks").iterdir())) == 2
+
+
+def test_a_dot_model_has_its_own_vectors_stored_and_unit_ones_beside_them(make_task, tiny_options, no_model, tmp_path):
+    options = tiny_options.model_copy(update={"metric": "dot"})
+    spec = encoder_spec(options)
+    record = fill_part(make_task(TEXTS), spec, options, None)
+    library = SentenceTransformer(options.model, device="cpu")
+    expected = library.encode_document(texts_of(make_task(TEXTS)))
+    np.testing.assert_allclose(record.block.vectors(), expected, atol=1e-5)
+    units = record.unit_block.vectors()
+    exact = record.block.vectors().astype(np.float64)
+    np.testing.assert_array_equal(units, (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32))
+    np.testing.assert_array_equal(record.unit_block.ids(), record.block.ids())
+    paths = [record.block.path, record.block.ids_path, record.unit_block.path]
+    assert record.block_files == tuple(file_ref(path, 60) for path in paths)
+    (shard,) = record.shards
+    stored = pq.read_table(shard.path)
+    np.testing.assert_array_equal(np.array(stored["vector"].to_pylist(), np.float32), record.block.vectors())
+    assert b"inner products" in stored.schema.field("vector").metadata[b"description"]
+    no_model()
+    again = fill_part(make_task(TEXTS, shards=(shard.path,), run="second"), spec, options, None)
+    assert [ref.sha256 for ref in again.block_files] == [ref.sha256 for ref in record.block_files]
+
+
+def test_a_cosine_model_has_one_file_of_vectors(make_task, tiny_spec, tiny_options):
+    record = fill_part(make_task(TEXTS), tiny_spec, tiny_options, None)
+    assert record.unit_block == record.block
+    assert len(record.block_files) == 2
+    description = pq.read_schema(record.shards[0].path).field("vector").metadata[b"description"]
+    assert description == b"the text's vector, unit length, from the encoder whose fingerprint is the folder's name"
 
 
 def test_a_part_without_texts(make_task, tiny_spec, tiny_options):
