@@ -33,12 +33,13 @@ def _texts() -> list[str]:
 
 
 TEXTS = _texts()
+QUERIES = ["abc de", "z", "hello world", TEXTS[7]]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     prompts = {"query": "query: ", "document": "passage: "}
-    return build_model(tmp_path_factory.mktemp("dot"), prompts, similarity="dot", name="tiny-dot")
+    return build_model(tmp_path_factory.mktemp("dot"), prompts, similarity="dot", name="tiny-dot", seed=3)
 
 
 def reindex(root: Path, model: str, *settings: str) -> int:
@@ -86,7 +87,7 @@ def test_the_index_holds_the_vectors_as_the_model_gives_them(published, raw):
     assert abs(lengths - 1).min() > 0.1
 
 
-@pytest.mark.parametrize("query", ["abc de", "z", "hello world", TEXTS[7]])
+@pytest.mark.parametrize("query", QUERIES)
 def test_answers_are_brute_force_by_dot_product(published, library, raw, corpusbeam, query):
     expected = raw @ library.encode_query([query])[0].astype(np.float64)
     ran = corpusbeam("search", "--root", published.root, query, "-k", len(TEXTS), "--format", "json")
@@ -97,6 +98,11 @@ def test_answers_are_brute_force_by_dot_product(published, library, raw, corpusb
     np.testing.assert_allclose([expected[position(hit["doc_id"])] for hit in hits], np.sort(expected)[::-1], rtol=1e-4)
     cosines = expected / np.linalg.norm(raw, axis=1)
     assert [position(hit["doc_id"]) for hit in hits] != np.argsort(-cosines).tolist()
+
+
+def test_some_scores_are_lower_than_any_cosine(library, raw):
+    """Or the test above would not see an answer that is lost or lifted because it is below -1."""
+    assert (raw @ library.encode_query(QUERIES).T).min() < -1
 
 
 def test_a_person_is_told_that_scores_are_no_cosines(published, corpusbeam):

@@ -155,5 +155,6 @@ def write_generation(folder: Path, *, evil: bool = False) -> dict:
         documents=40, passages=40, distinct_texts=39, quarantined=1, pairs=4, groups=1, duplicate_documents=3, topics=2,
         noise_documents=8,
     )  # fmt: skip
+    values["warnings"] = [f"the model is not for this{tail}"]
     write_json(f"{folder}/metrics.json", values)
     return values

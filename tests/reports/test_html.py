@@ -95,6 +95,16 @@ def test_no_text_of_the_corpus_becomes_markup(generation: Path, evil_generation:
     assert all("</script><script>alert(1)" in text for text in [*data["ids"], *data["texts"]])
 
 
+def test_warnings_are_the_first_thing_on_the_page_and_escaped(generation: Path, evil_generation: Path) -> None:
+    page, html = page_of(generation)
+    assert "the model is not for this" in page.text
+    assert html.index("the model is not for this") < html.index("class=\"tiles\"")
+    _, html = page_of(evil_generation)
+    assert "the model is not for this&lt;/script&gt;" in html
+    quiet = render_html(read_report(str(generation), metrics()))
+    assert "<ul class='warnings'" not in quiet
+
+
 def test_scripts_of_the_page_never_parse_text_as_markup() -> None:
     script = (Path(__file__).parents[2] / "transforms/reports/report.js").read_text()
     assert not re.search(

@@ -32,7 +32,8 @@ def test_everything_that_a_person_wants_to_know(report: Report) -> None:
 @pytest.mark.parametrize("evil", [False, True])
 def test_lines_fit(request: pytest.FixtureRequest, width: int, evil: bool) -> None:
     folder = request.getfixturevalue("evil_generation" if evil else "generation")
-    wide = read_report(str(folder), metrics(documents=10**12), title="題名" * 80)
+    values = {**metrics(documents=10**12), "warnings": ["警告" * 90 + " of words " * 40, "wide " + "文字 " * 60]}
+    wide = read_report(str(folder), values, title="題名" * 80)
     text = terminal_summary(wide, [("質問" * 90, [(0.1, "識別子" * 50, "テキスト" * 90)])], width=width)
     assert max(map(columns, text.splitlines())) <= min(max(width, 40), 100)
 
@@ -41,6 +42,20 @@ def test_a_corpus_cannot_steer_the_terminal(generation: Path) -> None:
     hits = [(0.5, "id\x1b[31m\u202e", "red\x1b]0;title\x07\r\nnext\x9b2J")]
     text = terminal_summary(read_report(str(generation), {}, title="a\x1b[2Jb"), [("q\x1b", hits)])
     assert not [c for c in text if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f" or c == "\u202e")]
+
+
+def test_warnings_are_shown_in_full_above_the_stages(generation: Path) -> None:
+    values = {**read_json(f"{generation}/metrics.json"), "warnings": ["one two " * 30, "another"]}
+    lines = terminal_summary(read_report(str(generation), values)).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("Warning  one"))
+    end = next(i for i, line in enumerate(lines) if line.startswith("Stage"))
+    assert " ".join(" ".join(lines[at:end]).split()) == f"Warning {'one two ' * 30}Warning another"
+
+
+def test_scores_that_are_no_cosines_are_called_so(generation: Path) -> None:
+    for encoder, said in (({"metric": "dot"}, True), ({"metric": "cosine"}, False), ({}, False)):
+        text = terminal_summary(read_report(str(generation), {"encoder": encoder}), [("cats " * 40, HITS)])
+        assert ("… (inner products)" in text.replace("…  ", "… ")) is said
 
 
 def test_limits_are_said_in_the_heading(report: Report) -> None:

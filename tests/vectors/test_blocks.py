@@ -84,7 +84,9 @@ def test_all_blocks_together_are_in_position_order_whatever_the_order_given(fold
     np.testing.assert_array_equal(vectors, np.concatenate([one[2] for one in made]))
 
 
-@given(vectors=nps.arrays(np.float32, (4, 6), elements=st.floats(-(2.0**50), 2.0**50, width=32)), scale=st.sampled_from([1, 1e-15]))
+@given(
+    vectors=nps.arrays(np.float32, (4, 6), elements=st.floats(-(2.0**50), 2.0**50, width=32)), scale=st.sampled_from([1, 1e-15])
+)
 def test_unit_vectors_have_length_one_and_do_not_depend_on_the_rows_beside_them(vectors, scale):
     vectors = vectors * np.float32(scale)
     vectors[:, 0] += np.float32(1e-12)

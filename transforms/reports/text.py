@@ -139,12 +139,18 @@ def _groups(report: Report, width: int, limit: int) -> list[str]:
 
 
 def _warnings(report: Report, width: int) -> list[str]:
-    start = "Warning  "
-    return [
-        line
-        for warning in report.warnings
-        for line in textwrap.wrap(clean(warning), width, initial_indent=start, subsequent_indent=" " * len(start))
-    ]
+    return [line for warning in report.warnings for line in _wrapped("Warning  ", warning, width)]
+
+
+def _wrapped(start: str, text: str, width: int) -> list[str]:
+    """Words in lines of at most `width` columns, which `textwrap` does not count, under each other after `start`."""
+    lines = [start]
+    for word in clean(text).split():
+        shown = fit(word, width - len(start))
+        if columns(lines[-1] + shown) > width:
+            lines.append(" " * len(start))
+        lines[-1] += shown + " "
+    return [line.rstrip() for line in lines]
 
 
 def _answer(query: str, hits: Sequence[tuple[float, str, str | None]], width: int, by_dot: bool) -> list[str]:
