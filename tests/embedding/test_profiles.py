@@ -1,6 +1,7 @@
 """What is known of models by name, and what comes first where several say something."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,24 @@ def test_facts_of_a_model_with_two_sides(tmp_path):
     (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 99}))
     facts = read_facts(str(tmp_path))
     assert (facts.router, facts.normalizes, facts.max_tokens) == (True, False, 99)
+
+
+def test_the_readme_has_every_profile_as_it_is():
+    """Its table abbreviates: {a,b} stands for each, [x] for with and without."""
+    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| profile | dimension"))
+    shown = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        names, dimensions, tokens, metric, document, query, use = (cell.strip() for cell in line.strip("|").split("|"))
+        prompts = tuple(cell.strip("`") or None for cell in (document, query))
+        use = {"search": "asymmetric", "duplicates": "symmetric", "both": "both"}[use]
+        for name in names.replace("`", "").split():
+            sizes = re.search(r"\{(.*?)\}", name)
+            for place, size in enumerate(sizes[1].split(",") if sizes else [""]):
+                one = re.sub(r"\{.*?\}", size, name)
+                dimension = int(dimensions.split(",")[place])
+                for full in {re.sub(r"\[(.*?)\]", "", one), re.sub(r"\[(.*?)\]", r"\1", one)}:
+                    shown[full.casefold()] = ModelProfile(full, dimension, int(tokens), metric, use, *prompts)
+    assert shown == PROFILES

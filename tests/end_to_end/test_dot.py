@@ -209,3 +209,21 @@ def test_another_name_of_the_models_folder_is_the_same_encoder(model, published,
     ran = corpusbeam("search", "--root", published.root, "abc", "--model", tmp_path / "e5-small", "--format", "json")
     assert ran.code == 0, ran.err
     assert ran.json == corpusbeam("search", "--root", published.root, "abc", "--format", "json").json
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_first_dimensions_only(model, library, published, tmp_path, raw, corpusbeam, metric):
+    root = tmp_path / "root"
+    assert reindex(root, model, "embedding.truncate_dim=8", f"embedding.metric={metric}") == 0
+    other = open_generation(str(root))
+    assert other.manifest.encoder["fingerprint"] != published.manifest.encoder["fingerprint"]
+    first, query = raw[:, :8], library.encode_query(["hello"])[0, :8].astype(np.float64)
+    if metric == "cosine":
+        first, query = first / np.linalg.norm(first, axis=1, keepdims=True), query / np.linalg.norm(query)
+    index = faiss.read_index(other.path("index/index.faiss"))
+    assert index.d == 8
+    for number, row in by_id(other).items():
+        np.testing.assert_allclose(index.reconstruct(number), first[row], atol=1e-5)
+    corpusbeam()  # forget what reindex printed
+    hits = corpusbeam("search", "--root", root, "hello", "-k", 5, "--format", "json").json["hits"]
+    np.testing.assert_allclose([hit["score"] for hit in hits], np.sort(first @ query)[::-1][:5], rtol=1e-4)
