@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from pipelines.passages import PassagesResult
 from pipelines.stage import Run
-from transforms.embedding import EncoderSpec
+from transforms.embedding import EncoderSpec, Fidelity
 from transforms.files import FileRef
-from transforms.vectors import EmbedRecord, EmbedTask, VectorBlock, store_directory, stored_shards
+from transforms.vectors import EmbedRecord, EmbedTask, FailedText, VectorBlock, store_directory, stored_shards
 from transforms.vectors.beam import EmbedPassages
+
+_COUNTS = ("texts_embedded", "texts_reused", "texts_truncated", "documents_truncated", "tokens", "padded_tokens")
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,16 @@ class EmbedResult:
     """The run's vectors: blocks in position order, the files behind them, and the store's shards that hold them.
 
     `blocks` are what the index holds and recall is measured on, `unit_blocks` what is compared by cosine: neighbours,
-    duplicates and topics. They are the same where the encoder's metric is cosine.
+    duplicates and topics. They are the same where the encoder's metric is cosine. With `failed` texts the positions have gaps:
+    these texts must leave the corpus before any other stage. `fidelity` is the worst of all workers', None where none embedded.
     """
 
     blocks: list[VectorBlock]
     unit_blocks: list[VectorBlock]
     block_files: list[FileRef]
     shards: list[FileRef]
+    failed: list[FailedText]
+    fidelity: Fidelity | None
     counts: dict[str, int]
 
 
@@ -36,13 +41,13 @@ def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec) -> Emb
         unit_blocks=[record.unit_block for record in records],
         block_files=[file for record in records for file in record.block_files],
         shards=sorted({shard for record in records for shard in record.shards}),
-        counts={
-            "texts_embedded": sum(record.texts_embedded for record in records),
-            "texts_reused": sum(record.texts_reused for record in records),
-            "texts_truncated": sum(record.texts_truncated for record in records),
-            "tokens": sum(record.tokens for record in records),
-            "padded_tokens": sum(record.padded_tokens for record in records),
-        },
+        failed=[text for record in records for text in record.failed],
+        fidelity=min(
+            (record.fidelity for record in records if record.fidelity is not None),
+            key=lambda found: (found.min_cosine, found.mean_cosine),
+            default=None,
+        ),
+        counts={name: sum(getattr(record, name) for record in records) for name in _COUNTS},
     )
 
 

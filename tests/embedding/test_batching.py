@@ -1,9 +1,12 @@
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.embedding import padded_tokens, plan_batches
+from transforms.embedding import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.batching import MAX_ROWS
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=300).map(lambda values: np.array(values, dtype=np.int64))
@@ -48,3 +51,49 @@ def test_rows_are_bounded_by_default():
 @pytest.mark.parametrize(("lengths", "expected"), [([], []), ([900], [[0]]), ([1, 900, 2, 900], [[1], [3], [2, 0]])])
 def test_small_plans(lengths, expected):
     assert [batch.tolist() for batch in plan_batches(np.array(lengths), 800)] == expected
+
+
+# --- without padding -----------------------------------------------------------------------------------------------------
+
+ROWS = st.sampled_from([1, 8, 64, 512])
+
+
+@given(lengths=LENGTHS, budget=BUDGET, rows=ROWS)
+def test_a_packed_plan_is_a_partition_within_the_budget_longest_first(lengths, budget, rows):
+    batches = plan_packed(lengths, budget, rows)
+    order = [int(i) for batch in batches for i in batch]
+    assert order == sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for batch in batches:
+        assert len(batch) >= 1
+        assert len(batch) == 1 or lengths[batch].sum() <= budget
+
+
+@given(lengths=LENGTHS, budget=BUDGET, rows=ROWS)
+def test_a_packed_batch_ends_where_the_smallest_share_is_filling(lengths, budget, rows):
+    batches = plan_packed(lengths, budget, rows)
+    order = [int(i) for batch in batches for i in batch]
+    start = 0
+    for batch in batches[:-1]:
+        sums = list(itertools.accumulate(int(lengths[i]) for i in order[start:]))
+        fitting = [total for total in sums if total <= budget] or sums[:1]
+        choices = [total for total in fitting if 2 * total >= fitting[-1]]
+        chosen = sum(int(lengths[i]) for i in batch)
+        assert chosen in choices
+        assert min((-total % rows) / total for total in choices) == (-chosen % rows) / chosen
+        start += len(batch)
+
+
+@given(lengths=LENGTHS, budget=BUDGET, rows=ROWS)
+def test_packed_tokens_is_the_number_of_rows_computed(lengths, budget, rows):
+    batches = plan_packed(lengths, budget, rows)
+    expected = sum(math.ceil(sum(int(lengths[i]) for i in batch) / rows) * rows for batch in batches)
+    assert packed_tokens(lengths, batches, rows) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("longest", [40, 256])
+def test_filling_is_below_two_percent_of_a_part(seed, longest):
+    """Lengths as corpora have them, as many as a part has."""
+    generator = np.random.default_rng(seed)
+    lengths = np.minimum(generator.lognormal(np.log(longest / 3), 0.8, 4096).astype(int) + 3, longest)
+    assert packed_tokens(lengths, plan_packed(lengths, 4096, 512), 512) <= 1.02 * lengths.sum()

@@ -9,7 +9,7 @@ from transforms.embedding import EmbeddingOptions
     [
         {"modle": "x"},
         {"model": ""},
-        {"precision": "fp16"},
+        {"precision": "int4"},
         {"max_tokens": 0},
         {"truncate_dim": 0},
         {"tokens_per_batch": 1},

@@ -7,12 +7,32 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    MPNetConfig,
+    MPNetModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 DIM = 16
 MAX_TOKENS = 32
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_LETTERS, *(f"##{c}" for c in _LETTERS), ":", "query", "passage"]
+
+ARCHITECTURES = {
+    "BertModel": (BertConfig, BertModel),
+    "RobertaModel": (RobertaConfig, RobertaModel),
+    "XLMRobertaModel": (XLMRobertaConfig, XLMRobertaModel),
+    "DistilBertModel": (DistilBertConfig, DistilBertModel),
+    "MPNetModel": (MPNetConfig, MPNetModel),
+}
 
 
 def build_model(
@@ -23,10 +43,14 @@ def build_model(
     dense: bool = False,
     normalize: bool = False,
     similarity: str | None = None,
+    architecture: str = "BertModel",
+    pooling: str = "mean",
     name: str = "model",
     seed: int = 0,
 ) -> str:
-    """Save a small BERT with mean pooling as `folder/name`, in safetensors; returns its folder. Letters are its tokens.
+    """Save a small encoder, by default a BERT with mean pooling, as `folder/name`, in safetensors; returns its folder.
+
+    Letters are its tokens.
 
     `similarity` is the metric that it states; without one the library states cosine.
     """
@@ -48,19 +72,22 @@ def build_model(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = BertConfig(
+        make_config, make_model = ARCHITECTURES[architecture]
+        config = make_config(
             vocab_size=len(_VOCABULARY),
             hidden_size=DIM,
             num_hidden_layers=2,
             num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=MAX_TOKENS,
+            # RoBERTa and MPNet count positions from behind the padding's.
+            max_position_embeddings=MAX_TOKENS + 2,
+            pad_token_id=0,
             # Larger than usual, or all texts of an untrained model would have nearly the same vector.
             initializer_range=0.5,
+            **({"hidden_dim": 32} if architecture == "DistilBertModel" else {"intermediate_size": 32}),
         )
-        BertModel(config).save_pretrained(folder / "bert")
+        make_model(config).save_pretrained(folder / "bert")
         fast.save_pretrained(folder / "bert")
-        modules = [Transformer(str(folder / "bert")), Pooling(DIM), *([Dense(DIM, 12)] if dense else [])]
+        modules = [Transformer(str(folder / "bert")), Pooling(DIM, pooling), *([Dense(DIM, 12)] if dense else [])]
         model = SentenceTransformer(
             modules=[*modules, Normalize()] if normalize else modules,
             prompts=prompts,

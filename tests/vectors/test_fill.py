@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,10 @@ def test_a_second_run_takes_all_from_the_store_without_the_model(make_task, tiny
     task = make_task(TEXTS, shards=tuple(ref.path for ref in first.shards), run="second")
     second = fill_part(task, tiny_spec, tiny_options, None)
     assert (second.texts_embedded, second.texts_reused) == (0, 60)
-    assert (second.tokens, second.padded_tokens, second.texts_truncated) == (0, 0, 0)
+    assert (second.tokens, second.padded_tokens, second.fidelity) == (0, 0, None)
+    # What was cut off is still cut off, whoever embedded it.
+    assert second.texts_truncated == first.texts_truncated > 0
+    assert second.documents_truncated == first.documents_truncated > 0
     assert second.shards == first.shards
     assert [ref.sha256 for ref in second.block_files] == [ref.sha256 for ref in first.block_files]
     assert read_progress(task.progress) == 60
@@ -97,7 +101,7 @@ def test_what_is_stored_is_believed_and_not_computed_again(make_task, tiny_spec,
     task = make_task(["abc"])
     keys = pq.read_table(task.passages.path)["content_key"].to_pylist()
     vector = np.eye(1, 16, 5, dtype=np.float32)
-    shard = write_shard(task.store, keys, vector)
+    shard = write_shard(task.store, keys, vector, np.array([False]))
     no_model()
     record = fill_part(make_task(["abc"], shards=(shard.path,), run="second"), tiny_spec, tiny_options, None)
     np.testing.assert_array_equal(record.block.vectors(), vector)
@@ -145,6 +149,32 @@ def test_a_part_without_texts(make_task, tiny_spec, tiny_options):
     record = fill_part(make_task([]), tiny_spec, tiny_options, None)
     assert (record.block.rows, record.block.dim, record.shards) == (0, 16, ())
     assert record.block.vectors().shape == (0, 16)
+
+
+def test_a_text_that_the_model_fails_on_is_named_and_its_neighbours_are_stored(make_task, tiny_spec, tiny_options, monkeypatch):
+    own = load_encoder(tiny_spec, "cpu")
+    monkeypatch.setattr(own, "_packed", None)
+    real = own._model.encode_document
+
+    def encode_document(texts, **arguments):
+        if any("poison" in text for text in texts):
+            raise RuntimeError("two\nlines")
+        return real(texts, **arguments)
+
+    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    record = fill_part(make_task([*TEXTS, "poison", "more poison"]), tiny_spec, tiny_options, None)
+    assert {(text.doc_id, text.error) for text in record.failed} == {
+        ("doc of poison", "two lines"),
+        ("doc of more poison", "two lines"),
+    }
+    assert {text.content_key for text in record.failed} == {
+        hashlib.sha256(text.encode()).hexdigest() for text in ("poison", "more poison")
+    }
+    assert (record.texts_embedded, record.block.rows) == (60, 60)
+    good = fill_part(make_task(TEXTS, run="good"), tiny_spec, tiny_options, None)
+    np.testing.assert_array_equal(record.block.vectors(), good.block.vectors())
+    np.testing.assert_array_equal(record.block.ids(), good.block.ids())
+    assert [ref.sha256 for ref in record.shards] == [ref.sha256 for ref in good.shards]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])

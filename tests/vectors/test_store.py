@@ -35,7 +35,12 @@ SHARD = st.dictionaries(KEYS, st.integers(-(2**31), 2**31 - 1), min_size=1, max_
 
 def write(folder: str, shard: dict[bytes, int]) -> str:
     keys = sorted(shard)
-    return write_shard(folder, keys, np.array([vector_of(shard[key]) for key in keys], np.float32)).path
+    vectors = np.array([vector_of(shard[key]) for key in keys], np.float32)
+    return write_shard(folder, keys, vectors, np.array([truncated_of(shard[key]) for key in keys])).path
+
+
+def truncated_of(seed: int) -> bool:
+    return seed % 3 == 0
 
 
 def vector_of(seed: int) -> np.ndarray:
@@ -59,33 +64,36 @@ def test_look_ups_are_those_of_a_dict(tmp_path_factory, shards, more):
             answered.append(path)
             oracle.update({key: shard[key] for key in new})
 
-    vectors, found, used = find_vectors(paths, wanted, DIM)
+    stored = find_vectors(paths, wanted, DIM)
+    vectors, found = stored.vectors, stored.found
 
     assert vectors.shape == (len(wanted), DIM)
     assert vectors.dtype == np.float32
     assert found.tolist() == [key in oracle for key in wanted]
-    assert used == answered
+    assert stored.shards == answered
     for i, key in enumerate(wanted):
         if found[i]:
             assert vectors[i].tobytes() == vector_of(oracle[key]).tobytes()
+            assert stored.truncated[i] == truncated_of(oracle[key])
 
 
 def test_many_rows_over_several_row_groups(tmp_path):
     rng = np.random.default_rng(0)
     keys = sorted(rng.bytes(32) for _ in range(10_000))
     vectors = rng.random((10_000, 5), dtype=np.float32)
-    ref = write_shard(str(tmp_path), keys, vectors)
+    ref = write_shard(str(tmp_path), keys, vectors, vectors[:, 0] < 0.5)
     assert pq.ParquetFile(ref.path).num_row_groups > 1
     wanted = np.sort(rng.choice(10_000, 500, replace=False))
-    got, found, _ = find_vectors([ref.path], [keys[i] for i in wanted], 5)
-    assert found.all()
-    np.testing.assert_array_equal(got, vectors[wanted])
+    stored = find_vectors([ref.path], [keys[i] for i in wanted], 5)
+    assert stored.found.all()
+    np.testing.assert_array_equal(stored.vectors, vectors[wanted])
+    np.testing.assert_array_equal(stored.truncated, vectors[wanted, 0] < 0.5)
 
 
 def test_nothing_is_read_when_all_is_found_or_nothing_is_asked(tmp_path):
     path = write(str(tmp_path), {AWKWARD[3]: 1})
-    assert find_vectors(["/no/such/file"], [], DIM)[2] == []
-    assert find_vectors([path, "/no/such/file"], [AWKWARD[3]], DIM)[2] == [path]
+    assert find_vectors(["/no/such/file"], [], DIM).shards == []
+    assert find_vectors([path, "/no/such/file"], [AWKWARD[3]], DIM).shards == [path]
     with pytest.raises(FileNotFoundError):
         find_vectors([path, "/no/such/file"], [AWKWARD[3], AWKWARD[4]], DIM)
 
@@ -99,7 +107,7 @@ def test_vectors_of_another_dimension_are_refused(tmp_path):
 def test_a_damaged_shard_is_refused(tmp_path):
     rng = np.random.default_rng(0)
     keys = sorted(rng.bytes(32) for _ in range(500))
-    path = Path(write_shard(str(tmp_path), keys, rng.random((500, 8), dtype=np.float32)).path)
+    path = Path(write_shard(str(tmp_path), keys, rng.random((500, 8), dtype=np.float32), np.zeros(500, bool)).path)
     chunk = pq.ParquetFile(path).metadata.row_group(0).column(1)
     data = bytearray(path.read_bytes())
     data[chunk.data_page_offset + chunk.total_compressed_size - 5] ^= 1
@@ -111,14 +119,14 @@ def test_a_damaged_shard_is_refused(tmp_path):
 @pytest.mark.parametrize("keys", [[b"b" * 32, b"a" * 32], [b"a" * 32, b"a" * 32]])
 def test_keys_that_do_not_ascend_are_refused(tmp_path, keys):
     with pytest.raises(ValueError, match="strictly ascending"):
-        write_shard(str(tmp_path), keys, np.zeros((2, DIM), np.float32))
+        write_shard(str(tmp_path), keys, np.zeros((2, DIM), np.float32), np.zeros(2, bool))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_of_another_width_or_number_are_refused(tmp_path):
     for keys in ([b"a" * 31], [b"a" * 32, b"b" * 32]):
         with pytest.raises((ValueError, pa.ArrowInvalid)):
-            write_shard(str(tmp_path), keys, np.zeros((1, DIM), np.float32))
+            write_shard(str(tmp_path), keys, np.zeros((1, DIM), np.float32), np.zeros(1, bool))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,8 +149,10 @@ def test_the_layout_that_other_tools_read(tmp_path):
     schema = pq.read_schema(path)
     assert schema.field("content_key").type == pa.binary(32)
     assert schema.field("vector").type == pa.list_(pa.field("item", pa.float32(), nullable=False), DIM)
+    assert schema.field("truncated").type == pa.bool_()
     assert not any(schema.field(name).nullable for name in schema.names)
     assert all(schema.field(name).metadata[b"description"] for name in vector_schema(DIM).names)
-    rows = duckdb.sql(f"select content_key, vector from '{path}'").fetchall()
-    assert [bytes(key) for key, _ in rows] == [AWKWARD[3], AWKWARD[9]]
-    np.testing.assert_array_equal(np.array([vector for _, vector in rows], np.float32), [vector_of(7), vector_of(8)])
+    rows = duckdb.sql(f"select content_key, vector, truncated from '{path}'").fetchall()
+    assert [bytes(key) for key, _, _ in rows] == [AWKWARD[3], AWKWARD[9]]
+    np.testing.assert_array_equal(np.array([vector for _, vector, _ in rows], np.float32), [vector_of(7), vector_of(8)])
+    assert [truncated for _, _, truncated in rows] == [truncated_of(7), truncated_of(8)]

@@ -6,14 +6,15 @@ side and queries through its query side; every vector is finite and of usable le
 not made for is said in a warning; only safetensors are loaded and no code of a model is run.
 """
 
-from transforms.embedding.batching import padded_tokens, plan_batches, plan_packed
-from transforms.embedding.canary import CanaryError
+from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
+from transforms.embedding.canary import CanaryError, Fidelity
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
 from transforms.embedding.facts import ModelFacts, read_facts
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
 from transforms.embedding.mismatch import model_warnings, warnings_of
 from transforms.embedding.models import ModelError, find_model
 from transforms.embedding.options import EmbeddingOptions
+from transforms.embedding.packable import is_packable
 from transforms.embedding.precision import measure_precision
 from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, ModelProfile, find_profile
 
@@ -25,6 +26,7 @@ __all__ = [
     "Encoded",
     "Encoder",
     "EncoderSpec",
+    "Fidelity",
     "Metric",
     "ModelError",
     "ModelFacts",
@@ -34,9 +36,11 @@ __all__ = [
     "encoder_spec",
     "find_model",
     "find_profile",
+    "is_packable",
     "load_encoder",
     "measure_precision",
     "model_warnings",
+    "packed_tokens",
     "padded_tokens",
     "plan_batches",
     "plan_packed",

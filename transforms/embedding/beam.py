@@ -9,8 +9,10 @@ from transforms.embedding.precision import measure_precision
 
 @dataclass
 class MeasurePrecision(beam.PTransform):
-    """Device (None: the best present) → "bf16" or "fp32", measured on a worker."""
+    """Device (None: the best present) → the precision that is worthwhile for a model, measured on a worker."""
+
+    packable: bool
 
     def expand(self, devices: beam.PCollection) -> beam.PCollection:
         """Measure once for each device asked for."""
-        return devices | "Measure" >> beam.Map(measure_precision).with_output_types(str)
+        return devices | "Measure" >> beam.Map(measure_precision, self.packable).with_output_types(str)

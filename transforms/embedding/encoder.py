@@ -1,23 +1,36 @@
 """Texts to vectors with a sentence-transformers model."""
 
 import contextlib
+import functools
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transforms.embedding.batching import padded_tokens, plan_batches, plan_packed
-from transforms.embedding.canary import CANARY_TEXTS, check_canary
+from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
+from transforms.embedding.canary import CANARY_TEXTS, Fidelity, check_canary, measure_fidelity
 from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
 from transforms.embedding.profiles import check_dimension
 
+if TYPE_CHECKING:
+    from transforms.embedding.packed import PackedEncoder
+
 _log = logging.getLogger(__name__)
 
+# Texts that are tokenised and sorted by length together: enough for batches of equal lengths, few enough to hold their tokens.
+_WINDOW = 8192
+# Tokens of one forward pass. Small batches stay in a CPU's caches; a GPU needs large ones to be busy.
+_TOKENS_PER_BATCH = {"cpu": 4096}
+_TOKENS_PER_BATCH_GPU = 65_536
+# int8 is so coarse that the report says what it does to the corpus's own texts: this many of them.
+_FIDELITY_TEXTS = 64
 # Characters per token that a text is first cut to before tokenising: a 1 MB text must not cost a second of tokenising for
 # 256 tokens that are used. English has about 4; where 16 were too few, the text is cut again at twice the length.
 _CHARACTERS_PER_TOKEN = 16
@@ -27,6 +40,8 @@ _NORM_TOLERANCE = 1e-3
 # Other vectors may have any length whose products neither vanish nor overflow in float32.
 _SHORTEST, _LONGEST = 1e-18, 1e18
 
+_Errors = dict[int, Exception]
+
 
 class VectorError(Exception):
     """The model gave a vector that is not finite, is zero, or is not of unit length where it should be."""
@@ -34,19 +49,25 @@ class VectorError(Exception):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors of some texts, float32 (n, dim), of unit length unless the metric is dot, in input order, and what they cost."""
+    """Vectors of some texts, and what they cost.
+
+    `vectors` float32 (n, dim), of unit length unless the metric is dot, in input order; NaN for texts in `failed`, with the
+    error that the model fails with on that text alone. `truncated` bool (n,): which texts are longer than the model's limit.
+    """
 
     vectors: np.ndarray
+    truncated: np.ndarray
     tokens: int
     padded_tokens: int
-    truncated: int
+    failed: _Errors
 
 
 class Encoder:
     """A loaded model, safe to share between threads. Use `load_encoder`, which loads each model once in a process."""
 
-    def __init__(self, spec: EncoderSpec, device: str | None = None) -> None:
+    def __init__(self, spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> None:
         # torch and transformers take seconds to import: only workers that embed pay for it.
+        import torch
         from sentence_transformers import SentenceTransformer
 
         self.spec = spec
@@ -60,37 +81,52 @@ class Encoder:
                 model_kwargs={"use_safetensors": True},
             )
         self._model.eval()
-        self._tokenizer = self._model.tokenizer
-        if not callable(self._tokenizer) or not isinstance(self._model.max_seq_length, int):
+        tokenizer = self._model.tokenizer
+        if not callable(tokenizer) or not isinstance(self._model.max_seq_length, int):
             raise ModelError(f"model {spec.model!r} has no transformers tokenizer with a length limit: it is not supported")
+        self._tokenize = _tokenizer_of(tokenizer)
         if spec.max_tokens is not None:
             self._model.max_seq_length = min(spec.max_tokens, self._model.max_seq_length)
         self.max_tokens: int = self._model.max_seq_length
         self.dim: int = int(self._model.get_embedding_dimension() or 0)
         check_dimension(spec.model, spec.profile, spec.truncate_dim, self.dim)
-        # Tokenizers keep their truncation as state, and one forward pass uses all threads anyway.
+        self.fidelity: Fidelity | None = None
+        # The library's tokenizer keeps its truncation as state, and one call uses all threads anyway.
         self._lock = threading.RLock()
         self._packed = self._packed_forward()
-        self._canary_passed = False
+        self._rows = 1 if self._packed is None else self._packed.rows
+        parallel = self._packed is not None and self._model.device.type == "cpu"
+        self._threads = _one_thread_each(threads or torch.get_num_threads()) if parallel else None
 
     def encode_documents(
-        self, texts: Sequence[str], tokens_per_batch: int, on_batch: Callable[[int], None] | None = None
+        self, texts: Sequence[str], tokens_per_batch: int | None = None, on_batch: Callable[[int], None] | None = None
     ) -> Encoded:
         """Embed documents with the document prompt. `on_batch` is told the number of texts of every finished batch.
 
         The vectors are as the model gave them: pass them to `check_vectors` with the documents' ids before storing them.
-        Raises CanaryError before the first text when this encoder's vectors are not those of the model in fp32.
-        """
-        with self._lock:
-            if not self._canary_passed:
-                own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
-                check_canary(own, self._model, self.spec.normalize)
-                self._canary_passed = True
-        return self._encode(texts, self.spec.document_prompt, "document", tokens_per_batch, on_batch)
+        Afterwards `fidelity` says how near they are to the model's own in fp32: on 32 fixed texts, for int8 on some of these.
 
-    def encode_queries(self, texts: Sequence[str], tokens_per_batch: int = 4096) -> Encoded:
-        """Embed queries with the query prompt."""
+        Raises CanaryError before the first text when this encoder's vectors are not those of the model in fp32, ModelError
+        when the model fails on every text.
+        """
+        spec = self.spec
+        with self._lock:
+            known = self.fidelity
+            if known is None:
+                own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
+                self.fidelity = check_canary(own, self._model, spec.precision, spec.normalize)
+            encoded = self._encode(texts, spec.document_prompt, "document", tokens_per_batch, on_batch)
+            if known is None and spec.precision == "int8" and (rows := self._ordinary(texts, encoded)):
+                sample = [texts[i] for i in rows]
+                prompt = spec.document_prompt or ""
+                self.fidelity = measure_fidelity(encoded.vectors[rows], self._model, sample, prompt, spec.normalize)
+        return encoded
+
+    def encode_queries(self, texts: Sequence[str], tokens_per_batch: int | None = None) -> Encoded:
+        """Embed queries with the query prompt. Raises VectorError or ModelError naming the query that has no usable vector."""
         encoded = self._encode(texts, self.spec.query_prompt, "query", tokens_per_batch, None)
+        for i, error in encoded.failed.items():
+            raise ModelError(f"model {self.spec.model!r} fails on {texts[i][:80]!r}: {error}") from error
         check_vectors(encoded.vectors, texts, self.spec.normalize)
         return encoded
 
@@ -99,29 +135,70 @@ class Encoder:
         texts: Sequence[str],
         prompt: str | None,
         task: str,
-        tokens_per_batch: int,
+        tokens_per_batch: int | None,
         on_batch: Callable[[int], None] | None,
     ) -> Encoded:
-        if not texts:
-            return Encoded(np.empty((0, self.dim), np.float32), 0, 0, 0)
+        kind = self._model.device.type
+        budget = tokens_per_batch or _TOKENS_PER_BATCH.get(kind, _TOKENS_PER_BATCH_GPU)
+        vectors = np.full((len(texts), self.dim), np.nan, np.float32)
+        full_lengths = np.zeros(len(texts), np.int64)
+        computed = 0
+        failed: _Errors = {}
         with self._lock:
-            fitted, token_ids, full_lengths = self._fit(texts, prompt or "")
-            lengths = np.minimum(full_lengths, self.max_tokens)
-            if self._packed is not None:
-                batches = plan_packed(lengths, tokens_per_batch)
-                computed = int(lengths.sum())
-            else:
-                batches = plan_batches(lengths, tokens_per_batch)
-                computed = padded_tokens(lengths, batches)
-            vectors = np.empty((len(texts), self.dim), np.float32)
-            for batch in batches:
-                if self._packed is not None:
-                    vectors[batch] = self._finish(self._packed([self._truncated(token_ids[i]) for i in batch]))
-                else:
-                    vectors[batch] = self._library([fitted[i] for i in batch], prompt, task)
-                if on_batch is not None:
-                    on_batch(len(batch))
-        return Encoded(vectors, int(lengths.sum()), computed, int((full_lengths > self.max_tokens).sum()))
+            for start in range(0, len(texts), _WINDOW):
+                window = _Window(texts[start : start + _WINDOW], prompt or "", self.max_tokens, self._tokenize)
+                failed |= {start + i: error for i, error in window.failed.items()}
+                full_lengths[start : start + _WINDOW] = window.full_lengths
+                batches, tokens = self._plan(window, budget)
+                computed += tokens
+
+                # Bound now: threads run it.
+                def forward(rows: Sequence[int], start: int = start, window: _Window = window) -> None:
+                    vectors[start + np.asarray(rows)] = self._forward(window, rows, prompt, task)
+
+                found = self._map(functools.partial(isolate, compute=forward), batches)
+                for batch, errors in zip(batches, found, strict=True):
+                    failed |= {start + i: error for i, error in errors.items()}
+                    if on_batch is not None:
+                        on_batch(len(batch))
+            if failed:
+                self._check_alive(task)
+        tokens = int(np.minimum(full_lengths, self.max_tokens).sum())
+        return Encoded(vectors, full_lengths > self.max_tokens, tokens, computed, failed)
+
+    def _plan(self, window: "_Window", budget: int) -> tuple[list[np.ndarray], int]:
+        """Batches of the texts that have tokens, and how many tokens their forward passes compute."""
+        chosen = np.array([i for i in range(len(window.texts)) if i not in window.failed], dtype=np.int64)
+        lengths = window.lengths[chosen]
+        if self._packed is not None:
+            batches = plan_packed(lengths, budget, self._rows)
+            computed = packed_tokens(lengths, batches, self._rows)
+        else:
+            batches = plan_batches(lengths, budget)
+            computed = padded_tokens(lengths, batches)
+        return [chosen[batch] for batch in batches], computed
+
+    def _map(self, work: Callable[[np.ndarray], _Errors], batches: list[np.ndarray]) -> Iterator[_Errors]:
+        """Results in order: on a CPU one batch in each thread, which is faster than all threads in one batch."""
+        return map(work, batches) if self._threads is None else self._threads.map(work, batches)
+
+    def _forward(self, window: "_Window", rows: Sequence[int], prompt: str | None, task: str) -> np.ndarray:
+        if self._packed is not None:
+            return self._finish(self._packed([window.truncated_ids(i) for i in rows]))
+        return self._library([window.texts[i] for i in rows], prompt, task)
+
+    def _check_alive(self, task: str) -> None:
+        """Raise ModelError when it is the model that fails, not the texts."""
+        window = _Window(CANARY_TEXTS[:1], "", self.max_tokens, self._tokenize)
+        try:
+            self._forward(window, [0], None, task)
+        except Exception as error:
+            raise ModelError(f"model {self.spec.model!r} fails on every text: {error}") from error
+
+    def _ordinary(self, texts: Sequence[str], encoded: Encoded) -> list[int]:
+        """The first texts that have a vector and are not too long to be tokenised whole."""
+        longest = _CHARACTERS_PER_TOKEN * self.max_tokens
+        return [i for i, text in enumerate(texts) if i not in encoded.failed and len(text) <= longest][:_FIDELITY_TEXTS]
 
     def _library(self, texts: list[str], prompt: str | None, task: str) -> np.ndarray:
         """One batch through the library, for every model that `PackedBert` does not know."""
@@ -141,47 +218,100 @@ class Encoder:
         kept = vectors[:, : self.spec.truncate_dim] if self.spec.truncate_dim else vectors
         return kept / np.linalg.norm(kept, axis=1, keepdims=True) if self.spec.normalize else kept
 
-    def _truncated(self, ids: list[int]) -> list[int]:
-        return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
-
-    def _packed_forward(self) -> Callable[[Sequence[Sequence[int]]], np.ndarray] | None:
-        from transforms.embedding.packed import PackedBert, UnsupportedModelError
+    def _packed_forward(self) -> "PackedEncoder | None":
+        from transforms.embedding.architectures import UnsupportedModelError
+        from transforms.embedding.packed import PackedEncoder
 
         try:
-            return PackedBert(self._model, self.spec.precision)
+            return PackedEncoder(self._model, self.spec.precision)
         except UnsupportedModelError as reason:
+            if self.spec.precision not in ("fp32", *_AUTOCAST):
+                raise ModelError(
+                    f"embedding.precision={self.spec.precision} is not possible for model {self.spec.model!r} ({reason}): set "
+                    "it to auto, fp32 or bf16"
+                ) from reason
             _log.warning("model %s is embedded by the library with padding, not packed: %s", self.spec.model, reason)
             return None
-
-    def _fit(self, texts: Sequence[str], prompt: str) -> tuple[list[str], list[list[int]], np.ndarray]:
-        """Cut texts by characters so that the model still sees every token it would see.
-
-        Returns the cut texts, their token ids with the prompt, not truncated, and the number of tokens (n,), which for a
-        text that was cut is only a lower bound above the model's limit.
-        """
-        limit = _CHARACTERS_PER_TOKEN * self.max_tokens
-        fitted = [_cut_between_words(text, limit) for text in texts]
-        token_ids = self._token_ids([prompt + text for text in fitted])
-        for i, text in enumerate(texts):
-            cut = limit
-            while len(fitted[i]) < len(text) and len(token_ids[i]) <= self.max_tokens:
-                cut *= 2
-                fitted[i] = _cut_between_words(text, cut)
-                (token_ids[i],) = self._token_ids([prompt + fitted[i]])
-        return fitted, token_ids, np.array([len(ids) for ids in token_ids], dtype=np.int64)
-
-    def _token_ids(self, texts: list[str]) -> list[list[int]]:
-        encodings = self._tokenizer(
-            texts, truncation=False, padding=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
-        )
-        return encodings["input_ids"]
 
     def _autocast(self) -> Any:
         import torch
 
-        if self.spec.precision == "bf16":
-            return torch.autocast(self._model.device.type, dtype=torch.bfloat16)
-        return contextlib.nullcontext()
+        dtype = _AUTOCAST.get(self.spec.precision)
+        return contextlib.nullcontext() if dtype is None else torch.autocast(self._model.device.type, getattr(torch, dtype))
+
+
+# Precisions in which the library itself can run a model, by the name of torch's type.
+_AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+class _Window:
+    """Some texts with their tokens, cut by characters so that the model still sees every token that it would see.
+
+    `texts` are the cut texts without the prompt. `full_lengths` int64 (n,) are their tokens with the prompt, not truncated; for
+    a text that was cut only a lower bound above the limit, and 0 for texts in `failed`. `lengths` are those of the truncated.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], prompt: str, max_tokens: int, tokenize: Callable[[list[str]], list[list[int]]]
+    ) -> None:
+        self.texts = list(texts)
+        self._max_tokens = max_tokens
+        self._token_ids: list[list[int]] = [[]] * len(texts)
+
+        def fit(rows: Sequence[int]) -> None:
+            limit = _CHARACTERS_PER_TOKEN * max_tokens
+            fitted = [_cut_between_words(texts[i], limit) for i in rows]
+            found = tokenize([prompt + text for text in fitted])
+            for at, i in enumerate(rows):
+                cut = limit
+                while len(fitted[at]) < len(texts[i]) and len(found[at]) <= max_tokens:
+                    cut *= 2
+                    fitted[at] = _cut_between_words(texts[i], cut)
+                    (found[at],) = tokenize([prompt + fitted[at]])
+                self.texts[i], self._token_ids[i] = fitted[at], found[at]
+
+        self.failed = isolate(range(len(texts)), fit)
+        self.full_lengths = np.array([len(ids) for ids in self._token_ids], dtype=np.int64)
+        self.lengths = np.minimum(self.full_lengths, max_tokens)
+
+    def truncated_ids(self, i: int) -> list[int]:
+        """Token ids of a text as the model takes them: the last one, which ends every text, stays."""
+        ids = self._token_ids[i]
+        return ids if len(ids) <= self._max_tokens else [*ids[: self._max_tokens - 1], ids[-1]]
+
+
+def _tokenizer_of(tokenizer: Any) -> Callable[[list[str]], list[list[int]]]:
+    """Texts to token ids with special tokens, neither truncated nor padded, in as many threads as the process has."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return lambda texts: tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
+    # A copy of its own: the library sets truncation and padding on the original whenever it encodes.
+    own = type(backend).from_str(backend.to_str())
+    own.no_truncation()
+    own.no_padding()
+    return lambda texts: [encoding.ids for encoding in own.encode_batch_fast(texts)]
+
+
+def _one_thread_each(threads: int) -> ThreadPoolExecutor:
+    """A pool of threads in each of which torch uses that thread only."""
+    import torch
+
+    others = torch.get_num_threads()
+    started = threading.Barrier(threads + 1)
+
+    def start() -> None:
+        # Torch gives a thread the process's number when it first asks: that must be over before another is set.
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(threads, "embed", start)
+    for _ in range(threads):
+        pool.submit(int)
+    started.wait()
+    # The number set last is what threads start with that torch has not seen yet.
+    torch.set_num_threads(others)
+    return pool
 
 
 def _cut_between_words(text: str, limit: int) -> str:
@@ -219,16 +349,21 @@ _loading = threading.Lock()
 
 
 def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> Encoder:
-    """The encoder of `spec`, loaded once in this process however many stages and threads ask for it."""
+    """The encoder of `spec`, loaded once in this process however many stages and threads ask for it.
+
+    `threads` (None: as many as torch has) share the work on a CPU, tokenising included.
+    """
     with _loading:
         if (spec, device) not in _loaded:
             if threads is not None:
                 import torch
 
                 torch.set_num_threads(threads)
-            # The tokenizer's own threads would compete with torch's, and warn when a process forks.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-            _loaded[spec, device] = Encoder(spec, device)
+                # Read by the tokenizer's library when it first works on many texts.
+                os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
+            # Without this the library turns its threads off for good in a process that has ever forked.
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+            _loaded[spec, device] = Encoder(spec, device, threads)
         return _loaded[spec, device]
 
 

@@ -12,7 +12,7 @@ from transforms.embedding.profiles import Metric, choose_metric, choose_profile
 from transforms.files import digest_of, sha256_of
 
 # Raised when the meaning of a stored vector changes for a reason that no other field shows.
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 
 # Files of a model folder that are descriptions or other backends' copies, and do not decide a vector.
 _NOT_DECISIVE = {"README.md", ".gitattributes", "data_config.json", "train_script.py"}

@@ -29,11 +29,12 @@ class EmbeddingOptions(BaseModel):
         description="What vectors are compared by. cosine: unit vectors, directions only. dot: vectors as the model gives "
         "them, so that long ones count more. None takes what the model was trained for, by its files or its profile.",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16x2", "bf16", "fp16", "int8"] = Field(
         "auto",
-        description="Arithmetic of the matrix products: fp32, bf16, or auto: what the published generation has, else bf16 "
-        "where a short measurement on the worker finds it at least 1.5 times as fast. Part of the encoder fingerprint: "
-        "another precision embeds everything again.",
+        description="Arithmetic of the matrix products. auto: what the published generation has, else what a short measurement "
+        "on a worker finds worthwhile of bf16x2, bf16 and fp16, else fp32. bf16x2 (weights as two bf16 numbers) and int8 only "
+        "for BERT, RoBERTa, DistilBERT and MPNet models. int8 is never chosen by itself: its vectors differ visibly, and the "
+        "report says how much. Part of the encoder fingerprint: another precision embeds everything again.",
     )
     document_prompt: str | None = Field(
         None, description="Put before every document; None takes the model's own document prompt, else its profile's, if any."
@@ -51,9 +52,10 @@ class EmbeddingOptions(BaseModel):
         description="Keep the first dimensions only (Matryoshka models), for cosine normalised again; None keeps all.",
         ge=8,
     )
-    tokens_per_batch: int = Field(
-        4096,
-        description="Rows times longest row of one forward pass. On CPUs small batches stay in cache; raise it on a GPU.",
+    tokens_per_batch: int | None = Field(
+        None,
+        description="Tokens of one forward pass, padding included; None is 4,096 on a CPU, where small batches stay in cache, "
+        "and 65,536 on a GPU.",
         ge=256,
     )
     device: str | None = Field(None, description="Torch device such as cpu, cuda:0 or mps; None takes the best present.")

@@ -1,13 +1,14 @@
-"""The BERT forward pass without padding: the same arithmetic as the model's own, on real tokens only.
+"""The forward pass of BERT-like encoders without padding: the same arithmetic as the model's own, on real tokens only.
 
 A padded batch computes every text as if it were as long as the longest one, and the library's forward pass converts between
-types around every product. Here the tokens of many texts are one matrix: products, which are nearly all of the work, see no
-padding; attention runs over groups of texts of exactly equal length and so needs no mask. With bf16 only the matrix products
-and attention weights are rounded; the residual stream, layer norms, softmax and pooling stay fp32, which costs nothing and
-makes the error three times smaller than rounding everything (minimum cosine 0.9999 instead of 0.9998).
+types around every product. Here the tokens of many texts are one matrix: products, which are most of the work, see no
+padding, and attention runs over groups of texts of exactly equal length, which need no mask. Only products and attention are
+rounded to the chosen precision; the residual stream, layer norms and pooling stay fp32, which costs little and makes the error
+three times smaller than rounding everything.
 
-Every text's result depends on its own tokens only, not on the texts beside it: each row of a product is computed alike
-whatever the other rows are (`tests/embedding/test_packed.py` compares bytes).
+A text's vector is the same bytes whatever texts are beside it and however many cores there are. Kernels choose their
+order of summation by the number of rows and by the number of threads: here every product has the same number of rows on a CPU
+(`ROWS`, the last ones filled up), and callers run each batch in one thread (`tests/embedding/test_packed.py` compares bytes).
 """
 
 from collections.abc import Sequence
@@ -19,139 +20,104 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# Products of fewer rows go through other kernels, whose sums end in other last bits (measured: below 12 rows in fp32).
-_MINIMUM_ROWS = 64
+from transforms.embedding.architectures import weights_of
+from transforms.embedding.products import ACTIVATIONS, Product, product
 
-
-class UnsupportedModelError(Exception):
-    """The model is not of the one architecture that this forward pass computes; the message says why."""
-
-
-@dataclass(frozen=True)
-class _Linear:
-    weight: torch.Tensor
-    bias: torch.Tensor
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        return F.linear(rows, self.weight, self.bias)
-
-
-@dataclass(frozen=True)
-class _Norm:
-    weight: torch.Tensor
-    bias: torch.Tensor
-    epsilon: float
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        return F.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.epsilon)
+# Rows of every product on a CPU. Fewer make matrix units wait (measured with AMX: 256 rows have 87 % of the speed of 512), more
+# fill up more rows in vain.
+ROWS = 512
 
 
 @dataclass(frozen=True)
 class _Layer:
-    queries_keys_values: _Linear
-    attention_output: _Linear
-    attention_norm: _Norm
-    intermediate: _Linear
-    output: _Linear
-    output_norm: _Norm
+    queries_keys_values: Product
+    attention_output: Product
+    attention_norm: torch.nn.LayerNorm
+    intermediate: Product
+    output: Product
+    output_norm: torch.nn.LayerNorm
 
 
-class PackedBert:
-    """Forward pass of a BERT encoder with mean pooling, on the CPU, in fp32 or with bf16 products."""
+class PackedEncoder:
+    """Forward pass of a known architecture with mean or first-token pooling, in one precision, on the model's device.
+
+    `rows`: tokens are filled up to a multiple of it.
+    """
 
     def __init__(self, model: Any, precision: str) -> None:
         """Take the weights of a SentenceTransformer. Raises UnsupportedModelError when it is of another architecture."""
-        bert = _supported_bert(model)
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._heads = bert.config.num_attention_heads
-        embeddings = bert.embeddings
-        self._words = embeddings.word_embeddings.weight.detach()
-        # Only one segment is ever used, so its embedding is added to the positions once.
-        self._positions = (embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]).detach()
-        self._norm = _norm(embeddings.LayerNorm)
-        self._layers = [self._layer(layer) for layer in bert.encoder.layer]
-        self._normalize = any(type(module).__name__ == "Normalize" for module in model.children())
+        self._weights = weights_of(model)
+        self._device = model.device
+        self.rows = ROWS if self._device.type == "cpu" else 1
+        self._dtype = ACTIVATIONS[precision]
+        self._layers = [_layer(layer, self._weights.heads, precision) for layer in self._weights.layers]
 
     @torch.inference_mode()
     def __call__(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Embeddings float32 (n, dim) of texts given as token ids, special tokens included, equal lengths side by side."""
         lengths = [len(ids) for ids in token_ids]
-        filling = max(0, _MINIMUM_ROWS - sum(lengths))
-        tokens = torch.tensor([token for ids in token_ids for token in ids] + [0] * filling)
-        positions = torch.cat([*(torch.arange(length) for length in lengths), torch.zeros(filling, dtype=torch.long)])
         groups = [(length, len(list(texts))) for length, texts in groupby(lengths)]
-        hidden = self._norm(self._words[tokens] + self._positions[positions])
+        filling = -sum(lengths) % self.rows
+        rows = ROWS if self.rows == ROWS else sum(lengths)
+        tokens = torch.tensor([token for ids in token_ids for token in ids] + [0] * filling, device=self._device)
+        positions = torch.cat([*map(torch.arange, lengths), torch.zeros(filling, dtype=torch.long)]).to(self._device)
+        hidden = self._weights.norm(self._weights.words[tokens] + self._weights.positions[positions])
+        biases = [self._bias(length) for length, _ in groups]
         for layer in self._layers:
-            mixed = self._attend(layer.queries_keys_values(hidden.to(self._dtype)), groups)
-            hidden = layer.attention_norm(hidden + layer.attention_output(mixed))
-            widened = F.gelu(layer.intermediate(hidden.to(self._dtype)))
-            hidden = layer.output_norm(hidden + layer.output(widened))
-        pooled = torch.cat([rows.view(count, length, -1).mean(1) for rows, length, count in _split(hidden, groups)])
-        return (F.normalize(pooled) if self._normalize else pooled).numpy()
+            projected = torch.cat([layer.queries_keys_values(part) for part in hidden.split(rows)])
+            mixed = self._attend(projected, groups, biases)
+            parts = zip(hidden.split(rows), mixed.split(rows), strict=True)
+            hidden = torch.cat([_feed_forward(layer, own, attended) for own, attended in parts])
+        pooled = torch.cat([_pool(texts, self._weights.pooling) for texts in _by_text(hidden, groups)])
+        return (F.normalize(pooled) if self._weights.normalize else pooled).cpu().numpy()
 
-    def _attend(self, projected: torch.Tensor, groups: list[tuple[int, int]]) -> torch.Tensor:
+    def _attend(
+        self, projected: torch.Tensor, groups: list[tuple[int, int]], biases: list[torch.Tensor | None]
+    ) -> torch.Tensor:
         """Attention of each text to itself: (tokens, 3 × width) to (tokens, width)."""
-        width = projected.shape[1] // 3
+        width, heads = projected.shape[1] // 3, self._weights.heads
         mixed = projected.new_zeros(projected.shape[0], width)
-        for (rows, length, count), (target, _, _) in zip(_split(projected, groups), _split(mixed, groups), strict=True):
-            # One contiguous batch of heads: with views, a single short text would go through another product's kernel.
-            by_head = rows.view(count, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            queries, keys, values = by_head.reshape(3, count * self._heads, length, -1)
-            weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)).float(), -1).to(self._dtype)
-            heads = torch.bmm(weights, values).view(count, self._heads, length, -1)
-            target.view(count, length, self._heads, -1).copy_(heads.transpose(1, 2))
+        for texts, target, bias in zip(_by_text(projected, groups), _by_text(mixed, groups), biases, strict=True):
+            count, length = texts.shape[:2]
+            queries, keys, values = texts.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            # The scale is in the queries' weights already.
+            attended = F.scaled_dot_product_attention(queries, keys, values, bias, scale=1.0)
+            target.view(count, length, heads, -1).copy_(attended.transpose(1, 2))
         return mixed
 
-    def _layer(self, layer: Any) -> _Layer:
-        attention = layer.attention.self
-        # The scale 1/√d of the scores goes into the queries' weights: a power of two for 16, 64 or 256 dimensions per
-        # head, hence exact, and one rounding like any other otherwise.
-        scale = (attention.query.weight.shape[0] // self._heads) ** -0.5
-        weights = [attention.query.weight * scale, attention.key.weight, attention.value.weight]
-        biases = [attention.query.bias * scale, attention.key.bias, attention.value.bias]
-        return _Layer(
-            self._linear(torch.cat(weights), torch.cat(biases)),
-            self._linear(layer.attention.output.dense.weight, layer.attention.output.dense.bias),
-            _norm(layer.attention.output.LayerNorm),
-            self._linear(layer.intermediate.dense.weight, layer.intermediate.dense.bias),
-            self._linear(layer.output.dense.weight, layer.output.dense.bias),
-            _norm(layer.output.LayerNorm),
-        )
-
-    def _linear(self, weight: torch.Tensor, bias: torch.Tensor) -> _Linear:
-        return _Linear(weight.detach().to(self._dtype), bias.detach().to(self._dtype))
+    def _bias(self, length: int) -> torch.Tensor | None:
+        return None if self._weights.bias is None else self._weights.bias(length).to(self._dtype)
 
 
-def _norm(module: Any) -> _Norm:
-    return _Norm(module.weight.detach(), module.bias.detach(), module.eps)
+def _feed_forward(layer: _Layer, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+    """The rest of a layer for some rows: small enough to stay in a core's cache."""
+    hidden = layer.attention_norm(hidden + layer.attention_output(attended))
+    return layer.output_norm(hidden + layer.output(F.gelu(layer.intermediate(hidden))))
 
 
-def _split(rows: torch.Tensor, groups: list[tuple[int, int]]) -> list[tuple[torch.Tensor, int, int]]:
-    """Views of the rows of each group of equally long texts: (rows, length, number of texts). Filling rows are left out."""
+def _layer(layer: Any, heads: int, precision: str) -> _Layer:
+    # The scale 1/√d of the scores goes into the queries' weights: a power of two for 16, 64 or 256 dimensions per head, hence
+    # exact, and one rounding like any other otherwise.
+    scale = (layer.queries.weight.shape[0] // heads) ** -0.5
+    weights = torch.cat([layer.queries.weight * scale, layer.keys.weight, layer.values.weight])
+    biases = torch.cat([layer.queries.bias * scale, layer.keys.bias, layer.values.bias])
+    return _Layer(
+        product(weights, biases, precision),
+        product(layer.attention_output.weight, layer.attention_output.bias, precision),
+        layer.attention_norm,
+        product(layer.intermediate.weight, layer.intermediate.bias, precision),
+        product(layer.output.weight, layer.output.bias, precision),
+        layer.output_norm,
+    )
+
+
+def _pool(texts: torch.Tensor, pooling: str) -> torch.Tensor:
+    """(texts, tokens, width) to (texts, width)."""
+    return texts.mean(1) if pooling == "mean" else texts[:, 0]
+
+
+def _by_text(rows: torch.Tensor, groups: list[tuple[int, int]]) -> list[torch.Tensor]:
+    """Views of the rows of each group of equally long texts: (texts, length, width). Filling rows are left out."""
     sizes = [length * count for length, count in groups]
-    views = torch.split(rows[: sum(sizes)], sizes)
-    return [(view, length, count) for view, (length, count) in zip(views, groups, strict=True)]
-
-
-def _supported_bert(model: Any) -> Any:
-    """The BertModel inside a SentenceTransformer whose whole computation is known here."""
-    modules = [type(module).__name__ for module in model.children()]
-    if modules not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise UnsupportedModelError(f"modules {modules}")
-    bert, pooling = model.transformers_model, model[1]
-    if type(bert).__name__ != "BertModel":
-        raise UnsupportedModelError(f"architecture {type(bert).__name__}")
-    config = bert.config
-    wanted = {"hidden_act": "gelu", "is_decoder": False, "add_cross_attention": False}
-    found = {name: getattr(config, name, value) for name, value in wanted.items()}
-    if found != wanted or getattr(config, "position_embedding_type", "absolute") != "absolute":
-        raise UnsupportedModelError(f"configuration {found}")
-    if pooling.pooling_mode != "mean" or not pooling.include_prompt:
-        raise UnsupportedModelError(f"pooling {pooling.pooling_mode}, prompt included: {pooling.include_prompt}")
-    if model.device.type != "cpu" or bert.dtype != torch.float32:
-        raise UnsupportedModelError(f"device {model.device}, weights {bert.dtype}")
-    tokenizer = model.tokenizer
-    ids = tokenizer("a")["input_ids"]
-    if ids[0] != tokenizer.cls_token_id or ids[-1] != tokenizer.sep_token_id or tokenizer.num_special_tokens_to_add() != 2:
-        raise UnsupportedModelError("special tokens other than one before and one after the text")
-    return bert
+    parts = rows[: sum(sizes)].split(sizes)
+    return [part.view(count, length, -1) for part, (length, count) in zip(parts, groups, strict=True)]

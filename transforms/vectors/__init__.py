@@ -5,8 +5,9 @@ Promises: a vector is stored once per (encoder fingerprint, content key); readin
 """
 
 from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
-from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
+from transforms.vectors.fill import EmbedRecord, EmbedTask, FailedText, MissingRecord, count_missing, fill_part
 from transforms.vectors.store import (
+    StoredVectors,
     find_vectors,
     shard_rows,
     store_directory,
@@ -18,7 +19,9 @@ from transforms.vectors.store import (
 __all__ = [
     "EmbedRecord",
     "EmbedTask",
+    "FailedText",
     "MissingRecord",
+    "StoredVectors",
     "VectorBlock",
     "count_missing",
     "fill_part",

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, check_vectors, load_encoder
+from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Fidelity, check_vectors, load_encoder
 from transforms.files import FileRef, Progress, file_ref, join, open_parquet, read_table
 from transforms.vectors.blocks import VectorBlock, unit_vectors, write_block
 from transforms.vectors.store import find_vectors, shard_rows, write_shard
@@ -26,10 +26,21 @@ class EmbedTask:
 
 
 @dataclass(frozen=True)
+class FailedText:
+    """A text that the model fails on, by its content key (hex), its first document, and the error."""
+
+    content_key: str
+    doc_id: str
+    error: str
+
+
+@dataclass(frozen=True)
 class EmbedRecord:
     """What became of one part: its blocks, the shards that hold its vectors, and the cost.
 
     `block` has the vectors that are indexed, `unit_block` the same at length 1: the same files where the metric is cosine.
+    Texts in `failed` are in neither. `fidelity` is the encoder's, None where nothing was embedded. Truncated are texts of the
+    part, embedded now or earlier, and the documents that have them.
     """
 
     part: int
@@ -37,11 +48,14 @@ class EmbedRecord:
     unit_block: VectorBlock
     block_files: tuple[FileRef, ...]
     shards: tuple[FileRef, ...]
+    failed: tuple[FailedText, ...]
+    fidelity: Fidelity | None
     texts_embedded: int
     texts_reused: int
+    texts_truncated: int
+    documents_truncated: int
     tokens: int
     padded_tokens: int
-    texts_truncated: int
 
 
 @dataclass(frozen=True)
@@ -58,11 +72,7 @@ def count_missing(task: EmbedTask) -> MissingRecord:
     table = read_table(task.passages.path, columns=["content_key", "text"])
     keys = table["content_key"].to_pylist()
     dim = _stored_dim(task.shards)
-    if dim is None:
-        missing = table["text"]
-    else:
-        _, found, _ = find_vectors(task.shards, keys, dim)
-        missing = table["text"].filter(pa.array(~found))
+    missing = table["text"] if dim is None else table["text"].filter(pa.array(~find_vectors(task.shards, keys, dim).found))
     return MissingRecord(task.part, len(missing), pc.sum(pc.utf8_length(missing)).as_py() or 0)
 
 
@@ -71,9 +81,8 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
 
     The model is loaded only when a text has no stored vector. Raises VectorError naming the document of a bad vector.
     """
-    table = read_table(task.passages.path, columns=["content_key", "id", "text", "doc_id"])
+    table = read_table(task.passages.path, columns=["content_key", "id", "text", "doc_id", "n_documents"])
     keys = table["content_key"].to_pylist()
-    ids = table["id"].to_numpy()
     progress = Progress(task.progress)
     encoders: list[Encoder] = []
 
@@ -82,38 +91,55 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
             encoders.append(load_encoder(spec, options.device, threads))
         return encoders[0]
 
-    dim = _stored_dim(task.shards) or encoder().dim
-    vectors, found, used = find_vectors(task.shards, keys, dim)
-    progress.add(int(found.sum()))
-    missing = np.flatnonzero(~found)
-    shards = [file_ref(path, shard_rows(path)) for path in used]
-    tokens = padded = truncated = 0
+    stored = find_vectors(task.shards, keys, _stored_dim(task.shards) or encoder().dim)
+    vectors, truncated, known = stored.vectors, stored.truncated, stored.found.copy()
+    progress.add(int(known.sum()))
+    missing = np.flatnonzero(~known)
+    shards = [file_ref(path, shard_rows(path)) for path in stored.shards]
+    failed: tuple[FailedText, ...] = ()
+    fidelity = None
+    tokens = padded = 0
     if len(missing):
         texts = table["text"].take(missing).to_pylist()
+        doc_ids = table["doc_id"].take(missing).to_pylist()
         encoded = encoder().encode_documents(texts, options.tokens_per_batch, progress.add)
-        vectors[missing] = encoded.vectors
-        tokens, padded, truncated = encoded.tokens, encoded.padded_tokens, encoded.truncated
-        check_vectors(encoded.vectors, table["doc_id"].take(missing).to_pylist(), spec.normalize)
-        shards.append(write_shard(task.store, [keys[i] for i in missing], encoded.vectors, spec.normalize))
+        fidelity, tokens, padded = encoder().fidelity, encoded.tokens, encoded.padded_tokens
+        failed = tuple(
+            FailedText(keys[missing[i]].hex(), doc_ids[i], _one_line(error)) for i, error in sorted(encoded.failed.items())
+        )
+        good = np.array([i for i in range(len(texts)) if i not in encoded.failed], dtype=np.int64)
+        check_vectors(encoded.vectors[good], [doc_ids[i] for i in good], spec.normalize)
+        new = missing[good]
+        vectors[new], truncated[new], known[new] = encoded.vectors[good], encoded.truncated[good], True
+        if len(new):
+            shards.append(write_shard(task.store, [keys[i] for i in new], vectors[new], truncated[new], spec.normalize))
+    ids = table["id"].to_numpy()[known]
     ids_path = join(task.blocks, f"ids-{task.part:05d}.npy")
-    block = write_block(join(task.blocks, f"vectors-{task.part:05d}.npy"), ids_path, task.start, ids, vectors)
+    block = write_block(join(task.blocks, f"vectors-{task.part:05d}.npy"), ids_path, task.start, ids, vectors[known])
     unit_block = block
     if not spec.normalize:
         unit_path = join(task.blocks, f"unit-vectors-{task.part:05d}.npy")
-        unit_block = write_block(unit_path, ids_path, task.start, ids, unit_vectors(vectors))
+        unit_block = write_block(unit_path, ids_path, task.start, ids, unit_vectors(vectors[known]))
     progress.flush()
     return EmbedRecord(
-        task.part,
-        block,
-        unit_block,
-        tuple(file_ref(path, block.rows) for path in dict.fromkeys((block.path, ids_path, unit_block.path))),
-        tuple(shards),
-        len(missing),
-        len(keys) - len(missing),
-        tokens,
-        padded,
-        truncated,
+        part=task.part,
+        block=block,
+        unit_block=unit_block,
+        block_files=tuple(file_ref(path, block.rows) for path in dict.fromkeys((block.path, ids_path, unit_block.path))),
+        shards=tuple(shards),
+        failed=failed,
+        fidelity=fidelity,
+        texts_embedded=len(missing) - len(failed),
+        texts_reused=len(keys) - len(missing),
+        texts_truncated=int(truncated[known].sum()),
+        documents_truncated=int(table["n_documents"].to_numpy()[known & truncated].sum()),
+        tokens=tokens,
+        padded_tokens=padded,
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500] or type(error).__name__
 
 
 def _stored_dim(shards: tuple[str, ...]) -> int | None:

@@ -1,0 +1,26 @@
+"""Which models the packed forward pass may know, by their files: precision is chosen before a model is loaded."""
+
+import json
+from pathlib import Path
+
+# The parts of a sentence-transformers model, the poolings and the encoders that the forward pass computes.
+MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+POOLINGS = ("mean", "cls")
+ARCHITECTURES = ("BertModel", "RobertaModel", "XLMRobertaModel", "DistilBertModel", "MPNetModel")
+
+
+def is_packable(folder: str) -> bool:
+    """Whether the files of a model say that the packed forward pass knows it: a guess made without loading the model."""
+    try:
+        modules = json.loads(Path(folder, "modules.json").read_text(encoding="utf-8"))
+        config = json.loads(Path(folder, modules[0]["path"], "config.json").read_text(encoding="utf-8"))
+        pooling = json.loads(Path(folder, modules[1]["path"], "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+    # Older folders have one switch for each kind of pooling, newer ones its name.
+    mode = pooling.get("pooling_mode") or next(
+        (name for name, key in (("mean", "mean_tokens"), ("cls", "cls_token")) if pooling.get(f"pooling_mode_{key}")), None
+    )
+    architecture = (config.get("architectures") or [""])[0].removesuffix("ForMaskedLM").removesuffix("Model") + "Model"
+    return kinds in MODULES and mode in POOLINGS and architecture in ARCHITECTURES
