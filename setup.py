@@ -41,6 +41,7 @@ setup(
         "scipy>=1.13",
         "sentence-transformers>=6.2,<7",
         "threadpoolctl>=3.5",
+        "tokenizers>=0.22",
         "torch>=2.8",
         "tqdm>=4.66",
         "transformers>=5,<6",

@@ -20,11 +20,12 @@ from transforms.files import join
 
 @dataclass(frozen=True)
 class CorpusResult:
-    """The corpus as it is now: its parts, and what happened to every row that was read."""
+    """The corpus as it is now: its parts, `rows` documents in `passages`, and what happened to every row that was read."""
 
     parts: list[DocumentsRecord]
     units: list[UnitRecord]
     rows: int
+    passages: int
     counts: dict[str, int]
 
     @property
@@ -46,7 +47,7 @@ def read_corpus(run: Run) -> CorpusResult:
     read: list[UnitRecord] = run.job("read", ReadCorpus(options, run.scratch("runs"), quarantine), units, UnitRecord)
     read.sort(key=lambda record: record.number)
     check_readable(read, options)
-    plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"))
+    plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"), run.splitter)
     parts: list[DocumentsRecord] = run.job("documents", CanonicalDocuments(plan), plan.tasks(), DocumentsRecord)
     parts.sort(key=lambda record: record.part)
     try:
@@ -62,4 +63,4 @@ def read_corpus(run: Run) -> CorpusResult:
         "quarantined": sum(reasons.values()),
         "not_sampled": valid - rows - repeated,
     }
-    return CorpusResult(parts, read, rows, counts)
+    return CorpusResult(parts, read, rows, sum(part.passages for part in parts), counts)

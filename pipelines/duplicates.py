@@ -32,7 +32,8 @@ def mine_duplicates(
     options = run.config.duplicates
     blocks, texts = tuple(embedded.unit_blocks), tuple(passages.files)
     progress = run.progress("duplicates")
-    tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress) for part in neighbors.parts]
+    split = run.splitter is not None
+    tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress, split) for part in neighbors.parts]
     mine = MinePairs(options, run.runner.threads_per_worker)
     mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
     mined.sort(key=lambda record: record.part)

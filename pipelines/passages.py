@@ -31,4 +31,4 @@ def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
         if record.rows:
             parts.append((start, record.passages))
             start += record.rows
-    return PassagesResult(parts, start, {"distinct_texts": start})
+    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start})

@@ -18,6 +18,7 @@ from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
 from pipelines.runner import Runner
+from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
 from transforms.embedding import EncoderSpec, encoder_spec, warnings_of
@@ -74,10 +75,10 @@ def reindex(config: Config) -> Outcome:
 def begin(config: Config) -> Iterator[Run]:
     """A run that has its root for itself.
 
-    Raises RunnerError or ValueError before anything is written when the runner or the root cannot be used, RootInUseError when
-    another run is active.
+    Raises RunnerError, ConfigurationError or ValueError before anything is written when the runner, the size of passages or the
+    root cannot be used, RootInUseError when another run is active.
     """
-    run = Run(config, Runner(config.runner))
+    run = Run(config, Runner(config.runner), passage_splitter(config))
     if not is_local(config.root):
         raise ValueError(f"root {redact(config.root)!r} is not a local folder: publishing elsewhere is not supported yet")
     with only_run(config.root):
@@ -237,7 +238,7 @@ def compute(run: Run, spec: EncoderSpec, corpus: CorpusResult, passages: Passage
     )
     counts = {
         "documents": corpus.rows,
-        "passages": corpus.rows,
+        "passages": corpus.passages,
         "distinct_texts": passages.rows,
         "quarantined": corpus.counts["quarantined"],
         "texts_truncated": embedded.counts["texts_truncated"],

@@ -8,7 +8,7 @@ from pipelines.search import open_searcher
 from pipelines.stage import Run
 from transforms.files import FileRef, join, read_json
 from transforms.generations import Generation, open_generation
-from transforms.reports import ReportOptions, ReportRecord, ReportTask, read_report, terminal_summary
+from transforms.reports import ReportOptions, ReportRecord, ReportTask, passage_label, read_report, terminal_summary
 from transforms.reports.beam import WriteReport
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def _summary(generation: Generation, example_query: str | None) -> str:
     answers = []
     if query is not None:
         hits = open_searcher(generation).search([query], _EXAMPLE_ANSWERS)[0]
-        answers.append((query, [(hit.score, hit.doc_id, hit.text) for hit in hits]))
+        answers.append((query, [(hit.score, passage_label(hit.doc_id, hit.passage_no), hit.text) for hit in hits]))
     width = shutil.get_terminal_size((100, 24)).columns
     return terminal_summary(report, answers, report_path=generation.path("report.html"), width=width)

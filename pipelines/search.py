@@ -1,20 +1,19 @@
 """`corpusbeam search`: answers from the published generation."""
 
 import shutil
+from dataclasses import asdict
 from typing import Any
 
 from transforms.embedding import NO_PROFILE, EmbeddingOptions
 from transforms.generations import Generation, open_generation
-from transforms.reports import clean, fit
+from transforms.reports import clean, fit, passage_label
 from transforms.search import Searcher
 
 
 def search(root: str, query: str, k: int, model: str | None = None) -> list[dict[str, Any]]:
-    """The best `k` documents of the published generation for one query, best first."""
+    """The best `k` documents of the published generation for one query, best first, each with its best passage."""
     hits = open_searcher(open_generation(root), model).search([query], k)[0]
-    return [
-        {"rank": hit.rank, "score": hit.score, "metric": hit.metric, "doc_id": hit.doc_id, "text": hit.text} for hit in hits
-    ]
+    return [asdict(hit) for hit in hits]
 
 
 def open_searcher(generation: Generation, model: str | None = None) -> Searcher:
@@ -34,7 +33,7 @@ def hit_lines(hits: list[dict[str, Any]]) -> list[str]:
     width = shutil.get_terminal_size((100, 24)).columns
     lines = ["Scores are inner products, not cosines: the model is compared by dot product."] if _by_dot(hits) else []
     for hit in hits:
-        lines.append(f"{hit['rank']:>3}  {hit['score']:.3f}  {clean(hit['doc_id'])}")
+        lines.append(f"{hit['rank']:>3}  {hit['score']:.3f}  {clean(passage_label(hit['doc_id'], hit['passage_no']))}")
         if hit["text"]:
             lines.append(" " * 12 + fit(hit["text"], width - 12))
     return lines or ["no answer"]

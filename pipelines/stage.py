@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
+from transforms.corpus import PassageSplitter
 from transforms.files import FileRef, digest_of, join, read_json, remove, sha256_of, write_json
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Run:
 
     config: Config
     runner: Runner
+    splitter: PassageSplitter | None = None
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

@@ -40,7 +40,7 @@ def find_topics(
 ) -> TopicsResult:
     """Run the four jobs."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
-    texts = tuple(passages.files)
+    texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
     task = FindTopicsTask(texts, tuple(part.file for part in neighbors.parts), join(scratch, "labels.parquet"))
     (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
     counting = [CountTermsTask(part, file, found.labels, scratch) for part, file in enumerate(texts)]
@@ -50,12 +50,16 @@ def find_topics(
         found.labels,
         tuple(record.counts for record in counted),
         texts,
+        documents,
         tuple(embedded.unit_blocks),
         join(folder, "topics.parquet"),
     )
     (described,) = run.job("names", DescribeTopics(options), [describe], DescribedTopics)
-    documents = tuple(part.documents for part in corpus.parts)
     assign = AssignTopicsTask(documents, found.labels, described.topics, join(folder, "assignments.parquet"))
     (assigned,) = run.job("assignments", AssignTopics(), [assign], AssignedTopics)
-    counts = {"topics": found.topics, "noise_documents": found.noise_documents, "unassigned_documents": assigned.unassigned}
+    counts = {
+        "topics": found.topics,
+        "noise_documents": assigned.noise_documents,
+        "unassigned_documents": assigned.unassigned_documents,
+    }
     return TopicsResult(described.topics, assigned.assignments, counts)

@@ -16,6 +16,7 @@ from transforms.corpus import (
     CanonicalDocuments,
     CorpusOptions,
     DistinctPassages,
+    PassageSplitter,
     ReadCorpus,
     plan_documents,
     plan_passages,
@@ -56,11 +57,11 @@ class Corpus:
         return [record.documents.sha256 for record in self.documents] + [record.passages.sha256 for record in self.passages]
 
 
-def build(out: Path, **settings: Any) -> Corpus:
+def build(out: Path, splitter: PassageSplitter | None = None, **settings: Any) -> Corpus:
     """Run the room's steps as plain functions."""
     options = CorpusOptions(**settings)
     units = [read_unit(unit, options, f"{out}/runs", f"{out}/quarantine") for unit in plan_units(options)]
-    plan = plan_documents(units, options, f"{out}/documents", f"{out}/quarantine", f"{out}/keys")
+    plan = plan_documents(units, options, f"{out}/documents", f"{out}/quarantine", f"{out}/keys", splitter)
     threshold = sample_threshold(plan.runs, options.sample) if options.sample else None
     documents = [write_documents(task, plan, threshold) for task in plan.tasks()]
     passages_plan = plan_passages(documents, options, f"{out}/passages")

@@ -263,3 +263,50 @@ def test_the_quarantine_gate(tmp_path, bad, refused):
     ):
         check_quarantine(corpus.units, corpus.documents, CorpusOptions())
     check_quarantine(corpus.units, corpus.documents, CorpusOptions(max_quarantine_fraction=0.06))
+
+
+def passages_of(out, texts, passage_tokens=16, overlap=4, **settings):
+    """The room's tables for a corpus whose documents are split, from {id: text}."""
+    from transforms.corpus import PassageSplitter
+    from transforms.embedding import find_model
+
+    splitter = PassageSplitter(f"{find_model('all-MiniLM-L6-v2')}/tokenizer.json", passage_tokens, overlap)
+    rows = [{"id": doc_id, "text": text, "m": len(text)} for doc_id, text in texts.items()]
+    source = write_jsonl(out / "in.jsonl", rows)
+    return build(out / "out", splitter, input=[source], metadata_columns=["m"], **settings), splitter
+
+
+def test_a_split_document_has_a_row_for_each_passage(tmp_path):
+    texts = {f"d{i:02d}": " ".join(f"Sentence {i} {j} is here." for j in range(i)) or "short" for i in range(40)}
+    corpus, splitter = passages_of(tmp_path, texts, rows_per_part=8)
+    expected = [
+        (doc_id, number, passage, content_key(passage), len(text))
+        for doc_id, text in sorted(texts.items(), key=lambda item: doc_order(item[0]))
+        for number, passage in enumerate(splitter.split(text))
+    ]
+    assert [
+        tuple(row[name] for name in ("doc_id", "passage_no", "text", "content_key", "m")) for row in corpus.rows()
+    ] == expected
+    assert [record.rows for record in corpus.documents] == [
+        len({row["doc_id"] for row in pq.read_table(record.documents.path).to_pylist()}) for record in corpus.documents
+    ]
+    assert sum(record.rows for record in corpus.documents) == 40
+    assert sum(record.passages for record in corpus.documents) == len(expected) > 200
+    assert {row["text"] for row in corpus.texts()} == {row[2] for row in expected}
+    assert all((row["doc_id"], row["passage_no"], row["text"]) in {row[:3] for row in expected} for row in corpus.texts())
+
+
+def test_a_document_that_repeats_a_text_is_one_document(tmp_path):
+    line = "The same words stand here again, over and over in every line of the page. "
+    once = line.strip()
+    texts = {"b": "\n\n".join([once] * 5), "c": "\n\n".join([once] * 3), "a": "\n\n".join([once, "something else " * 5, once])}
+    corpus, splitter = passages_of(tmp_path, texts, passage_tokens=17, overlap=0, rows_per_part=1)
+    assert len(corpus.documents) == 4
+    assert splitter.split(texts["b"]) == [once] * 5
+    (row,) = [row for row in corpus.texts() if row["text"] == once]
+    assert (row["doc_id"], row["passage_no"], row["n_documents"]) == ("a", 0, 3)
+
+
+def test_no_document_at_all_has_no_passage(tmp_path):
+    corpus, _ = passages_of(tmp_path, {"blank": " "}, max_quarantine_fraction=1)
+    assert (corpus.rows(), corpus.texts(), [record.passages for record in corpus.documents]) == ([], [], [0])

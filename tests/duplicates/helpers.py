@@ -23,13 +23,17 @@ from transforms.vectors import VectorBlock
 
 @dataclass
 class Corpus:
-    """Files of one corpus; `vectors` and `ids` are those of the distinct texts, in position order."""
+    """Files of one corpus; `vectors` and `ids` are those of the distinct texts, in position order.
+
+    `owners` are the documents of each text, `occurrences` with the number of the passage that it is.
+    """
 
     folder: str
     ids: np.ndarray
     vectors: np.ndarray
     texts: list[str]
     owners: list[list[str]]
+    occurrences: list[list[tuple[str, int]]]
     blocks: tuple[VectorBlock, ...]
     passages: tuple[FileRef, ...]
     documents: tuple[FileRef, ...]
@@ -39,7 +43,8 @@ class Corpus:
         tiles = plan_tiles(self.blocks, options)
         tasks = [NeighborsTask(part, tile, self.blocks, f"{self.folder}/neighbors") for part, tile in enumerate(tiles)]
         parts = [build_part(task, options) for task in tasks]
-        return [MineTask(part, self.blocks, self.passages, f"{self.folder}/pairs") for part in parts]
+        split = any(number for names in self.occurrences for _, number in names)
+        return [MineTask(part, self.blocks, self.passages, f"{self.folder}/pairs", split=split) for part in parts]
 
     def group_task(self, mined: list[MineRecord]) -> GroupTask:
         return GroupTask(tuple(mined), self.passages, self.documents, f"{self.folder}/duplicates")
@@ -51,10 +56,11 @@ class Corpus:
         return read_table(record.pairs_file.path).to_pylist(), read_table(record.groups_file.path).to_pylist(), record
 
 
-def make_corpus(folder, owned: dict[str, list[str]], vector_of: dict[str, np.ndarray], rows_per_part: int = 17) -> Corpus:
-    """`owned` maps a text to the documents that have it, `vector_of` to its unit vector."""
+def make_corpus(folder, owned: dict[str, list], vector_of: dict[str, np.ndarray], rows_per_part: int = 17) -> Corpus:
+    """`owned` maps a text to the documents that have it, or to (document, passage number); `vector_of` to its unit vector."""
     texts = sorted(owned, key=content_key)
-    owners = [sorted(owned[text]) for text in texts]
+    occurrences = [sorted((name, 0) if isinstance(name, str) else name for name in owned[text]) for text in texts]
+    owners = [sorted({name for name, _ in names}) for names in occurrences]
     keys = content_keys(texts)
     ids, vectors = ids_of(keys), np.stack([vector_of[text] for text in texts])
     passages = pa.table(
@@ -62,16 +68,17 @@ def make_corpus(folder, owned: dict[str, list[str]], vector_of: dict[str, np.nda
             "content_key": keys,
             "id": ids,
             "text": texts,
-            "doc_id": [names[0] for names in owners],
+            "doc_id": [names[0][0] for names in occurrences],
+            "passage_no": pa.array([names[0][1] for names in occurrences], pa.int32()),
             "n_documents": pa.array([len(names) for names in owners], pa.int32()),
         }
     )
-    rows = sorted((name, key) for key, names in zip(keys.to_pylist(), owners, strict=True) for name in names)
+    rows = sorted((*name, key) for key, names in zip(keys.to_pylist(), occurrences, strict=True) for name in names)
     documents = pa.table(
         {
-            "doc_id": [name for name, _ in rows],
-            "passage_no": pa.array([0] * len(rows), pa.int32()),
-            "content_key": pa.array([key for _, key in rows], pa.binary(32)),
+            "doc_id": [name for name, _, _ in rows],
+            "passage_no": pa.array([number for _, number, _ in rows], pa.int32()),
+            "content_key": pa.array([key for _, _, key in rows], pa.binary(32)),
         }
     )
     return Corpus(
@@ -80,6 +87,7 @@ def make_corpus(folder, owned: dict[str, list[str]], vector_of: dict[str, np.nda
         vectors,
         texts,
         owners,
+        occurrences,
         make_blocks(folder, vectors, ids, rows_per_part),
         tuple(
             write_table(f"{folder}/passages/part-{i:05d}.parquet", passages.slice(i, rows_per_part))

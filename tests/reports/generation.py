@@ -61,21 +61,23 @@ def write_topics(folder: Path, topics: Sequence[dict]) -> None:
         [
             ("topic_id", pa.int32()), ("topic_uid", pa.string()), ("documents", pa.int32()), ("title", pa.string()),
             ("terms", pa.list_(pa.string())), ("term_weights", pa.list_(pa.float32())),
-            ("representative_doc_ids", pa.list_(pa.string())), ("x", pa.float32()), ("y", pa.float32()),
+            ("representative_doc_ids", pa.list_(pa.string())),
+            ("representative_passage_nos", pa.list_(pa.int32())), ("x", pa.float32()), ("y", pa.float32()),
         ]
     )  # fmt: skip
-    write_table(f"{folder}/topics/topics.parquet", pa.Table.from_pylist(list(topics), schema=schema))
+    rows = [{"representative_passage_nos": [0] * len(topic["representative_doc_ids"] or []), **topic} for topic in topics]
+    write_table(f"{folder}/topics/topics.parquet", pa.Table.from_pylist(rows, schema=schema))
 
 
 def write_groups(folder: Path, groups: Sequence[tuple[int, str, Sequence[tuple[str, float]]]]) -> None:
     """duplicates/groups.parquet from (group_id, kept id, [(doc_id, cosine)]); the kept document is the first row."""
     rows = [
-        (group_id, doc_id, kept, cosine, 1 + len(members), group_id)
+        (group_id, doc_id, 0, kept, 0, cosine, 1 + len(members), group_id)
         for group_id, kept, members in groups
         for doc_id, cosine in [(kept, 1.0), *members]
     ]
-    names = ["group_id", "doc_id", "kept_doc_id", "cosine_to_kept", "size", "component_id"]
-    types = [pa.int64(), pa.string(), pa.string(), pa.float32(), pa.int32(), pa.int64()]
+    names = ["group_id", "doc_id", "passage_no", "kept_doc_id", "kept_passage_no", "cosine_to_kept", "size", "component_id"]
+    types = [pa.int64(), pa.string(), pa.int32(), pa.string(), pa.int32(), pa.float32(), pa.int32(), pa.int64()]
     columns = [pa.array([row[i] for row in rows], type) for i, type in enumerate(types)]
     write_table(f"{folder}/duplicates/groups.parquet", pa.table(columns, names))
 

@@ -13,21 +13,21 @@ TEXTS = {f"id{i}": f"text {i} " + "x" * i for i in range(50)}
 
 def test_finds_the_wanted_documents_with_metadata(tmp_path: Path) -> None:
     write_documents(tmp_path, TEXTS, parts=3, section="net")
-    found = find_documents(str(tmp_path), {"id3", "id49", "absent"}, 400)
+    found = find_documents(str(tmp_path), {("id3", 0), ("id49", 0), ("id49", 1), ("absent", 0)}, 400)
     assert found == {
-        "id3": Document("id3", TEXTS["id3"], (("section", "net"),)),
-        "id49": Document("id49", TEXTS["id49"], (("section", "net"),)),
+        ("id3", 0): Document("id3", TEXTS["id3"], (("section", "net"),)),
+        ("id49", 0): Document("id49", TEXTS["id49"], (("section", "net"),)),
     }
 
 
 def test_documents_without_text_are_found_without_it(tmp_path: Path) -> None:
     write_documents(tmp_path, TEXTS, keep_text=False)
-    assert find_documents(str(tmp_path), {"id3"}, 400) == {"id3": Document("id3", None, ())}
+    assert find_documents(str(tmp_path), {("id3", 0)}, 400) == {("id3", 0): Document("id3", None, ())}
     assert not keeps_text(str(tmp_path))
 
 
 def test_no_documents_folder(tmp_path: Path) -> None:
-    assert find_documents(str(tmp_path), {"id3"}, 400) == {}
+    assert find_documents(str(tmp_path), {("id3", 0)}, 400) == {}
     assert not keeps_text(str(tmp_path))
 
 

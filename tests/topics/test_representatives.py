@@ -8,6 +8,11 @@ def in_blocks(vectors, rows):
     return [vectors[start : start + rows] for start in range(0, len(vectors), rows)]
 
 
+def chosen_of(labels, strength, topics, blocks, count):
+    """Representatives where each text has a document of its own."""
+    return representatives(labels, strength, topics, blocks, count, np.arange(len(labels)))
+
+
 def test_centroids_are_mean_directions_whatever_the_blocks():
     vectors, truth = blobs([30, 20, 10], spread=1.0)
     labels = np.where(np.arange(60) % 7 == 0, -1, truth)
@@ -20,7 +25,7 @@ def test_representatives_are_the_strong_ones_near_the_centre():
     vectors, labels = blobs([30, 20], spread=1.5)
     strength = np.random.default_rng(0).random(50).astype(np.float32)
     for rows in (7, 50):
-        chosen = representatives(labels, strength, 2, in_blocks(vectors, rows), 3)
+        chosen = chosen_of(labels, strength, 2, in_blocks(vectors, rows), 3)
         for topic, positions in enumerate(chosen):
             members = np.flatnonzero(labels == topic)
             centre = unit(vectors[members].mean(axis=0, keepdims=True))[0]
@@ -31,18 +36,33 @@ def test_representatives_are_the_strong_ones_near_the_centre():
 def test_repetitions_are_passed_over_unless_there_is_nothing_else():
     vectors = np.vstack([np.tile([[1.0, 0.0, 0.0]], (6, 1)), [[0.6, 0.8, 0.0], [0.6, 0.0, 0.8]]]).astype(np.float32)
     strength = np.ones(8, np.float32)
-    (chosen,) = representatives(np.zeros(8, int), strength, 1, [vectors], 3)
+    (chosen,) = chosen_of(np.zeros(8, int), strength, 1, [vectors], 3)
     assert chosen == [0, 6, 7]
-    (chosen,) = representatives(np.zeros(6, int), strength[:6], 1, [vectors[:6]], 3)
+    (chosen,) = chosen_of(np.zeros(6, int), strength[:6], 1, [vectors[:6]], 3)
     assert chosen == [0, 1, 2]
-    (chosen,) = representatives(np.zeros(1, int), strength[:1], 1, [vectors[:1]], 3)
+    (chosen,) = chosen_of(np.zeros(1, int), strength[:1], 1, [vectors[:1]], 3)
     assert chosen == [0]
 
 
 def test_noise_is_never_chosen_and_nothing_gives_nothing():
     vectors, _ = blobs([10])
     labels = np.array([-1] * 9 + [0])
-    assert representatives(labels, np.ones(10), 1, [vectors], 3) == [[9]]
-    assert representatives(np.full(10, -1), np.ones(10), 0, [vectors], 3) == []
-    assert representatives(np.empty(0, int), np.empty(0), 0, [], 3) == []
-    assert representatives(labels, np.ones(10), 1, [vectors], 0) == [[]]
+    assert chosen_of(labels, np.ones(10), 1, [vectors], 3) == [[9]]
+    assert chosen_of(np.full(10, -1), np.ones(10), 0, [vectors], 3) == []
+    assert chosen_of(np.empty(0, int), np.empty(0), 0, [], 3) == []
+    assert chosen_of(labels, np.ones(10), 1, [vectors], 0) == [[]]
+
+
+def test_representatives_are_of_different_documents():
+    vectors, labels = blobs([60, 40], spread=1.5)
+    strength = np.random.default_rng(0).random(100).astype(np.float32)
+    documents = np.arange(100) // 30  # a long document has more passages in a topic than there are candidates
+    alone = representatives(labels, strength, 2, [vectors], 5, np.arange(100))
+    for topic, positions in enumerate(representatives(labels, strength, 2, [vectors], 5, documents)):
+        members = np.flatnonzero(labels == topic)
+        assert sorted(documents[positions]) == sorted(set(documents[members].tolist()))
+        assert positions[0] == alone[topic][0]
+        centre = unit(vectors[members].mean(axis=0, keepdims=True))[0]
+        for position in positions:
+            same = members[documents[members] == documents[position]]
+            assert position == same[np.argmax(strength[same] * (vectors[same] @ centre))]

@@ -69,6 +69,7 @@ class Corpus:
             "id": self.ids[low:high],
             "text": pa.array(self.texts[low:high], pa.string()),
             "doc_id": pa.array([f"d{i}-0" for i in range(low, high)], pa.string()),
+            "passage_no": pa.array([0] * (high - low), pa.int32()),
             "n_documents": pa.array(self.copies[low:high], pa.int32()),
         }
         return write_table(f"{self.directory}/passages/part-{part:05d}.parquet", pa.table(table))
@@ -97,7 +98,9 @@ def run_all(corpus, out, options=OPTIONS):
         count_part(CountTermsTask(part, ref, found.labels, f"{out}/counts"), options).counts
         for part, ref in enumerate(corpus.passages)
     ]
-    task = DescribeTopicsTask(found.labels, tuple(counts), corpus.passages, corpus.blocks, f"{out}/topics.parquet")
+    task = DescribeTopicsTask(
+        found.labels, tuple(counts), corpus.passages, corpus.documents, corpus.blocks, f"{out}/topics.parquet"
+    )
     topics = describe_topics(task, options).topics
     assigned = assign_topics(AssignTopicsTask(corpus.documents, found.labels, topics, f"{out}/assignments.parquet"))
     return found, topics, assigned
@@ -124,7 +127,7 @@ def test_labels_are_those_of_the_pure_functions(corpus, outcome):
     np.testing.assert_array_equal(np.column_stack([labels["x"], labels["y"]]), layouts.xy)
     assert labels["content_key"].to_pylist() == corpus.keys
     assert (found.distinct_texts, found.topics) == (190, clusters.topics)
-    assert found.noise_documents == corpus.copies[clusters.topic_id < 0].sum()
+    assert found.noise_texts == (clusters.topic_id < 0).sum()
 
 
 def test_topics_are_the_subjects(corpus, outcome):
@@ -162,8 +165,8 @@ def test_every_document_gets_the_topic_of_its_text(corpus, outcome):
         uids, "assigned_topic_id", how="left", maintain_order="left"
     )
     assert table.equals(expected.select(table.columns))
-    assert assigned.noise == found.noise_documents == (table["topic_id"] == -1).sum()
-    assert assigned.unassigned == table["topic_uid"].null_count()
+    assert assigned.noise_documents == (table["topic_id"] == -1).sum()
+    assert assigned.unassigned_documents == table["topic_uid"].null_count()
 
 
 def test_output_does_not_depend_on_parts_or_on_when_it_runs(corpus, outcome, tmp_path):
@@ -180,14 +183,14 @@ def test_tiny_corpora_have_no_topics(size, tmp_path):
     found, topics, assigned = run_all(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions())
     assert (found.topics, found.noise_texts, topics.rows) == (0, size, 0)
     table = pl.read_parquet(assigned.assignments.path)
-    assert table.height == assigned.noise == assigned.unassigned
+    assert table.height == assigned.noise_documents == assigned.unassigned_documents
     assert set(table["topic_id"]) | set(table["assigned_topic_id"]) <= {-1}
     assert table["topic_uid"].null_count() == table.height
 
 
 def test_no_parts_at_all(tmp_path):
     found = find_topics(FindTopicsTask((), (), f"{tmp_path}/labels.parquet"), OPTIONS)
-    topics = describe_topics(DescribeTopicsTask(found.labels, (), (), (), f"{tmp_path}/topics.parquet"), OPTIONS).topics
+    topics = describe_topics(DescribeTopicsTask(found.labels, (), (), (), (), f"{tmp_path}/topics.parquet"), OPTIONS).topics
     assigned = assign_topics(AssignTopicsTask((), found.labels, topics, f"{tmp_path}/assignments.parquet"))
     assert (found.distinct_texts, topics.rows, assigned.assignments.rows) == (0, 0, 0)
 
@@ -215,7 +218,71 @@ def test_transforms_give_the_records_of_the_functions(corpus, tmp_path):
     counted = [count_part(task, OPTIONS) for task in tasks]
     run_beam(tasks, CountTerms(OPTIONS), counted)
     described = DescribeTopicsTask(
-        found.labels, tuple(record.counts for record in counted), corpus.passages, corpus.blocks, topics.path
+        found.labels, tuple(record.counts for record in counted), corpus.passages, corpus.documents, corpus.blocks, topics.path
     )
     run_beam([described], DescribeTopics(OPTIONS), [describe_topics(described, OPTIONS)])
     run_beam([AssignTopicsTask(corpus.documents, found.labels, topics, assigned.assignments.path)], AssignTopics(), [assigned])
+
+
+class SplitCorpus(Corpus):
+    """The same texts as passages of documents: text i is passage i // 50 of document i % 50."""
+
+    def __init__(self, directory, sizes, parts):
+        super().__init__(directory, sizes, parts)
+        self.copies = np.ones(len(self.texts), int)
+        self.names = [(f"d{i % 50:02d}", i // 50) for i in range(len(self.texts))]
+        bounds = np.linspace(0, len(self.texts), parts + 1).astype(int).tolist()
+        self.passages = tuple(self._passages(part, *span) for part, span in enumerate(pairwise(bounds)))
+        self.documents = tuple(self._split_documents(part, parts) for part in range(parts))
+
+    def _passages(self, part, low, high):
+        ref = super()._passages(part, low, high)
+        names = getattr(self, "names", [("", 0)] * high)[low:high]
+        table = read_table(ref.path).drop_columns(["doc_id", "passage_no"])
+        table = table.append_column("doc_id", pa.array([name for name, _ in names], pa.string()))
+        return write_table(ref.path, table.append_column("passage_no", pa.array([number for _, number in names], pa.int32())))
+
+    def _split_documents(self, part, parts):
+        rows = [
+            (*name, key) for name, key in sorted(zip(self.names, self.keys, strict=True)) if int(name[0][1:]) % parts == part
+        ]
+        names, numbers, keys = zip(*rows, strict=True)
+        columns = [pa.array(names), pa.array(numbers, pa.int32()), pa.array(keys, pa.binary(32))]
+        table = pa.table(columns, ["doc_id", "passage_no", "content_key"])
+        return write_table(f"{self.directory}/documents/part-{part:05d}.parquet", table)
+
+
+def test_counts_named_documents_count_documents(tmp_path):
+    corpus = SplitCorpus(tmp_path, [90, 60, 40], 3)
+    found, topics, assigned = run_all(corpus, tmp_path / "out", TopicsOptions(n_epochs=50, min_cluster_size=20, min_samples=10))
+    rows = pl.read_parquet(assigned.assignments.path).to_dicts()
+    assert len(rows) == 190
+    in_topic = {row["doc_id"] for row in rows if row["topic_id"] >= 0}
+    near_topic = {row["doc_id"] for row in rows if row["assigned_topic_id"] >= 0}
+    assert (assigned.noise_documents, assigned.unassigned_documents) == (50 - len(in_topic), 50 - len(near_topic))
+    name_of = dict(zip(corpus.names, corpus.texts, strict=True))
+    for topic in read_table(topics.path).to_pylist():
+        for column, counted in (("topic_id", "documents"), ("assigned_topic_id", "assigned_documents")):
+            assert topic[counted] == len({row["doc_id"] for row in rows if row[column] == topic["topic_id"]})
+        passages = list(zip(topic["representative_doc_ids"], topic["representative_passage_nos"], strict=True))
+        assert len({doc_id for doc_id, _ in passages}) == len(passages) == 3
+        members = {(row["doc_id"], row["passage_no"]) for row in rows if row["topic_id"] == topic["topic_id"]}
+        assert set(passages) <= members <= set(name_of)
+        assert topic["documents"] < len(members)
+    assert found.topics == 3
+
+
+@pytest.mark.parametrize("rows_per_batch", [1, 3, 100])
+def test_documents_without_a_topic_are_counted_whatever_the_batches(rows_per_batch):
+    from transforms.topics.stages import _WithoutTopic
+
+    generator = np.random.default_rng(0)
+    counts = generator.integers(1, 6, 40)
+    first = np.concatenate([np.arange(count) == 0 for count in counts])
+    in_topic = generator.random(len(first)) < 0.3
+    counter = _WithoutTopic()
+    for low in range(0, len(first), rows_per_batch):
+        counter.add(first[low : low + rows_per_batch], in_topic[low : low + rows_per_batch])
+    document = np.repeat(np.arange(40), counts)
+    expected = 40 - len(set(document[in_topic].tolist()))
+    assert counter.documents == expected > 5

@@ -1,7 +1,8 @@
 """The corpus: files of any supported kind in, canonical documents and distinct texts out, bad rows in quarantine.
 
-In: `CorpusOptions`. Out: `documents/part-*.parquet` (each document once), `passages/part-*.parquet` (each text once, with
-its content key and id) and `quarantine/part-*.parquet` (every row that could not be used, with its place and reason).
+In: `CorpusOptions`. Out: `documents/part-*.parquet` (each document once, a row for each of its passages: the whole text or,
+with a `PassageSplitter`, windows of it), `passages/part-*.parquet` (each text once, with its content key and id) and
+`quarantine/part-*.parquet` (every row that could not be used, with its place and reason).
 Promises: a bad row costs only itself; what is published is a function of the rows, whatever files, order or workers they
 came by; no worker and not the driver holds more than a bounded piece of the corpus. `beam.py` says how the steps are chained.
 """
@@ -17,6 +18,7 @@ from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
 from transforms.corpus.sources import plan_units
+from transforms.corpus.splitter import PassageSplitter, load_tokenizer
 from transforms.corpus.units import Slice, SourceUnit
 from transforms.corpus.validate import QUARANTINE_SCHEMA
 
@@ -33,6 +35,7 @@ __all__ = [
     "IdCollisionError",
     "InputError",
     "PartTask",
+    "PassageSplitter",
     "PassagesPlan",
     "PassagesRecord",
     "QuarantineLimitError",
@@ -46,6 +49,7 @@ __all__ = [
     "content_keys",
     "doc_hash",
     "ids_of",
+    "load_tokenizer",
     "part_bounds",
     "part_count",
     "part_of",

@@ -3,7 +3,7 @@
     units = plan_units(options)                                          # driver: listings, footers; InputError
     read = run(Create(units) | ReadCorpus(options, WORK/runs, OUT/quarantine))        # UnitRecords
     check_readable(read, options)                                        # driver: InputError
-    plan = plan_documents(read, options, OUT/documents, OUT/quarantine, WORK/keys)    # driver: parts, metadata kinds
+    plan = plan_documents(read, options, OUT/documents, OUT/quarantine, WORK/keys, splitter)    # driver: parts, kinds
     documents = run(Create(plan.tasks()) | CanonicalDocuments(plan))     # DocumentsRecords
     check_quarantine(read, documents, options)                           # driver: QuarantineLimitError
     plan = plan_passages(documents, options, WORK/passages)              # driver: parts

@@ -4,7 +4,7 @@ What is published is a function of the rows: neither the files they came in nor 
 that share an id the first by (source, row) is the document, so there, and only there, names of files matter.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.corpus import python_docs
-from transforms.corpus.keys import CONTENT_KEY_TYPE, DOC_HASH_TYPE, part_bounds, part_count
+from transforms.corpus.keys import CONTENT_KEY_TYPE, DOC_HASH_TYPE, content_keys, part_bounds, part_count
 from transforms.corpus.metadata import arrow_type, published, unified_kind
 from transforms.corpus.options import CorpusOptions
 from transforms.corpus.passages import KEYS_SCHEMA, distinct_texts
 from transforms.corpus.read import RUN_GROUP_ROWS
 from transforms.corpus.records import DocumentsRecord, PartTask, UnitRecord
-from transforms.corpus.rows import Row
+from transforms.corpus.rows import BATCH_BYTES, Row
+from transforms.corpus.splitter import PassageSplitter
 from transforms.corpus.validate import quarantine_table, without_excerpts
 from transforms.files import FileRef, describe, join, read_table, write_table
 
@@ -36,7 +37,8 @@ _ROW_COLUMNS = {
 class DocumentsPlan:
     """All that a part of the documents is made from. `metadata` is (column, kind) in published order.
 
-    Documents go to `directory`, duplicate ids to `quarantine`, the runs for the passages to `work`.
+    Documents go to `directory`, duplicate ids to `quarantine`, the runs for the passages to `work`. Without a `splitter` a
+    document is one passage.
     """
 
     runs: tuple[FileRef, ...]
@@ -47,6 +49,7 @@ class DocumentsPlan:
     directory: str
     quarantine: str
     work: str
+    splitter: PassageSplitter | None = None
 
     def tasks(self) -> list[PartTask]:
         """One task per part."""
@@ -54,7 +57,12 @@ class DocumentsPlan:
 
 
 def plan_documents(
-    records: Iterable[UnitRecord], options: CorpusOptions, directory: str, quarantine: str, work: str
+    records: Iterable[UnitRecord],
+    options: CorpusOptions,
+    directory: str,
+    quarantine: str,
+    work: str,
+    splitter: PassageSplitter | None = None,
 ) -> DocumentsPlan:
     """What the driver decides once all units are read: the number of parts and the kinds of the metadata columns."""
     records = sorted(records, key=lambda record: record.number)
@@ -73,13 +81,15 @@ def plan_documents(
         directory=directory,
         quarantine=quarantine,
         work=work,
+        splitter=splitter,
     )
 
 
 def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None = None) -> DocumentsRecord:
-    """Write one part: `documents` sorted by (doc hash, doc_id), its keys run, and its duplicate ids if there are any.
+    """Write one part: `documents` sorted by (doc hash, doc_id, passage_no), its keys run, and its duplicate ids if any.
 
-    `threshold` is `sample_threshold` of the plan's runs when there is a sample. Memory: the part's rows.
+    `threshold` is `sample_threshold` of the plan's runs when there is a sample. Memory: the part's rows with their passages,
+    and what splitting one document takes, which is in proportion to its length.
     """
     low, high = part_bounds(task.part, task.parts)
     empty = pa.table({name: pa.array([], kind) for name, kind in _columns(plan).items()})
@@ -87,15 +97,17 @@ def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None
     rows = rows.sort_by([(name, "ascending") for name in ("doc_hash", "doc_id", "source", "row")])
     first = _is_first(rows["doc_id"])
     kept, repeated = rows.filter(first), rows.filter(pc.invert(first))
+    passages = _passages(kept, plan.splitter)
     name = f"part-{task.part:05d}.parquet"
     return DocumentsRecord(
         part=task.part,
-        documents=write_table(join(plan.directory, name), _published(kept, plan)),
-        keys=write_table(join(plan.work, name), _keys_run(kept), RUN_GROUP_ROWS),
+        documents=write_table(join(plan.directory, name), _published(passages, plan)),
+        keys=write_table(join(plan.work, name), _keys_run(passages), RUN_GROUP_ROWS),
         quarantine=_quarantine(
             join(plan.quarantine, f"part-duplicates-{task.part:05d}.parquet"), kept, repeated, plan.keep_text
         ),
         rows=kept.num_rows,
+        passages=passages.num_rows,
         duplicate_ids=repeated.num_rows,
     )
 
@@ -127,13 +139,42 @@ def _is_first(sorted_ids: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays([pa.array([True]), pc.not_equal(ids[1:], ids[:-1])])
 
 
-def _published(kept: pa.Table, plan: DocumentsPlan) -> pa.Table:
+def _passages(kept: pa.Table, splitter: PassageSplitter | None) -> pa.Table:
+    """The documents with a row for each passage: a column `passage_no`, and text and content key of the passage."""
+    if splitter is None:
+        return kept.append_column("passage_no", pa.array(np.zeros(kept.num_rows, np.int32)))
+    counts: list[int] = []
+    texts = pa.chunked_array(_split(kept["text"], splitter, counts), pa.string())
+    document = np.repeat(np.arange(kept.num_rows), np.array(counts, np.int64))
+    numbers = np.concatenate([np.empty(0, np.int32), *(np.arange(count, dtype=np.int32) for count in counts)])
+    passages = kept.drop_columns(["text", "content_key"]).take(pa.array(document))
+    passages = passages.append_column("passage_no", pa.array(numbers))
+    keys = pa.chunked_array((content_keys(chunk.to_pylist()) for chunk in texts.chunks), CONTENT_KEY_TYPE)
+    return passages.append_column("text", texts).append_column("content_key", keys)
+
+
+def _split(texts: pa.ChunkedArray, splitter: PassageSplitter, counts: list[int]) -> Iterator[pa.Array]:
+    """The passages of all texts in arrays of bounded size; `counts` gets the number of each text's."""
+    pending: list[str] = []
+    size = 0
+    for text in texts:
+        passages = splitter.split(text.as_py())
+        counts.append(len(passages))
+        pending += passages
+        size += sum(map(len, passages))
+        if size >= BATCH_BYTES:
+            yield pa.array(pending, pa.string())
+            pending, size = [], 0
+    yield pa.array(pending, pa.string())
+
+
+def _published(passages: pa.Table, plan: DocumentsPlan) -> pa.Table:
     columns = {
-        "doc_id": kept["doc_id"],
-        "passage_no": pa.array(np.zeros(kept.num_rows, np.int32)),
-        "content_key": kept["content_key"],
-        **({"text": kept["text"]} if plan.keep_text else {}),
-        **{name: kept[name] for name, _ in plan.metadata},
+        "doc_id": passages["doc_id"],
+        "passage_no": passages["passage_no"],
+        "content_key": passages["content_key"],
+        **({"text": passages["text"]} if plan.keep_text else {}),
+        **{name: passages[name] for name, _ in plan.metadata},
     }
     table = pa.table(columns)
     descriptions = {
@@ -146,9 +187,9 @@ def _published(kept: pa.Table, plan: DocumentsPlan) -> pa.Table:
     return table.cast(describe(table.schema, descriptions))
 
 
-def _keys_run(kept: pa.Table) -> pa.Table:
-    ones = pa.array(np.ones(kept.num_rows, np.int32))
-    return distinct_texts(kept.select(["content_key", "text", "doc_id"]).append_column("n_documents", ones).cast(KEYS_SCHEMA))
+def _keys_run(passages: pa.Table) -> pa.Table:
+    ones = pa.array(np.ones(passages.num_rows, np.int32))
+    return distinct_texts(passages.append_column("n_documents", ones).select(KEYS_SCHEMA.names).cast(KEYS_SCHEMA))
 
 
 def _quarantine(path: str, kept: pa.Table, repeated: pa.Table, keep_text: bool) -> FileRef | None:

@@ -65,6 +65,21 @@ class CorpusOptions(BaseModel):
         description="Largest average number of documents in an output part; the number of parts is a power of two.",
     )
 
+    passage_tokens: int | None = Field(
+        default=None,
+        # Below, a passage says too little to be found by what it means.
+        ge=16,
+        description="Split documents into passages of at most this many tokens of the embedding model's tokenizer, special "
+        "tokens and prompt not counted, between sentences where that is near. null: a document is one passage, of which the "
+        "model reads as much as it can.",
+    )
+    passage_overlap: int = Field(
+        default=40,
+        ge=0,
+        description="Tokens that a passage repeats of the one before it, or as few as half of them to begin with a sentence, "
+        "so that what lies across a border is whole in one of both. Less than passage_tokens, without which it has no effect.",
+    )
+
     @field_validator("metadata_columns")
     @classmethod
     def _usable_names(cls, names: list[str]) -> list[str]:
@@ -81,4 +96,12 @@ class CorpusOptions(BaseModel):
     def _different_columns(self) -> "CorpusOptions":
         if self.id_column == self.text_column:
             raise ValueError(f"id_column and text_column are both {self.id_column!r}: name two different columns")
+        return self
+
+    @model_validator(mode="after")
+    def _overlap_below_window(self) -> "CorpusOptions":
+        if self.passage_tokens is not None and self.passage_overlap >= self.passage_tokens:
+            raise ValueError(
+                f"passage_overlap {self.passage_overlap} is not below passage_tokens {self.passage_tokens}: a fifth is usual"
+            )
         return self

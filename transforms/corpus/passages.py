@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.corpus.errors import IdCollisionError
 from transforms.corpus.keys import CONTENT_KEY_TYPE, fixed_bytes, ids_of, part_bounds, part_count
@@ -20,6 +21,7 @@ KEYS_SCHEMA = pa.schema(
         ("content_key", CONTENT_KEY_TYPE),
         ("text", pa.string()),
         ("doc_id", pa.string()),
+        ("passage_no", pa.int32()),
         ("n_documents", pa.int32()),
     ]
 )
@@ -31,6 +33,7 @@ PASSAGES_SCHEMA = describe(
             ("id", pa.int64()),
             ("text", pa.string()),
             ("doc_id", pa.string()),
+            ("passage_no", pa.int32()),
             ("n_documents", pa.int32()),
         ]
     ),
@@ -39,6 +42,7 @@ PASSAGES_SCHEMA = describe(
         "id": "first 63 bits of the content key: the id in the index",
         "text": "the text that is embedded",
         "doc_id": "the smallest id of a document that has this text",
+        "passage_no": "the first passage of that document that is this text",
         "n_documents": "how many documents have this text",
     },
 )
@@ -74,22 +78,26 @@ def write_passages(task: PartTask, plan: PassagesPlan) -> PassagesRecord:
     texts = distinct_texts(pa.concat_tables([KEYS_SCHEMA.empty_table(), *tables]))
     ids = ids_of(texts["content_key"].combine_chunks())
     check_ids(ids, texts)
-    passages = pa.table(
-        [texts["content_key"], ids, texts["text"], texts["doc_id"], texts["n_documents"]], schema=PASSAGES_SCHEMA
-    )
+    passages = texts.append_column("id", pa.array(ids)).select(PASSAGES_SCHEMA.names).cast(PASSAGES_SCHEMA)
     path = join(plan.directory, f"part-{task.part:05d}.parquet")
     documents = int(texts["n_documents"].to_numpy().sum())
     return PassagesRecord(task.part, write_table(path, passages), passages.num_rows, documents)
 
 
 def distinct_texts(rows: pa.Table) -> pa.Table:
-    """Rows of KEYS_SCHEMA with each content key once, sorted: the smallest doc_id, the sum of n_documents."""
+    """Rows of KEYS_SCHEMA with each content key once, sorted: the smallest (doc_id, passage_no), the sum of n_documents.
+
+    Of rows that share key and document only the first counts: a document that repeats a text is one document.
+    """
     if not rows.num_rows:
         return rows
-    rows = rows.sort_by([("content_key", "ascending"), ("doc_id", "ascending")])
+    rows = rows.sort_by([(name, "ascending") for name in ("content_key", "doc_id", "passage_no")])
     keys = fixed_bytes(rows["content_key"].combine_chunks())
     first = np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)])
-    counts = np.add.reduceat(rows["n_documents"].to_numpy(), np.flatnonzero(first), dtype=np.int32)
+    doc_ids = rows["doc_id"].combine_chunks()
+    other = first.copy()
+    other[1:] |= pc.not_equal(doc_ids[1:], doc_ids[:-1]).to_numpy(zero_copy_only=False)
+    counts = np.add.reduceat(np.where(other, rows["n_documents"].to_numpy(), 0), np.flatnonzero(first), dtype=np.int32)
     distinct = rows.filter(pa.array(first))
     return distinct.set_column(distinct.schema.get_field_index("n_documents"), "n_documents", pa.array(counts))
 

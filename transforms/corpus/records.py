@@ -34,13 +34,17 @@ class PartTask:
 
 @dataclass(frozen=True)
 class DocumentsRecord:
-    """One part of the documents was written; `keys` is its run for the passages; `duplicate_ids` rows went to quarantine."""
+    """One part of the documents was written; `keys` is its run for the passages; `duplicate_ids` rows went to quarantine.
+
+    `rows` documents are in `passages` rows.
+    """
 
     part: int
     documents: FileRef
     keys: FileRef
     quarantine: FileRef | None
     rows: int
+    passages: int
     duplicate_ids: int
 
 

@@ -3,8 +3,8 @@
 In: the neighbour graph, the vector blocks, passages and documents. Out: `duplicates/pairs.parquet` and
 `duplicates/groups.parquet`. Promises: the pairs are those that brute force finds, unless one text has more than a
 stated maximum, which is counted; every member of a group has a cosine at or above the threshold to the kept text
-itself, never through a chain; a document is in at most one group; equal texts are pairs of relation exact, m - 1 of
-them for m documents.
+itself, never through a chain; a passage is in at most one group, and a document is neither in a pair with itself nor
+beside itself as the kept one; equal texts are pairs of relation exact, m - 1 of them for m documents.
 """
 
 from transforms.duplicates.groups import Cover, cover

@@ -8,9 +8,10 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from transforms.duplicates.options import DuplicatesOptions
+from transforms.duplicates.owners import NOBODY, SoleOwners, sole_owners
 from transforms.duplicates.pairs import Pairs, concatenated, listed_pairs, pairs_by_range, unfinished_rows
 from transforms.duplicates.relation import NEAR, PARAPHRASE, Wording, differences, jaccard, wording_of
-from transforms.duplicates.tables import pairs_schema
+from transforms.duplicates.tables import mined_schema
 from transforms.files import FileRef, Progress, join, read_table, write_batches
 from transforms.neighbors import NeighborsRecord, read_neighbors, snapped_chunks
 from transforms.vectors import VectorBlock
@@ -24,13 +25,17 @@ _ROWS_PER_TABLE = 65536
 
 @dataclass(frozen=True)
 class MineTask:
-    """One part of the neighbour graph, with all blocks and the passages part of each block, in the same order."""
+    """One part of the neighbour graph, with all blocks and the passages part of each block, in the same order.
+
+    `split` says that a document may have several passages, whose pairs with each other do not count.
+    """
 
     neighbors: NeighborsRecord
     blocks: tuple[VectorBlock, ...]
     passages: tuple[FileRef, ...]
     directory: str
     progress: str | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class MineRecord:
 def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = None) -> MineRecord:
     """Find and describe all pairs between one part's texts and texts of larger id; write `pairs-NNNNN.parquet`.
 
+    Two passages that only one document has are no pair: nobody could do without either document for it.
     A list of neighbours whose last cosine is still at the threshold does not say what comes after it: those texts are
     searched again, by range, over all blocks. `threads` limits the linear algebra of this process for the call.
     """
@@ -66,14 +72,15 @@ def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = 
     ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
     others = sum(block.rows for block in task.blocks) - 1
     unfinished = unfinished_rows(cosines, others, options.threshold)
-    pairs = listed_pairs(ids, neighbor_ids, cosines, options.threshold)
+    owners = sole_owners(task.passages) if task.split else NOBODY
+    pairs = listed_pairs(ids, neighbor_ids, cosines, options.threshold).between_documents(ids, owners)
     if len(unfinished):
         with threadpool_limits(threads):
-            ranged = _search_by_range(task, ids[unfinished], options)
+            ranged = _search_by_range(task, ids[unfinished], options, owners)
         pairs = _replaced(pairs, unfinished, ranged)
     pairs = pairs.capped(options.max_pairs_per_text)
     path = join(task.directory, f"pairs-{task.neighbors.part:05d}.parquet")
-    file = write_batches(path, pairs_schema(), _described(ids, pairs, task, options))
+    file = write_batches(path, mined_schema(), _described(ids, pairs, task, options))
     progress = Progress(task.progress)
     progress.add(len(ids))
     progress.flush()
@@ -87,14 +94,14 @@ def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = 
     )
 
 
-def _search_by_range(task: MineTask, ids: np.ndarray, options: DuplicatesOptions) -> Pairs:
+def _search_by_range(task: MineTask, ids: np.ndarray, options: DuplicatesOptions, owners: SoleOwners) -> Pairs:
     queries = []
     for block_ids, vectors in snapped_chunks(task.neighbors.queries, 1):
         queries.append(vectors[np.isin(block_ids, ids)])
     # Only texts of larger id are wanted, and blocks are in id order.
     later = [block for block in task.blocks if block.start >= min(query.start for query in task.neighbors.queries)]
     chunks = snapped_chunks(later, _ROWS_PER_CHUNK)
-    return pairs_by_range(ids, np.concatenate(queries), chunks, options.threshold, options.max_pairs_per_text)
+    return pairs_by_range(ids, np.concatenate(queries), chunks, options.threshold, options.max_pairs_per_text, owners)
 
 
 def _replaced(pairs: Pairs, rows: np.ndarray, complete: Pairs) -> Pairs:
@@ -110,54 +117,44 @@ def _replaced(pairs: Pairs, rows: np.ndarray, complete: Pairs) -> Pairs:
     )
 
 
-@dataclass(frozen=True)
-class _Text:
-    doc_id: str
-    wording: Wording
-
-
 def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: DuplicatesOptions) -> Iterator[pa.Table]:
     """The pairs as rows, in tables of bounded size; the texts of one other part at a time are in memory."""
     first_ids = np.array([block.ids()[0] for block in task.blocks])
-    own = _texts(ids[np.unique(pairs.rows)], first_ids, task.passages)
+    own = _wordings(ids[np.unique(pairs.rows)], first_ids, task.passages)
     part_of_other = np.searchsorted(first_ids, pairs.others, side="right") - 1
     for part in np.unique(part_of_other):
         here = np.flatnonzero(part_of_other == part)
-        others = _texts(np.unique(pairs.others[here]), first_ids, task.passages, own)
+        others = _wordings(np.unique(pairs.others[here]), first_ids, task.passages, own)
         for low in range(0, len(here), _ROWS_PER_TABLE):
             some = here[low : low + _ROWS_PER_TABLE]
             columns = ids[pairs.rows[some]].tolist(), pairs.others[some].tolist(), pairs.cosines[some].tolist()
             rows = [_row(a, own[a], b, others[b], cosine, options.near_jaccard) for a, b, cosine in zip(*columns, strict=True)]
-            fields = zip(zip(*rows, strict=True), pairs_schema(), strict=True)
-            yield pa.Table.from_arrays([pa.array(values, field.type) for values, field in fields], schema=pairs_schema())
+            fields = zip(zip(*rows, strict=True), mined_schema(), strict=True)
+            yield pa.Table.from_arrays([pa.array(values, field.type) for values, field in fields], schema=mined_schema())
 
 
-def _row(id_a: int, a: _Text, id_b: int, b: _Text, cosine: float, near_jaccard: float) -> tuple:
-    """One row of `pairs_schema`, doc_id_a < doc_id_b."""
-    if b.doc_id < a.doc_id:
-        id_a, a, id_b, b = id_b, b, id_a, a
-    likeness = jaccard(a.wording, b.wording)
+def _row(id_a: int, a: Wording, id_b: int, b: Wording, cosine: float, near_jaccard: float) -> tuple:
+    """One row of `mined_schema`, id_a < id_b."""
+    likeness = jaccard(a, b)
     relation = NEAR if likeness >= near_jaccard else PARAPHRASE
-    return a.doc_id, b.doc_id, cosine, relation, differences(a.wording, b.wording), likeness, id_a, id_b
+    return cosine, relation, differences(a, b), likeness, id_a, id_b
 
 
-def _texts(
-    ids: np.ndarray, first_ids: np.ndarray, passages: Sequence[FileRef], known: dict[int, _Text] | None = None
-) -> dict[int, _Text]:
-    """First document and wording of some texts, read from the parts that hold them."""
-    texts = {text_id: known[text_id] for text_id in ids.tolist() if text_id in known} if known else {}
-    missing = np.array([text_id for text_id in ids.tolist() if text_id not in texts], np.int64)
+def _wordings(
+    ids: np.ndarray, first_ids: np.ndarray, passages: Sequence[FileRef], known: dict[int, Wording] | None = None
+) -> dict[int, Wording]:
+    """Wording of some texts, read from the parts that hold them."""
+    wordings = {text_id: known[text_id] for text_id in ids.tolist() if text_id in known} if known else {}
+    missing = np.array([text_id for text_id in ids.tolist() if text_id not in wordings], np.int64)
     parts = np.searchsorted(first_ids, missing, side="right") - 1
     for part in np.unique(parts):
         wanted = missing[parts == part]
-        table = read_table(
-            passages[part].path, ["id", "doc_id", "text"], key="id", low=int(wanted[0]), high=int(wanted[-1]) + 1
-        )
+        table = read_table(passages[part].path, ["id", "text"], key="id", low=int(wanted[0]), high=int(wanted[-1]) + 1)
         table = table.filter(pa.array(np.isin(table["id"].to_numpy(), wanted)))
         if not np.array_equal(table["id"].to_numpy(), wanted):
             raise ValueError(
                 f"{passages[part].path} lacks texts that have vectors: the passages and the blocks are of different runs"
             )
-        for text_id, doc_id, text in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
-            texts[text_id] = _Text(doc_id, wording_of(text))
-    return texts
+        for text_id, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
+            wordings[text_id] = wording_of(text)
+    return wordings

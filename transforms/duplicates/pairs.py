@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.duplicates.owners import NOBODY, SoleOwners
 from transforms.neighbors import exact_cosines, exact_pair_cosines, screening_error
 
 # Rows that are searched by range at a time, and columns of one score matrix: 16 MB of float32.
@@ -37,6 +38,11 @@ class Pairs:
         dropped = self.dropped + np.maximum(counts - cap, 0)
         return Pairs(self.rows[kept], self.others[kept], self.cosines[kept], dropped)
 
+    def between_documents(self, ids: np.ndarray, owners: SoleOwners) -> "Pairs":
+        """Without the pairs of two texts of one document that no other document has either; `ids` are those of the rows."""
+        kept = ~owners.same(ids[self.rows], self.others)
+        return Pairs(self.rows[kept], self.others[kept], self.cosines[kept], self.dropped)
+
 
 def concatenated(parts: Iterable[Pairs]) -> Pairs:
     """The pairs of several searches over the same rows, not in order and not capped."""
@@ -67,9 +73,11 @@ def pairs_by_range(
     chunks: Iterable[tuple[np.ndarray, np.ndarray]],
     threshold: float,
     cap: int,
+    owners: SoleOwners = NOBODY,
 ) -> Pairs:
     """All pairs of snapped `queries` (rows, dim) with texts of larger id and cosine ≥ `threshold`, a row's `cap` best.
 
+    Two texts that only one and the same document has, by `owners`, are no pair.
     Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly.
     Memory is one score matrix and `cap` pairs a row.
     """
@@ -86,8 +94,9 @@ def pairs_by_range(
                 rows, columns, cosines = _reaching(queries[own], vectors[other], floor, threshold)
                 larger = chunk_ids[other][columns] > ids[own][rows]
                 rows, columns, cosines = rows[larger], columns[larger], cosines[larger]
-                found.append(Pairs(rows + top, chunk_ids[other][columns], cosines, np.zeros(len(ids), np.int64)))
-                pending += len(rows)
+                pairs = Pairs(rows + top, chunk_ids[other][columns], cosines, np.zeros(len(ids), np.int64))
+                found.append(pairs.between_documents(ids, owners))
+                pending += len(found[-1].rows)
                 if pending > _PENDING:
                     found, pending = [concatenated(found).capped(cap)], 0
     return concatenated(found).capped(cap)

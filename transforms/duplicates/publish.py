@@ -1,4 +1,4 @@
-"""The published tables: all pairs in order, and groups of documents with the one that is kept."""
+"""The published tables: all pairs in order, and groups of passages with the one that is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class GroupTask:
 class GroupRecord:
     """The two tables and what they hold.
 
-    `pairs` counts all rows, `exact`, `near` and `paraphrase` by relation; `duplicate_documents` are the documents of
-    groups that are not kept. With `complete` false, `pairs_dropped` pairs of `texts_capped` texts were left out.
+    `pairs` counts all rows, `exact`, `near` and `paraphrase` by relation; `duplicate_documents` are the documents with a
+    passage that is in a group and not kept. With `complete` false, `pairs_dropped` pairs of `texts_capped` texts were left out.
     """
 
     pairs_file: FileRef
@@ -57,20 +57,41 @@ class _Texts:
     characters: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Owners:
+    """The passages that are one of the texts, by (text id, document id, passage number).
+
+    `ids` int64, `doc_ids` string, `ranks` int64 (of the document ids in their order), `passage_nos` int32: one per passage.
+    `first` and `second`, one per text: its first passage, and its first one of another document (-1 where there is none).
+    """
+
+    ids: np.ndarray
+    doc_ids: pa.Array
+    ranks: np.ndarray
+    passage_nos: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    @property
+    def new_document(self) -> np.ndarray:
+        """Which passages are the first of their document with this text: bool (passages,)."""
+        same = (self.ids[1:] == self.ids[:-1]) & (self.ranks[1:] == self.ranks[:-1])
+        return np.concatenate([np.ones(min(1, len(self.ids)), bool), ~same])
+
+
 def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupRecord:
     """Write `pairs.parquet` and `groups.parquet`; both are functions of the pairs and documents, not of their parts."""
     mined = pa.concat_tables(read_table(record.file.path) for record in task.pairs)
     id_a, id_b = mined["id_a"].to_numpy(), mined["id_b"].to_numpy()
     texts = _texts(np.unique(np.concatenate([id_a, id_b])), task.passages)
-    owners, doc_ids = _documents(texts.ids, task.documents)
-    first = np.searchsorted(owners, texts.ids)
+    owners = _owners(texts.ids, task.documents)
 
-    copies = _exact_pairs(texts.ids, owners, doc_ids, first)
-    order = [("cosine", "descending"), ("doc_id_a", "ascending"), ("doc_id_b", "ascending")]
-    pairs = pa.concat_tables([mined, copies]).sort_by(order)
+    names = ("doc_id_a", "doc_id_b", "passage_no_a", "passage_no_b")
+    order = [("cosine", "descending"), *((name, "ascending") for name in names)]
+    pairs = pa.concat_tables([_named_pairs(mined, texts.ids, owners), _exact_pairs(texts.ids, owners)]).sort_by(order)
     pairs_file = write_table(join(task.directory, "pairs.parquet"), pairs)
 
-    groups = _groups(texts, mined, owners, doc_ids, first, options)
+    groups = _groups(texts, mined, owners, options)
     groups_file = write_table(join(task.directory, "groups.parquet"), groups)
     relations = {entry["values"]: entry["counts"] for entry in pc.value_counts(pairs["relation"]).to_pylist()}
     group_count = pc.count_distinct(groups["group_id"]).as_py()
@@ -83,7 +104,7 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
         relations.get(NEAR, 0),
         relations.get(PARAPHRASE, 0),
         group_count,
-        groups.num_rows - group_count,
+        _duplicate_documents(groups),
         sum(record.texts_searched_by_range for record in task.pairs),
         sum(record.texts_capped for record in task.pairs),
         dropped,
@@ -104,63 +125,112 @@ def _texts(paired: np.ndarray, passages: Sequence[FileRef]) -> _Texts:
     return _Texts(np.concatenate(ids), np.concatenate(documents), np.concatenate(characters))
 
 
-def _documents(ids: np.ndarray, documents: Sequence[FileRef]) -> tuple[np.ndarray, pa.Array]:
-    """Text id and document id of every document that has one of the texts, by (text id, document id), each once."""
-    owners, doc_ids = [], []
+def _owners(ids: np.ndarray, documents: Sequence[FileRef]) -> _Owners:
+    """All passages that are one of the texts `ids`, read one part of the documents at a time."""
+    tables = []
     for part in documents:
-        table = read_table(part.path, ["content_key", "doc_id"]).combine_chunks()
+        table = read_table(part.path, ["content_key", "doc_id", "passage_no"])
         if table.num_rows:
-            owner = ids_of(table["content_key"].combine_chunks())
-            wanted = np.isin(owner, ids)
-            owners.append(owner[wanted])
-            doc_ids.append(table["doc_id"].filter(pa.array(wanted)).combine_chunks())
-    table = pa.table({"owner": np.concatenate(owners), "doc_id": pa.chunked_array(doc_ids, pa.string())})
-    table = table.group_by(["owner", "doc_id"]).aggregate([]).sort_by([("owner", "ascending"), ("doc_id", "ascending")])
-    return table["owner"].to_numpy(), table["doc_id"].combine_chunks()
+            text = ids_of(table["content_key"].combine_chunks())
+            table = table.drop_columns("content_key").add_column(0, "id", pa.array(text))
+            tables.append(table.filter(pa.array(np.isin(text, ids))))
+    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("id", "doc_id", "passage_no")])
+    doc_ids = table["doc_id"].combine_chunks()
+    ranks = pc.rank(doc_ids, tiebreaker="dense").to_numpy().astype(np.int64)
+    own = table["id"].to_numpy()
+    first = np.searchsorted(own, ids)
+    # Rows of a text are in the order of their documents: the second one begins where the first one's rows end.
+    other = np.flatnonzero(ranks != ranks[first[np.searchsorted(ids, own)]])
+    second = np.full(len(ids), -1)
+    texts, at = np.unique(np.searchsorted(ids, own[other]), return_index=True)
+    second[texts] = other[at]
+    return _Owners(own, doc_ids, ranks, table["passage_no"].to_numpy(), first, second)
 
 
-def _exact_pairs(ids: np.ndarray, owners: np.ndarray, doc_ids: pa.Array, first: np.ndarray) -> pa.Table:
+def _named_pairs(mined: pa.Table, ids: np.ndarray, owners: _Owners) -> pa.Table:
+    """Mined pairs with the documents that make them: the first of each text, and of different documents in any case.
+
+    Where the first documents of both texts are one, the first other document that either text has takes its place there.
+    """
+    id_a, id_b = mined["id_a"].to_numpy(), mined["id_b"].to_numpy()
+    text_a, text_b = np.searchsorted(ids, id_a), np.searchsorted(ids, id_b)
+    a, b = owners.first[text_a], owners.first[text_b]
+    clash = owners.ranks[a] == owners.ranks[b]
+    nobody = np.iinfo(np.int64).max
+    next_a, next_b = owners.second[text_a], owners.second[text_b]
+    rank_a, rank_b = (np.where(place < 0, nobody, owners.ranks[place]) for place in (next_a, next_b))
+    of_b = rank_b <= rank_a
+    a, b = np.where(clash & ~of_b, next_a, a), np.where(clash & of_b, next_b, b)
+    turned = owners.ranks[a] > owners.ranks[b]
+    a, b = np.where(turned, b, a), np.where(turned, a, b)
+    columns = {name: mined[name] for name in mined.column_names}
+    columns |= {"id_a": pa.array(owners.ids[a]), "id_b": pa.array(owners.ids[b])}
+    return _pair_rows(columns, owners, a, b)
+
+
+def _exact_pairs(ids: np.ndarray, owners: _Owners) -> pa.Table:
     """The first document of each text with each of its other documents: m − 1 rows for m documents, not m²."""
-    first_of = first[np.searchsorted(ids, owners)]
-    others = np.flatnonzero(first_of != np.arange(len(owners)))
+    first_of = owners.first[np.searchsorted(ids, owners.ids)]
+    others = np.flatnonzero(owners.new_document & (first_of != np.arange(len(owners.ids))))
     count = len(others)
     columns = {
-        "doc_id_a": doc_ids.take(pa.array(first_of[others])),
-        "doc_id_b": doc_ids.take(pa.array(others)),
         "cosine": pa.array(np.ones(count, np.float32)),
         "relation": pa.array([EXACT] * count, pa.string()),
         "differences": pa.array([[]] * count, pa.list_(pa.string())),
         "jaccard": pa.array(np.ones(count, np.float32)),
-        "id_a": pa.array(owners[others]),
-        "id_b": pa.array(owners[others]),
+        "id_a": pa.array(owners.ids[others]),
+        "id_b": pa.array(owners.ids[others]),
     }
-    return pa.Table.from_arrays([columns[name] for name in pairs_schema().names], schema=pairs_schema())
+    return _pair_rows(columns, owners, first_of[others], others)
 
 
-def _groups(
-    texts: _Texts, mined: pa.Table, owners: np.ndarray, doc_ids: pa.Array, first: np.ndarray, options: DuplicatesOptions
-) -> pa.Table:
-    """Rows of `groups_schema`: every document of a text stands in the group of its text's kept text."""
+def _pair_rows(columns: dict[str, pa.Array], owners: _Owners, a: np.ndarray, b: np.ndarray) -> pa.Table:
+    """Rows of `pairs_schema` whose passages are the rows `a` and `b` of `owners`."""
+    for side, rows in (("a", a), ("b", b)):
+        columns[f"doc_id_{side}"] = owners.doc_ids.take(pa.array(rows))
+        columns[f"passage_no_{side}"] = pa.array(owners.passage_nos[rows])
+    return pa.table([columns[name] for name in pairs_schema().names], schema=pairs_schema())
+
+
+def _groups(texts: _Texts, mined: pa.Table, owners: _Owners, options: DuplicatesOptions) -> pa.Table:
+    """Rows of `groups_schema`: every passage stands in the group of its text's kept text.
+
+    Other passages of the kept document are left out: a document is no duplicate of itself.
+    """
     a, b = (np.searchsorted(texts.ids, mined[name].to_numpy()) for name in ("id_a", "id_b"))
-    first_ids = doc_ids.take(pa.array(first))
+    first_ids = owners.doc_ids.take(pa.array(owners.first))
     covered = cover(len(texts.ids), a, b, mined["cosine"].to_numpy(), _policy_order(texts, first_ids, options))
-    text = np.searchsorted(texts.ids, owners)
+    text = np.searchsorted(texts.ids, owners.ids)
     kept = covered.kept[text]
-    size = np.bincount(kept, minlength=len(texts.ids))[kept]
-    table = pa.Table.from_arrays(
-        [
-            pa.array(texts.ids[kept]),
-            doc_ids,
-            first_ids.take(pa.array(kept)),
-            pa.array(covered.cosines[text]),
-            pa.array(size.astype(np.int32)),
-            pa.array(texts.ids[covered.component[text]]),
-        ],
-        schema=groups_schema(),
-    )
-    table = table.append_column("other", pc.not_equal(table["doc_id"], table["kept_doc_id"])).filter(pa.array(size > 1))
-    order = [("group_id", "ascending"), ("other", "ascending"), ("cosine_to_kept", "descending"), ("doc_id", "ascending")]
-    return table.sort_by(order).drop_columns("other")
+    kept_row = owners.first[kept]
+    is_kept = kept_row == np.arange(len(kept))
+    rows = np.flatnonzero(is_kept | (owners.ranks != owners.ranks[kept_row]))
+    size = np.bincount(kept[rows], minlength=len(texts.ids))[kept]
+    rows = rows[size[rows] > 1]
+    columns = {
+        "group_id": texts.ids[kept],
+        "passage_no": owners.passage_nos,
+        "kept_passage_no": owners.passage_nos[kept_row],
+        "cosine_to_kept": covered.cosines[text],
+        "size": size.astype(np.int32),
+        "component_id": texts.ids[covered.component[text]],
+    }
+    taken = {name: pa.array(values[rows]) for name, values in columns.items()}
+    taken |= {"doc_id": owners.doc_ids.take(pa.array(rows)), "kept_doc_id": owners.doc_ids.take(pa.array(kept_row[rows]))}
+    table = pa.table([taken[name] for name in groups_schema().names], schema=groups_schema())
+    order = [
+        ("group_id", "ascending"),
+        ("other", "ascending"),
+        ("cosine_to_kept", "descending"),
+        ("doc_id", "ascending"),
+        ("passage_no", "ascending"),
+    ]
+    return table.append_column("other", pa.array(~is_kept[rows])).sort_by(order).drop_columns("other")
+
+
+def _duplicate_documents(groups: pa.Table) -> int:
+    """Documents with a passage that is in a group and is not the kept one, which alone is of the kept document."""
+    return pc.count_distinct(groups.filter(pc.not_equal(groups["doc_id"], groups["kept_doc_id"]))["doc_id"]).as_py()
 
 
 def _policy_order(texts: _Texts, first_ids: pa.Array, options: DuplicatesOptions) -> np.ndarray:

@@ -6,7 +6,7 @@ the configuration are masked, and what is sampled or left out is said on the pag
 """
 
 from transforms.reports.beam import WriteReport
-from transforms.reports.documents import Document
+from transforms.reports.documents import Document, passage_label
 from transforms.reports.groups import Group, Member
 from transforms.reports.html import render_html
 from transforms.reports.options import ReportOptions
@@ -34,6 +34,7 @@ __all__ = [
     "WriteReport",
     "clean",
     "fit",
+    "passage_label",
     "read_report",
     "render_html",
     "safe_text",

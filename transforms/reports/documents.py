@@ -1,4 +1,4 @@
-"""Looking up documents by id in the published documents table: only what is shown is ever read."""
+"""Looking up passages in the published documents table: only what is shown is ever read."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -12,13 +12,28 @@ from transforms.files import join, list_files, open_parquet
 CONTRACT_COLUMNS = frozenset({"doc_id", "passage_no", "content_key", "text", "source", "row", "state"})
 
 
+# A passage: document id and number of the passage in it.
+PassageId = tuple[str, int]
+
+
 @dataclass(frozen=True)
 class Document:
-    """A document as the report shows it: `text` is an excerpt, None when the generation keeps no text."""
+    """A passage of a document as the report shows it: `text` is an excerpt, None when the generation keeps no text."""
 
     doc_id: str
     text: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    passage_no: int = 0
+
+    @property
+    def label(self) -> str:
+        """What the passage is called."""
+        return passage_label(self.doc_id, self.passage_no)
+
+
+def passage_label(doc_id: str, passage_no: int) -> str:
+    """The document's id, with the number of the passage unless it is the first, as a whole document is."""
+    return f"{doc_id} · passage {passage_no}" if passage_no else doc_id
 
 
 def excerpt(text: str, characters: int) -> str:
@@ -61,12 +76,13 @@ def rows_of(folder: str, doc_ids: Collection[str], columns: list[str] | None, ch
                 yield table
 
 
-def find_documents(folder: str, doc_ids: Collection[str], characters: int) -> dict[str, Document]:
-    """The wanted documents (their first passage) with excerpts and metadata; ids that are not there are left out."""
-    found: dict[str, Document] = {}
-    for table in rows_of(folder, doc_ids, None, characters):
+def find_documents(folder: str, passages: Collection[PassageId], characters: int) -> dict[PassageId, Document]:
+    """The wanted passages with excerpts and metadata; those that are not there are left out."""
+    found: dict[PassageId, Document] = {}
+    for table in rows_of(folder, {doc_id for doc_id, _ in passages}, None, characters):
         for row in table.to_pylist():
-            if row["doc_id"] in found:
+            passage = row["doc_id"], row["passage_no"]
+            if passage not in passages:
                 continue
             text = row.get("text")
             extra = tuple(
@@ -74,5 +90,5 @@ def find_documents(folder: str, doc_ids: Collection[str], characters: int) -> di
                 for name, value in row.items()
                 if name not in CONTRACT_COLUMNS and value is not None
             )
-            found[row["doc_id"]] = Document(row["doc_id"], None if text is None else excerpt(text, characters), extra)
+            found[passage] = Document(passage[0], None if text is None else excerpt(text, characters), extra, passage[1])
     return found

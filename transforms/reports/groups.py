@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from transforms.files import filesystem_of, join, read_table
-from transforms.reports.documents import Document, excerpt, find_documents, rows_of
+from transforms.reports.documents import Document, PassageId, excerpt, find_documents, rows_of
 
 # Texts are read for so many groups before they are ranked by wording, those with the most different texts first.
 SHORTLIST = 400
@@ -32,7 +32,7 @@ DEFINITION_WITHOUT_TEXT = (
 
 @dataclass(frozen=True)
 class Member:
-    """One of a group's other texts: a document that has it, its cosine to the kept text, how many documents have it.
+    """One of a group's other texts: a passage that is it, its cosine to the kept text, how many documents have it.
 
     `interest` is cosine⁴ × wording. The fourth power makes up for wording, which falls faster than cosine rises: without
     it the pairs that are barely above the threshold come first, and those are related texts more often than paraphrases.
@@ -46,7 +46,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """A kept document and texts that it stands for. `size` counts documents, `texts` different texts, kept included.
+    """A kept passage and texts that it stands for. `size` counts passages, `texts` different texts, kept included.
 
     `kept_words` are the kept text's words, case folded, before it was cut for display; empty without text.
     `members` are the texts least similar to the kept one, least similar first; `len(members)` may be below `texts` − 1.
@@ -78,7 +78,8 @@ def interesting_groups(folder: str, limit: int, members: int, characters: int) -
     fs, inner = filesystem_of(path)
     if limit == 0 or not fs.exists(inner):
         return ()
-    table = read_table(path, ["group_id", "doc_id", "kept_doc_id", "cosine_to_kept", "size"])
+    columns = ["group_id", "doc_id", "passage_no", "kept_doc_id", "kept_passage_no", "cosine_to_kept", "size"]
+    table = read_table(path, columns)
     cosines = table["cosine_to_kept"].to_numpy().astype(np.float64)
     ids, group_of = np.unique(table["group_id"].to_numpy(), return_inverse=True)
     different = np.bincount(group_of[cosines < _SAME], minlength=len(ids))
@@ -91,45 +92,51 @@ def interesting_groups(folder: str, limit: int, members: int, characters: int) -
     starts = [0, *(np.flatnonzero(np.diff(group_of[rows])) + 1).tolist(), len(rows)]
     chosen = table.take(rows).to_pylist()
 
-    keys: dict[str, bytes] = {}
+    keys: dict[PassageId, bytes] = {}
     involved = {row["doc_id"] for row in chosen} | {row["kept_doc_id"] for row in chosen}
-    for found in rows_of(folder, involved, ["doc_id", "content_key"], characters):
-        keys.update(zip(found["doc_id"].to_pylist(), found["content_key"].to_pylist(), strict=True))
+    for found in rows_of(folder, involved, ["doc_id", "passage_no", "content_key"], characters):
+        doc_ids, passage_nos, found_keys = (found[name].to_pylist() for name in ("doc_id", "passage_no", "content_key"))
+        keys.update(zip(zip(doc_ids, passage_nos, strict=True), found_keys, strict=True))
 
     candidates = [_candidate(chosen[low:high], keys) for low, high in pairwise(starts)]
     candidates = [candidate for candidate in candidates if candidate[1]]
-    shown = {row["doc_id"] for _, texts in candidates for row, _ in texts[:members]}
+    shown = {_passage(row) for _, texts in candidates for row, _ in texts[:members]}
     shown |= {kept for (_, kept, _), _ in candidates}
     documents = find_documents(folder, shown, COMPARED)
     groups = [_group(*candidate, documents, members, characters) for candidate in candidates]
     return tuple(sorted(groups, key=lambda group: (-group.score, group.group_id))[:limit])
 
 
-def _candidate(rows: list[dict], keys: dict[str, bytes]) -> tuple[tuple[int, str, int], list[tuple[dict, int]]]:
-    """A group's other texts, least similar first: (row of the smallest document id, number of documents) for each."""
-    kept = rows[0]["kept_doc_id"]
+def _passage(row: dict) -> PassageId:
+    return row["doc_id"], row["passage_no"]
+
+
+def _candidate(rows: list[dict], keys: dict[PassageId, bytes]) -> tuple[tuple[int, PassageId, int], list[tuple[dict, int]]]:
+    """A group's other texts, least similar first: (row of the smallest passage, number of documents) for each."""
+    kept = rows[0]["kept_doc_id"], rows[0]["kept_passage_no"]
     by_text: dict[object, list[dict]] = {}
     for row in rows:
-        if row["cosine_to_kept"] < _SAME and row["doc_id"] != kept:
-            by_text.setdefault(keys.get(row["doc_id"], row["doc_id"]), []).append(row)
+        if row["cosine_to_kept"] < _SAME and _passage(row) != kept:
+            by_text.setdefault(keys.get(_passage(row), _passage(row)), []).append(row)
     by_text.pop(keys.get(kept), None)
-    texts = [(min(same, key=lambda row: row["doc_id"]), len(same)) for same in by_text.values()]
-    texts.sort(key=lambda text: (text[0]["cosine_to_kept"], text[0]["doc_id"]))
+    texts = [(min(same, key=_passage), len({row["doc_id"] for row in same})) for same in by_text.values()]
+    texts.sort(key=lambda text: (text[0]["cosine_to_kept"], _passage(text[0])))
     return (rows[0]["group_id"], kept, rows[0]["size"]), texts
 
 
 def _group(
-    head: tuple[int, str, int],
+    head: tuple[int, PassageId, int],
     texts: list[tuple[dict, int]],
-    documents: dict[str, Document],
+    documents: dict[PassageId, Document],
     limit: int,
     characters: int,
 ) -> Group:
-    group_id, kept_id, size = head
-    kept = documents.get(kept_id, Document(kept_id))
+    group_id, kept_passage, size = head
+    kept = documents.get(kept_passage, Document(kept_passage[0], passage_no=kept_passage[1]))
     members = []
     for row, copies in texts[:limit]:
-        document, cosine = documents.get(row["doc_id"], Document(row["doc_id"])), float(row["cosine_to_kept"])
+        document = documents.get(_passage(row), Document(row["doc_id"], passage_no=row["passage_no"]))
+        cosine = float(row["cosine_to_kept"])
         unlike = 1 - cosine if kept.text is None or document.text is None else wording(kept.text, document.text)
         members.append(Member(_cut(document, characters), cosine, copies, max(cosine, 0.0) ** 4 * unlike))
     score = math.log2(2 + len(texts)) * sum(member.interest for member in members) / len(members)

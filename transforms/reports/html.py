@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transforms.reports import sections
+from transforms.reports.documents import passage_label
 from transforms.reports.options import ReportOptions
 from transforms.reports.sections import escape
 from transforms.reports.summary import Report, Topic
@@ -92,9 +93,10 @@ def map_data(report: Report, colours: list[int]) -> dict[str, Any]:
         "y": _packed((y - low[1]) * scale, "<u2"),
         "topic": _packed([place.get(i, -1) for i in points.topic_ids.tolist()], "<i4"),
         "near": _packed([place.get(i, -1) for i in points.assigned_ids.tolist()], "<i4"),
-        "ids": points.doc_ids,
+        "ids": [passage_label(*passage) for passage in zip(points.doc_ids, points.passage_nos, strict=True)],
         "texts": points.texts,
         "topics": topics,
+        "unit": report.unit,
         "noise": int((points.topic_ids < 0).sum()),
     }
 

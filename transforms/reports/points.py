@@ -1,4 +1,4 @@
-"""The points of the topic map: position, topic and a line of text for each document, sampled above a limit."""
+"""The points of the topic map: position, topic and a line of text for each passage, sampled above a limit."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ class MapPoints:
     """
 
     doc_ids: tuple[str, ...] = ()
+    passage_nos: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
     x: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     y: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -82,6 +83,7 @@ def read_points(folder: str, limit: int, characters: int) -> MapPoints:
     texts = _texts(folder, {row[1] for row in rows}, characters)
     return MapPoints(
         doc_ids=tuple(row[1] for row in rows),
+        passage_nos=tuple(row[2] for row in rows),
         texts=tuple(texts.get((row[1], row[2]), "") for row in rows),
         x=np.array([row[5] for row in rows], np.float32),
         y=np.array([row[6] for row in rows], np.float32),

@@ -251,7 +251,7 @@
         lit[i] = 1;
         litCount++;
       }
-      matches.textContent = count(litCount, "document") + (litCount < n ? ` of ${format.format(n)}` : "");
+      matches.textContent = count(litCount, data.unit) + (litCount < n ? ` of ${format.format(n)}` : "");
     }
     for (const button of legend.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(Number(button.dataset.topic) === selected));

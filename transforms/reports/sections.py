@@ -42,7 +42,8 @@ def tiles(report: Report) -> str:
         found.append(("Exact copies", number(report.exact_copies), f"{share} of all texts"))
     if "groups" in counts:
         replaced = counts.get("duplicate_documents")
-        note = f"{number(replaced)} documents replaceable" if replaced is not None else ""
+        whole = "documents replaceable" if report.unit == "document" else "documents with a replaceable passage"
+        note = f"{number(replaced)} {whole}" if replaced is not None else ""
         found.append(("Duplicate groups", number(counts["groups"]), note))
     noise = counts.get("noise_documents")
     found.append(("Topics", number(counts["topics"]), "" if noise is None else f"{percent(noise, documents)} noise"))
@@ -73,14 +74,14 @@ def map_frame(report: Report, characters: int) -> str:
     points = report.points
     if not len(points):
         return "<p class='empty'>This generation has no map: no document has a position.</p>"
-    facts = [f"{counted(len(points), 'document')}, one point each; near means similar in meaning."]
+    facts = [f"{counted(len(points), report.unit)}, one point each; near means similar in meaning."]
     if points.sampled:
         facts = [
-            f"{number(len(points))} of {number(points.total)} documents, sampled by the hash of their ids; "
+            f"{number(len(points))} of {number(points.total)} {report.unit}s, sampled by the hash of their ids; "
             "near means similar in meaning."
         ]
     if points.unplaced:
-        facts.append(f"Not shown: {counted(points.unplaced, 'document')} without a position.")
+        facts.append(f"Not shown: {counted(points.unplaced, report.unit)} without a position.")
     if (report.points.topic_ids < 0).any():
         facts.append("Grey points are noise: in no topic.")
     where = f"ids and the first {characters} characters" if report.texts_kept and characters else "ids"
@@ -97,7 +98,7 @@ def map_frame(report: Report, characters: int) -> str:
 <div id="tooltip" role="status" hidden></div>
 </div>
 <aside aria-label="Legend">
-<label for="search">Find documents</label>
+<label for="search">Find {report.unit}s</label>
 <input id="search" type="search" autocomplete="off" spellcheck="false" placeholder="Words">
 <p id="matches" role="status"></p>
 <ol id="legend"></ol>
@@ -105,7 +106,8 @@ def map_frame(report: Report, characters: int) -> str:
 </div>
 <p id="map-help" class="hint">Scroll or pinch to zoom, drag to move, double-click to reset; arrow keys, + − and 0 do the same.
 The first view leaves out the farthest points: zoom out for them.
-Point at a document to read it. A click on a topic shows it alone, Escape shows all. The search looks in {escape(where)}.</p>"""
+Point at a {report.unit} to read it. A click on a topic shows it alone, Escape shows all.
+The search looks in {escape(where)}.</p>"""
 
 
 def topics_table(report: Report, colours: list[int]) -> str:
@@ -165,14 +167,14 @@ def duplicates(report: Report) -> str:
     if not report.groups:
         return line + "<p class='empty'>No group of different texts that say the same was found.</p>"
     definition = DEFINITION if report.texts_kept else DEFINITION_WITHOUT_TEXT
-    groups = "".join(f"<li>{_group(group)}</li>" for group in report.groups)
+    groups = "".join(f"<li>{_group(group, report.unit)}</li>" for group in report.groups)
     marks = " Words that the kept text does not have are <mark>marked</mark>." if report.texts_kept else ""
     return f"""{line}{_histogram(report.pairs)}<h3>The most interesting groups</h3>
 <p class="lead">{escape(definition)}{marks}</p>
 <ol class="groups">{groups}</ol>"""
 
 
-def _group(group: Group) -> str:
+def _group(group: Group, unit: str) -> str:
     members = []
     known = None if group.kept.text is None else group.kept_words
     for member in group.members:
@@ -181,7 +183,7 @@ def _group(group: Group) -> str:
                        f"<div>{_document(member.document, known, copies)}</div></li>")  # fmt: skip
     hidden = group.texts - 1 - len(group.members)
     more = f"<li class='note'><span></span>and {counted(hidden, 'more text')}</li>" if hidden else ""
-    return f"""<article><p class="note">{counted(group.size, "document")}, {counted(group.texts, "different text")}</p>
+    return f"""<article><p class="note">{counted(group.size, unit)}, {counted(group.texts, "different text")}</p>
 <ul class="members"><li class="kept"><span class="cosine">kept</span><div>{_document(group.kept)}</div></li>
 {"".join(members)}{more}</ul></article>"""
 
@@ -190,7 +192,7 @@ def _document(document: Document, known: frozenset[str] | None = None, after: st
     """Id, metadata and text; words outside `known` are marked."""
     facts = " · ".join(f"{name} {value}" for name, value in document.metadata)
     note = f"<span class='note' dir='auto'>{escape(facts)}</span>" if facts else ""
-    head = f"<p class='id'><b dir='auto'>{escape(document.doc_id)}</b> {note}{after}</p>"
+    head = f"<p class='id'><b dir='auto'>{escape(document.label)}</b> {note}{after}</p>"
     if document.text is None:
         return head
     pieces = re.split(r"(\w+)", document.text) if known is not None else [document.text]

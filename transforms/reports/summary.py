@@ -137,6 +137,11 @@ class Report:
         return None if total is None or distinct is None else total - distinct
 
     @property
+    def unit(self) -> str:
+        """What points on the map and members of groups are: "document", or "passage" where a document may have several."""
+        return "passage" if self.counts.get("passages", 0) > self.counts["documents"] else "document"
+
+    @property
     def quarantined(self) -> int:
         """Rejected rows and files."""
         return sum(reason.rows for reason in self.quarantine)
@@ -159,7 +164,7 @@ def read_report(
     topics = _topics(folder, options)
     pairs, quarantine = _pairs(folder), _quarantine(folder, options)
     counts = {name: int(value) for name, value in metrics.get("counts", {}).items() if isinstance(value, int | float)}
-    counts.setdefault("documents", _rows(folder, "documents"))
+    counts.setdefault("documents", _documents(folder))
     counts.setdefault("topics", len(topics))
     counts.setdefault("pairs", pairs.total)
     counts.setdefault("quarantined", sum(reason.rows for reason in quarantine))
@@ -187,12 +192,10 @@ def _exists(path: str) -> bool:
     return bool(fs.exists(inner))
 
 
-def _rows(folder: str, name: str) -> int:
-    rows = 0
-    for path in list_files(join(folder, name), ".parquet"):
-        with open_parquet(path) as parquet:
-            rows += parquet.metadata.num_rows
-    return rows
+def _documents(folder: str) -> int:
+    """How many documents the table has: as many as first passages."""
+    paths = list_files(join(folder, "documents"), ".parquet")
+    return sum(int((read_table(path, ["passage_no"])["passage_no"].to_numpy() == 0).sum()) for path in paths)
 
 
 def _stages(stages: Mapping[str, Mapping[str, Any]]) -> tuple[Stage, ...]:
@@ -215,12 +218,16 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
     if not _exists(path):
         return ()
     rows = [row for row in read_table(path).to_pylist() if row["topic_id"] >= 0]
-    wanted = {doc_id for row in rows for doc_id in (row["representative_doc_ids"] or [])[:EXAMPLES]}
-    documents = find_documents(folder, wanted, options.example_characters)
+    examples_of = [
+        list(zip(row["representative_doc_ids"] or [], row["representative_passage_nos"] or [], strict=True))[:EXAMPLES]
+        for row in rows
+    ]
+    documents = find_documents(
+        folder, {passage for examples in examples_of for passage in examples}, options.example_characters
+    )
     topics = []
-    for row in rows:
+    for row, examples in zip(rows, examples_of, strict=True):
         terms = sorted(zip(row["terms"] or [], row["term_weights"] or [], strict=True), key=lambda term: -term[1])
-        examples = (row["representative_doc_ids"] or [])[:EXAMPLES]
         x, y = row["x"], row["y"]
         topics.append(
             Topic(
@@ -229,7 +236,7 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
                 documents=row["documents"],
                 title=row["title"] or ", ".join(term for term, _ in terms[:3]) or f"Topic {row['topic_id']}",
                 terms=tuple(terms),
-                examples=tuple(documents.get(doc_id, Document(doc_id)) for doc_id in examples),
+                examples=tuple(documents.get(passage, Document(passage[0], passage_no=passage[1])) for passage in examples),
                 position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
             )
         )

@@ -130,11 +130,11 @@ def _topics(report: Report, width: int, limit: int) -> list[str]:
 def _groups(report: Report, width: int, limit: int) -> list[str]:
     lines = []
     for group in report.groups[:limit]:
-        lines.append(f"  {counted(group.size, 'document')}, {counted(group.texts, 'different text')}")
+        lines.append(f"  {counted(group.size, report.unit)}, {counted(group.texts, 'different text')}")
         member = max(group.members, key=lambda member: member.interest, default=None)
         shown = [("kept ", group.kept)] + ([(f"{member.cosine:.3f}", member.document)] if member else [])
         for label, document in shown:
-            lines += _entry(f"    {label}  ", document.doc_id, document.text, width)
+            lines += _entry(f"    {label}  ", document.label, document.text, width)
     return ["Most interesting duplicate groups", *lines] if lines else []
 
 

@@ -1,6 +1,6 @@
 """Search: answers from a published generation, and similarity of texts.
 
-In: a `Generation` and queries. Out: `Hit`s, best first.
+In: a `Generation` and queries. Out: `Hit`s, best first, each another document with its best passage.
 Promises: only files that the query needs are read, each checked against the manifest first; an index that another encoder
 built is refused; ties are ordered by document id.
 """

@@ -1,6 +1,6 @@
 """Answers from one published generation."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import faiss
@@ -25,9 +25,13 @@ class QueryError(ValueError):
     """A question that has no answer: a blank text, or fewer than one result wanted."""
 
 
+# The documents, with the number of the passage, that have a text, by the text's id.
+_Owners = dict[int, list[tuple[str, int]]]
+
+
 @dataclass(frozen=True)
 class Hit:
-    """One answer: a document, its score with the query, and its text when the corpus keeps texts.
+    """One answer: a document, the number of its best passage, that passage's score with the query and, when kept, its text.
 
     `metric` says what the score is: the cosine, or with dot the inner product of the vectors as the model gives them, which has
     no fixed range.
@@ -35,6 +39,7 @@ class Hit:
 
     rank: int
     doc_id: str
+    passage_no: int
     score: float
     text: str | None
     metric: Metric
@@ -54,9 +59,9 @@ class Searcher:
         self._index: faiss.Index | None = None
 
     def search(self, queries: Sequence[str], k: int = 10) -> list[list[Hit]]:
-        """The best `k` documents for each query, best first; fewer when the corpus is smaller.
+        """The best `k` documents for each query, by their best passages, best first; fewer when the corpus is smaller.
 
-        Ties are ordered by document id. Raises QueryError for k < 1 or a blank query.
+        Ties are ordered by document id, of one document's passages by number. Raises QueryError for k < 1 or a blank query.
         """
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
@@ -64,9 +69,16 @@ class Searcher:
             if not query.strip():
                 raise QueryError(f"a query must not be blank, got {query!r}")
         vectors = self._encoder().encode_queries(list(queries)).vectors
-        scores, ids = self._open_index().search(vectors, k)
-        documents = self._documents_of(np.unique(ids[ids >= 0]))
-        return [self._hits(row_scores, row_ids, documents, k) for row_scores, row_ids in zip(scores, ids, strict=True)]
+        index, wanted = self._open_index(), k
+        while True:
+            scores, ids = index.search(vectors, min(wanted, max(k, index.ntotal)))
+            owners = self._owners_of(np.unique(ids[ids >= 0]))
+            found = [_best_passages(*row, owners) for row in zip(scores.tolist(), ids.tolist(), strict=True)]
+            # Several answers may be passages of one document: ask for more until that is enough documents or all there is.
+            exhausted = np.any(ids < 0, axis=1) | np.bool_(wanted >= index.ntotal)
+            if all(len(best) >= k or no_more for best, no_more in zip(found, exhausted.tolist(), strict=True)):
+                return [self._hits(best, k) for best in found]
+            wanted *= 2
 
     def _encoder(self) -> Encoder:
         return load_encoder(self._spec, self._options.device, self._options.threads)
@@ -79,40 +91,51 @@ class Searcher:
             self._index = faiss.read_index(path, flags)
         return self._index
 
-    def _documents_of(self, ids: np.ndarray) -> dict[int, list[str]]:
-        """Document ids of passage ids; several documents share one id when their texts are equal."""
+    def _owners_of(self, ids: np.ndarray) -> _Owners:
+        """The passages that are the texts with these ids; equal texts share an id."""
         path = self._generation.path("index/ids.parquet")
-        table = pq.read_table(path, columns=["id", "doc_id"], filters=pc.field("id").isin(ids.tolist()))
-        documents: dict[int, list[str]] = {}
-        for passage, doc_id in zip(table["id"].to_pylist(), table["doc_id"].to_pylist(), strict=True):
-            documents.setdefault(passage, []).append(doc_id)
-        return documents
+        columns = ["id", "doc_id", "passage_no"]
+        table = pq.read_table(path, columns=columns, filters=pc.field("id").isin(ids.tolist()))
+        owners: _Owners = {}
+        for text, doc_id, passage_no in zip(*(table[name].to_pylist() for name in columns), strict=True):
+            owners.setdefault(text, []).append((doc_id, passage_no))
+        return owners
 
-    def _hits(self, scores: np.ndarray, ids: np.ndarray, documents: dict[int, list[str]], k: int) -> list[Hit]:
-        best: dict[str, float] = {}
-        for score, passage in zip(scores.tolist(), ids.tolist(), strict=True):
-            for doc_id in documents.get(passage, []):
-                best[doc_id] = max(score, best.get(doc_id, -np.inf))
-        ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[:k]
-        texts = self._texts_of([doc_id for doc_id, _ in ranked])
-        metric = self._spec.metric
-        return [Hit(rank, doc_id, score, texts.get(doc_id), metric) for rank, (doc_id, score) in enumerate(ranked, 1)]
+    def _hits(self, best: dict[str, tuple[float, int]], k: int) -> list[Hit]:
+        ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:k]
+        texts = self._texts_of({(doc_id, passage_no) for doc_id, (_, passage_no) in ranked})
+        return [
+            Hit(rank, doc_id, passage_no, score, texts.get((doc_id, passage_no)), self._spec.metric)
+            for rank, (doc_id, (score, passage_no)) in enumerate(ranked, 1)
+        ]
 
-    def _texts_of(self, doc_ids: Sequence[str]) -> dict[str, str]:
-        """Texts of a few documents, reading only the parts and row groups that can hold them."""
+    def _texts_of(self, passages: Set[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """Texts of a few passages, reading only the parts that can hold them."""
         parts = self._generation.manifest.under("documents")
-        by_part: dict[int, list[str]] = {}
-        for doc_id in doc_ids:
-            by_part.setdefault(part_of(doc_hash(doc_id), len(parts)), []).append(doc_id)
-        texts: dict[str, str] = {}
+        by_part: dict[int, set[str]] = {}
+        for doc_id, _ in passages:
+            by_part.setdefault(part_of(doc_hash(doc_id), len(parts)), set()).add(doc_id)
+        texts: dict[tuple[str, int], str] = {}
         for part, wanted in sorted(by_part.items()):
             path = self._generation.checked(parts[part])
             if "text" not in pq.read_schema(path).names:
                 return {}
-            table = read_table(path, columns=["doc_id", "text"])
-            table = table.filter(pc.field("doc_id").isin(wanted))
-            texts.update(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+            table = read_table(path, columns=["doc_id", "passage_no", "text"])
+            table = table.filter(pc.field("doc_id").isin(sorted(wanted)))
+            for doc_id, passage_no, text in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
+                if (doc_id, passage_no) in passages:
+                    texts[doc_id, passage_no] = text
         return texts
+
+
+def _best_passages(scores: Sequence[float], ids: Sequence[int], owners: _Owners) -> dict[str, tuple[float, int]]:
+    """For each document of the texts `ids` (-1 is none) the score and number of its best passage, of equal ones the first."""
+    best: dict[str, tuple[float, int]] = {}
+    for score, text in zip(scores, ids, strict=True):
+        for doc_id, passage_no in owners.get(text, []):
+            if doc_id not in best or (-score, passage_no) < (-best[doc_id][0], best[doc_id][1]):
+                best[doc_id] = score, passage_no
+    return best
 
 
 def matching_spec(generation: Generation, options: EmbeddingOptions) -> EncoderSpec:

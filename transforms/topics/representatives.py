@@ -31,12 +31,18 @@ def centroids(topic_id: np.ndarray, topics: int, blocks: Sequence[np.ndarray]) -
 
 
 def representatives(
-    topic_id: np.ndarray, strength: np.ndarray, topics: int, blocks: Sequence[np.ndarray], count: int
+    topic_id: np.ndarray,
+    strength: np.ndarray,
+    topics: int,
+    blocks: Sequence[np.ndarray],
+    count: int,
+    documents: np.ndarray,
 ) -> list[list[int]]:
-    """Positions of up to `count` representative texts of each topic, best first.
+    """Positions of up to `count` representative texts of each topic, best first, each of another document.
 
     Members are ranked by strength * cosine to the topic's centroid, ties by position; a member with cosine >= 0.9 to one
-    already chosen is passed over unless there is nothing else. Arguments as in `centroids`; `strength` (n,).
+    already chosen is passed over unless there is nothing else. Arguments as in `centroids`; `strength` (n,) and `documents`
+    int (n,), equal for texts of the same document.
     """
     centres = centroids(topic_id, topics, blocks)
     score = np.full(len(topic_id), -np.inf)
@@ -48,6 +54,9 @@ def representatives(
         start += len(block)
 
     order = np.lexsort((-score, topic_id))  # stable: ties stay in position order
+    # Of each document only its best text in a topic.
+    in_topic = topic_id[order].astype(np.int64) * (int(documents.max(initial=0)) + 1) + documents[order]
+    order = order[np.sort(np.unique(in_topic, return_index=True)[1])]
     bounds = np.searchsorted(topic_id[order], np.arange(topics + 1))
     candidates = [order[low:high][: count * _CANDIDATES] for low, high in pairwise(bounds)]
     vectors = _gather(np.unique(np.concatenate(candidates)) if candidates else np.empty(0, np.int64), blocks)

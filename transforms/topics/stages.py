@@ -32,13 +32,12 @@ class FindTopicsTask:
 
 @dataclass(frozen=True)
 class FoundTopics:
-    """The labels file with its counts: distinct texts, topics, and noise as texts and as documents."""
+    """The labels file with its counts: distinct texts, topics, and texts that are noise."""
 
     labels: FileRef
     distinct_texts: int
     topics: int
     noise_texts: int
-    noise_documents: int
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,15 @@ class CountedTerms:
 
 @dataclass(frozen=True)
 class DescribeTopicsTask:
-    """The labels, all counts files, all passages parts and vector blocks in order; `path` is the topics file to write."""
+    """The labels and, all in order, counts files, passages parts, documents parts and vector blocks.
+
+    `path` is the topics file to write.
+    """
 
     labels: FileRef
     counts: tuple[FileRef, ...]
     passages: tuple[FileRef, ...]
+    documents: tuple[FileRef, ...]
     blocks: tuple[VectorBlock, ...]
     path: str
 
@@ -89,11 +92,11 @@ class AssignTopicsTask:
 
 @dataclass(frozen=True)
 class AssignedTopics:
-    """The published assignments file, with its rows that are noise and those without even an assigned topic."""
+    """The published assignments file, with how many documents have no passage in a topic or even near one."""
 
     assignments: FileRef
-    noise: int
-    unassigned: int
+    noise_documents: int
+    unassigned_documents: int
 
 
 def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
@@ -118,7 +121,7 @@ def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
         "n_documents": texts["n_documents"],
     }
     ref = write_table(task.path, pa.table(found, schema=LABELS_SCHEMA))
-    return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()), int(documents[noise].sum()))
+    return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()))
 
 
 def count_part(task: CountTermsTask, options: TopicsOptions) -> CountedTerms:
@@ -137,17 +140,19 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
     """Name every topic: uid, sizes, terms, title, representative documents, place on the map. One row of TOPICS_SCHEMA each."""
     labels = read_table(task.labels.path)
     topic_id, assigned = labels["topic_id"].to_numpy(), labels["assigned_topic_id"].to_numpy()
-    documents, keys = labels["n_documents"].to_numpy(), labels["content_key"]
+    keys = labels["content_key"]
     topics = int(topic_id.max(initial=-1)) + 1
     terms = choose_terms(c_tf_idf(merge_counts(read_table(ref.path) for ref in task.counts)), topics, options.n_terms)
+    doc_ids, passage_nos = _first_passages(task.passages)
     examples = representatives(
         topic_id,
         labels["strength"].to_numpy(),
         topics,
         [block.vectors() for block in task.blocks],
         options.n_representatives,
+        doc_ids.dictionary_encode().indices.to_numpy(),
     )
-    names = _doc_ids(sorted(position for chosen in examples for position in chosen), task.passages)
+    documents, assigned_documents = _documents_of_topics(task.documents, keys.combine_chunks(), (topic_id, assigned), topics)
     order = np.argsort(topic_id, kind="stable")
     bounds = np.searchsorted(topic_id[order], np.arange(topics + 1))
     x, y = labels["x"].to_numpy(), labels["y"].to_numpy()
@@ -158,12 +163,13 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
             {
                 "topic_id": topic,
                 "topic_uid": topic_uid(keys.take(members).to_pylist()),
-                "documents": int(documents[members].sum()),
-                "assigned_documents": int(documents[assigned == topic].sum()),
+                "documents": int(documents[topic]),
+                "assigned_documents": int(assigned_documents[topic]),
                 "title": terms[topic].title(topic),
                 "terms": terms[topic].terms,
                 "term_weights": terms[topic].weights,
-                "representative_doc_ids": [names[position] for position in chosen],
+                "representative_doc_ids": doc_ids.take(pa.array(chosen, pa.int64())).to_pylist(),
+                "representative_passage_nos": passage_nos.take(pa.array(chosen, pa.int64())).to_pylist(),
                 "x": float(np.median(x[members])),
                 "y": float(np.median(y[members])),
             }
@@ -172,14 +178,13 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
 
 
 def assign_topics(task: AssignTopicsTask) -> AssignedTopics:
-    """Give every document its text's topic, joined by content key: ASSIGNMENTS_SCHEMA in the order of the documents."""
+    """Give every passage its text's topic, joined by content key: ASSIGNMENTS_SCHEMA in the order of the documents."""
     labels = read_table(task.labels.path, [name for name in LABELS_SCHEMA.names if name != "n_documents"])
     keys = labels["content_key"].combine_chunks()
     uids = read_table(task.topics.path, ["topic_uid"])["topic_uid"].combine_chunks()
-    noise = unassigned = 0
+    noise, unassigned = _WithoutTopic(), _WithoutTopic()
 
     def assignments() -> Iterator[pa.Table]:
-        nonlocal noise, unassigned
         for ref in task.documents:
             with open_parquet(ref.path) as parquet:
                 for batch in parquet.iter_batches(columns=["doc_id", "passage_no", "content_key"]):
@@ -190,23 +195,56 @@ def assign_topics(task: AssignTopicsTask) -> AssignedTopics:
                     label = labels.take(at)
                     assigned = label["assigned_topic_id"]
                     named = pc.if_else(pc.less(assigned, 0), pa.scalar(None, pa.int32()), assigned)
-                    noise += pc.sum(pc.less(label["topic_id"], 0)).as_py() or 0
-                    unassigned += named.null_count
+                    first = batch["passage_no"].to_numpy() == 0
+                    noise.add(first, label["topic_id"].to_numpy() >= 0)
+                    unassigned.add(first, assigned.to_numpy() >= 0)
                     label = label.append_column("doc_id", batch["doc_id"]).append_column("passage_no", batch["passage_no"])
                     label = label.append_column("topic_uid", uids.take(named.combine_chunks()))
                     yield label.select(ASSIGNMENTS_SCHEMA.names)
 
     ref = write_batches(task.path, ASSIGNMENTS_SCHEMA, assignments())
-    return AssignedTopics(ref, noise, unassigned)
+    return AssignedTopics(ref, noise.documents, unassigned.documents)
 
 
-def _doc_ids(positions: list[int], passages: tuple[FileRef, ...]) -> dict[int, str]:
-    """The first document of the texts at ascending `positions`, reading one part at a time."""
-    names: dict[int, str] = {}
-    start, wanted = 0, np.asarray(positions, np.int64)
-    for ref in passages:
-        column = read_table(ref.path, ["doc_id"])["doc_id"]
-        inside = wanted[(wanted >= start) & (wanted < start + len(column))]
-        names |= zip(inside.tolist(), column.take(inside - start).to_pylist(), strict=True)
-        start += len(column)
-    return names
+class _WithoutTopic:
+    """Counts the documents none of whose passages is in a topic, from batches of passages in the order of the documents."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self._last = True  # whether a passage of the last document was in a topic
+
+    def add(self, first: np.ndarray, in_topic: np.ndarray) -> None:
+        """`first` bool (rows,): the first passage of a document; `in_topic` bool (rows,)."""
+        document = np.cumsum(first)  # 0 goes on with the last document of the batch before
+        found = np.bincount(document, in_topic) > 0
+        if self._last:
+            found[0] = True
+        elif found[0]:
+            self.documents -= 1  # counted when its passages before were seen
+        self.documents += int(np.count_nonzero(~found[1:]))
+        self._last = bool(found[-1])
+
+
+def _first_passages(passages: tuple[FileRef, ...]) -> tuple[pa.Array, pa.Array]:
+    """Document and passage number of every text's first passage, in position order."""
+    empty = pa.table({"doc_id": pa.array([], pa.string()), "passage_no": pa.array([], pa.int32())})
+    table = pa.concat_tables([empty, *(read_table(ref.path, empty.column_names) for ref in passages)])
+    return table["doc_id"].combine_chunks(), table["passage_no"].combine_chunks()
+
+
+def _documents_of_topics(
+    parts: tuple[FileRef, ...], keys: pa.Array, labels: tuple[np.ndarray, ...], topics: int
+) -> list[np.ndarray]:
+    """For each labelling of the texts with these keys (n,) the documents with a passage in each topic: int64 (topics,)."""
+    counts = [np.zeros(topics, np.int64) for _ in labels]
+    for ref in parts:
+        table = read_table(ref.path, ["content_key", "passage_no"]).combine_chunks()
+        if not table.num_rows:
+            continue
+        at = pc.index_in(table["content_key"].combine_chunks(), keys).to_numpy()
+        document = np.cumsum(table["passage_no"].to_numpy() == 0)
+        for count, label in zip(counts, labels, strict=True):
+            rows = np.flatnonzero(label[at] >= 0)
+            in_topic = np.unique(document[rows] * max(topics, 1) + label[at[rows]])
+            count += np.bincount(in_topic % max(topics, 1), minlength=topics)
+    return counts

@@ -29,21 +29,23 @@ TOPICS_SCHEMA = describe(
             ("terms", pa.list_(pa.string())),
             ("term_weights", pa.list_(pa.float32())),
             ("representative_doc_ids", pa.list_(pa.string())),
+            ("representative_passage_nos", pa.list_(pa.int32())),
             ("x", pa.float32()),
             ("y", pa.float32()),
         ]
     ),
     {
-        "topic_id": "Number of the topic in this generation: 0 is the largest",
+        "topic_id": "Number of the topic in this generation: 0 is the largest, by passages",
         "topic_uid": "Name of the topic, a digest of its members' content keys",
-        "documents": "Documents that HDBSCAN puts in the topic (noise not counted)",
-        "assigned_documents": "Documents of the topic with the noise documents that are nearest to it",
+        "documents": "Documents with a passage that HDBSCAN puts in the topic (noise not counted)",
+        "assigned_documents": "Documents with a passage in the topic or, of the noise, nearest to it",
         "title": "The first three terms",
         "terms": "Terms by descending c-TF-IDF weight",
         "term_weights": "c-TF-IDF weight of each term",
         "representative_doc_ids": "Documents near the topic's centre that differ from each other, best first",
-        "x": "Median x of the topic's documents on the map",
-        "y": "Median y of the topic's documents on the map",
+        "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
+        "x": "Median x of the topic's texts on the map",
+        "y": "Median y of the topic's texts on the map",
     },
 )
 
