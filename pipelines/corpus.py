@@ -1,5 +1,6 @@
 """The corpus stage: read every input, put bad rows into quarantine, write each document once in canonical order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.stage import Run
@@ -16,6 +17,7 @@ from transforms.corpus import (
     quarantine_reasons,
 )
 from transforms.files import join
+from transforms.vectors import FailedText
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class CorpusResult:
         return [*(part.documents for part in self.parts), *quarantine]
 
 
-def read_corpus(run: Run) -> CorpusResult:
-    """Two jobs: units of input into sorted runs, then runs into parts of the documents.
+def read_corpus(run: Run, failed: Sequence[FailedText] = ()) -> CorpusResult:
+    """Two jobs: units of input into sorted runs, then runs into parts of the documents, without those of `failed` texts.
 
     Raises InputError for input that cannot be used, QuarantineLimitError when too many rows are bad.
     """
@@ -47,7 +49,8 @@ def read_corpus(run: Run) -> CorpusResult:
     read: list[UnitRecord] = run.job("read", ReadCorpus(options, run.scratch("runs"), quarantine), units, UnitRecord)
     read.sort(key=lambda record: record.number)
     check_readable(read, options)
-    plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"), run.splitter)
+    errors = [(text.content_key, text.error) for text in failed]
+    plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"), run.splitter, errors)
     parts: list[DocumentsRecord] = run.job("documents", CanonicalDocuments(plan), plan.tasks(), DocumentsRecord)
     parts.sort(key=lambda record: record.part)
     try:
@@ -56,11 +59,11 @@ def read_corpus(run: Run) -> CorpusResult:
         raise QuarantineLimitError(f"{error}; the rows and their reasons are in {quarantine}") from None
     reasons = quarantine_reasons(read, parts)
     rows = sum(part.rows for part in parts)
-    valid, repeated = sum(unit.rows_valid for unit in read), sum(part.duplicate_ids for part in parts)
+    valid, rejected = sum(unit.rows_valid for unit in read), sum(part.duplicate_ids + part.model_failed for part in parts)
     counts = {
         "rows_read": sum(unit.rows_read for unit in read),
         "documents": rows,
         "quarantined": sum(reasons.values()),
-        "not_sampled": valid - rows - repeated,
+        "not_sampled": valid - rows - rejected,
     }
     return CorpusResult(parts, read, rows, sum(part.passages for part in parts), counts)

@@ -2,8 +2,8 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,14 @@ from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
-from transforms.embedding import EncoderSpec, encoder_spec, warnings_of
+from transforms.embedding import (
+    EncoderSpec,
+    encoder_spec,
+    fidelity_warnings,
+    is_packable,
+    truncation_warnings,
+    warnings_of,
+)
 from transforms.embedding.beam import MeasurePrecision
 from transforms.files import FileRef, digest_of, file_ref, is_local, join, redact, remove, write_json
 from transforms.generations import (
@@ -36,6 +43,7 @@ from transforms.generations import (
     read_manifest,
     write_manifest,
 )
+from transforms.vectors import FailedText
 
 # Libraries whose versions are worth knowing when two generations differ.
 _LIBRARIES = (
@@ -49,6 +57,9 @@ _LIBRARIES = (
     "transformers",
     "umap-learn",
 )
+
+# Ends the names of stages that run a second time, without the texts that the model fails on.
+_AGAIN = "_again"
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,19 @@ def _reindex(run: Run) -> Outcome:
     # Before the expensive part, so that it can still be stopped.
     warnings = model_warnings(spec)
     warn(warnings)
-    results = compute(run, spec, corpus, passages)
+    embedded = embed(run, spec, passages)
+    if embedded.failed:
+        warn([f"the model fails on {len(embedded.failed)} of {passages.rows} texts: their documents go to quarantine"])
+        corpus, passages, embedded = without_failed(run, spec, embedded)
+        corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
+        if parent is not None and _unchanged(config, parent, spec, corpus_digest):
+            remove(run.work)
+            return Outcome(config.root, parent, False, {"stages": run.metrics})
+    results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
+    found = [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
+    warn(found)
+    warnings += found
     gates = list(_gates(config, corpus, results))
     metrics_file = join(run.staged, "metrics.json")
     metrics = {
@@ -107,7 +129,7 @@ def _reindex(run: Run) -> Outcome:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": run.metrics,
         "counts": counts,
-        "encoder": _encoder(spec, results.embedded),
+        "encoder": _encoder(run, parent, spec, embedded),
         "warnings": warnings,
         "gates": [gate.model_dump() for gate in gates],
     }
@@ -138,7 +160,7 @@ def _reindex(run: Run) -> Outcome:
         versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
         counts=counts,
         gates=gates,
-        files=published_files(config.root, [*moved, *results.embedded.shards]),
+        files=published_files(config.root, [*moved, *embedded.shards]),
     ).with_digest()
     write_manifest(config.root, manifest)
     move_current(config.root, parent, generation)
@@ -160,8 +182,9 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
         kept = encoder_spec(options, published["precision"])
         if kept.fingerprint == published["fingerprint"]:
             return kept
-    (precision,) = run.job("precision", MeasurePrecision(), [options.device], str)
-    return encoder_spec(options, precision)
+    described = encoder_spec(options)
+    (precision,) = run.job("precision", MeasurePrecision(is_packable(described.folder)), [options.device], str)
+    return replace(described, precision=precision)
 
 
 def model_warnings(spec: EncoderSpec) -> list[str]:
@@ -169,26 +192,49 @@ def model_warnings(spec: EncoderSpec) -> list[str]:
     return warnings_of(spec, ["search", "duplicates"])
 
 
-def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
-    """The first two stages, which every run makes: the corpus as it is now.
+def read_documents(run: Run, failed: Sequence[FailedText] = ()) -> tuple[CorpusResult, PassagesResult]:
+    """The first two stages, which every run makes: the corpus as it is now, without the documents of `failed` texts.
 
     Raises GateRefusedError for a corpus without a usable document.
     """
     # Always read: what the corpus is now decides everything else, and reading costs little beside embedding.
-    corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
+    again = _AGAIN if failed else ""
+    corpus = run.stage(f"corpus{again}", CorpusResult, None, lambda: read_corpus(run, failed))
     if corpus.rows == 0:
         raise GateRefusedError(
             f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
             f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish"
         )
-    return corpus, run.stage("passages", PassagesResult, None, lambda: make_passages(run, corpus))
+    return corpus, run.stage(f"passages{again}", PassagesResult, None, lambda: make_passages(run, corpus))
+
+
+def embed(run: Run, spec: EncoderSpec, passages: PassagesResult, again: str = "") -> EmbedResult:
+    """The embedding stage."""
+    texts = [(start, file.sha256) for start, file in passages.parts]
+    return run.stage(
+        f"embed{again}",
+        EmbedResult,
+        [texts, spec.fingerprint],
+        lambda: embed_passages(run, passages, spec),
+        total=passages.rows,
+        unit="texts",
+    )
+
+
+def without_failed(run: Run, spec: EncoderSpec, embedded: EmbedResult) -> tuple[CorpusResult, PassagesResult, EmbedResult]:
+    """The first three stages again, without the documents that have a text on which the model failed.
+
+    Nothing is embedded again: all other texts have their vectors by now. The next run tries the failed texts again. Raises
+    QuarantineLimitError when they are too many.
+    """
+    corpus, passages = read_documents(run, embedded.failed)
+    return corpus, passages, replace(embed(run, spec, passages, _AGAIN), fidelity=embedded.fidelity)
 
 
 @dataclass(frozen=True)
 class Results:
     """The results of all stages after the corpus, and the counts that go into manifest, metrics and report."""
 
-    embedded: EmbedResult
     index: IndexResult
     recall: RecallResult
     neighbors: NeighborsResult
@@ -202,24 +248,19 @@ class Results:
         return [file for stage in stages for file in stage.published]
 
 
-def compute(run: Run, spec: EncoderSpec, corpus: CorpusResult, passages: PassagesResult) -> Results:
-    """The stages from vectors to topics. Each names its inputs, so that a run that died is picked up where it stopped."""
+def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, unit: bool) -> Results:
+    """The stages from index to topics. Each names its inputs, so that a run that died is picked up where it stopped.
+
+    `unit`: the indexed vectors have length 1.
+    """
     config = run.config
     texts = [(start, file.sha256) for start, file in passages.parts]
     documents = [part.documents.sha256 for part in corpus.parts]
-    embedded = run.stage(
-        "embed",
-        EmbedResult,
-        [texts, spec.fingerprint],
-        lambda: embed_passages(run, passages, spec),
-        total=passages.rows,
-        unit="texts",
-    )
     vectors = [file.sha256 for file in embedded.block_files]
     index = run.stage(
         "index", IndexResult, [vectors, documents, config.index.model_dump()], lambda: build_index(run, corpus, embedded)
     )
-    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, spec.normalize))
+    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
     neighbors = run.stage(
         "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded)
     )
@@ -241,11 +282,11 @@ def compute(run: Run, spec: EncoderSpec, corpus: CorpusResult, passages: Passage
         "passages": corpus.passages,
         "distinct_texts": passages.rows,
         "quarantined": corpus.counts["quarantined"],
-        "texts_truncated": embedded.counts["texts_truncated"],
+        **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "groups", "duplicate_documents")},
         **{name: topics.counts[name] for name in ("topics", "noise_documents")},
     }
-    return Results(embedded, index, recall, neighbors, duplicates, topics, counts)
+    return Results(index, recall, neighbors, duplicates, topics, counts)
 
 
 def _gates(config: Config, corpus: CorpusResult, results: Results) -> list[Gate]:
@@ -287,7 +328,7 @@ def _unchanged(config: Config, parent: str, spec: EncoderSpec, corpus_digest: st
     )
 
 
-def _encoder(spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
+def _encoder(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
     described = asdict(spec)
     # Where the model was on this machine says nothing to a reader, and may say too much.
     described.pop("folder")
@@ -297,7 +338,16 @@ def _encoder(spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
         "fingerprint": spec.fingerprint,
         "dimension": embedded.blocks[0].dim,
         "metric": spec.metric,
+        "fidelity": _fidelity(run, parent, spec, embedded),
     }
+
+
+def _fidelity(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any] | None:
+    """How near the vectors are to the model's own: as measured now, else as the published generation of this encoder says."""
+    if embedded.fidelity is not None:
+        return asdict(embedded.fidelity)
+    published = {} if parent is None else read_manifest(run.root, parent).encoder
+    return published.get("fidelity") if published.get("fingerprint") == spec.fingerprint else None
 
 
 def _published_configuration(config: Config) -> dict[str, Any]:

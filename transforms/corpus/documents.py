@@ -6,6 +6,7 @@ that share an id the first by (source, row) is the document, so there, and only 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +38,9 @@ _ROW_COLUMNS = {
 class DocumentsPlan:
     """All that a part of the documents is made from. `metadata` is (column, kind) in published order.
 
-    Documents go to `directory`, duplicate ids to `quarantine`, the runs for the passages to `work`. Without a `splitter` a
-    document is one passage.
+    Documents go to `directory`, rejected ones to `quarantine`, the runs for the passages to `work`. Without a `splitter` a
+    document is one passage. `failed` are the texts that the model has failed on, as (content key in hex, error): a document with
+    one of them is rejected.
     """
 
     runs: tuple[FileRef, ...]
@@ -50,6 +52,7 @@ class DocumentsPlan:
     quarantine: str
     work: str
     splitter: PassageSplitter | None = None
+    failed: tuple[tuple[str, str], ...] = ()
 
     def tasks(self) -> list[PartTask]:
         """One task per part."""
@@ -63,6 +66,7 @@ def plan_documents(
     quarantine: str,
     work: str,
     splitter: PassageSplitter | None = None,
+    failed: Iterable[tuple[str, str]] = (),
 ) -> DocumentsPlan:
     """What the driver decides once all units are read: the number of parts and the kinds of the metadata columns."""
     records = sorted(records, key=lambda record: record.number)
@@ -82,11 +86,12 @@ def plan_documents(
         quarantine=quarantine,
         work=work,
         splitter=splitter,
+        failed=tuple(failed),
     )
 
 
 def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None = None) -> DocumentsRecord:
-    """Write one part: `documents` sorted by (doc hash, doc_id, passage_no), its keys run, and its duplicate ids if any.
+    """Write one part: `documents` sorted by (doc hash, doc_id, passage_no), its keys run, and what is rejected if any.
 
     `threshold` is `sample_threshold` of the plan's runs when there is a sample. Memory: the part's rows with their passages,
     and what splitting one document takes, which is in proportion to its length.
@@ -97,18 +102,23 @@ def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None
     rows = rows.sort_by([(name, "ascending") for name in ("doc_hash", "doc_id", "source", "row")])
     first = _is_first(rows["doc_id"])
     kept, repeated = rows.filter(first), rows.filter(pc.invert(first))
+    rejected = _duplicates(kept, repeated)
     passages = _passages(kept, plan.splitter)
+    errors = _errors(passages, plan.failed)
+    if errors:
+        rejected += _failed(kept, errors)
+        bad = pa.array(list(errors), pa.string())
+        kept, passages = (table.filter(pc.invert(pc.is_in(table["doc_id"], bad))) for table in (kept, passages))
     name = f"part-{task.part:05d}.parquet"
     return DocumentsRecord(
         part=task.part,
         documents=write_table(join(plan.directory, name), _published(passages, plan)),
         keys=write_table(join(plan.work, name), _keys_run(passages), RUN_GROUP_ROWS),
-        quarantine=_quarantine(
-            join(plan.quarantine, f"part-duplicates-{task.part:05d}.parquet"), kept, repeated, plan.keep_text
-        ),
+        quarantine=_quarantine(join(plan.quarantine, f"part-documents-{task.part:05d}.parquet"), rejected, plan.keep_text),
         rows=kept.num_rows,
         passages=passages.num_rows,
         duplicate_ids=repeated.num_rows,
+        model_failed=len(errors),
     )
 
 
@@ -192,22 +202,46 @@ def _keys_run(passages: pa.Table) -> pa.Table:
     return distinct_texts(passages.append_column("n_documents", ones).select(KEYS_SCHEMA.names).cast(KEYS_SCHEMA))
 
 
-def _quarantine(path: str, kept: pa.Table, repeated: pa.Table, keep_text: bool) -> FileRef | None:
-    if not repeated.num_rows:
-        return None
+def _duplicates(kept: pa.Table, repeated: pa.Table) -> list[Row]:
+    """Rows whose id an earlier row has."""
     position = pc.index_in(repeated["doc_id"], kept["doc_id"])
     first = kept.select(["source", "row"]).take(position).to_pylist()
-    rows = [
-        Row(
-            row["source"],
-            row["row"],
-            row["doc_id"],
-            row["text"],
-            (),
-            "duplicate_id",
-            f"the document is {kept_row['source']}" + (f" row {kept_row['row']}" if kept_row["row"] is not None else ""),
-        )
-        for row, kept_row in zip(repeated.select(list(_ROW_COLUMNS)).to_pylist(), first, strict=True)
+    return [
+        _rejected(row, "duplicate_id", f"the document is {other['source']}" + _at_row(other["row"]))
+        for row, other in zip(_rows(repeated), first, strict=True)
     ]
-    table = quarantine_table(rows)
+
+
+def _at_row(row: int | None) -> str:
+    return "" if row is None else f" row {row}"
+
+
+def _errors(passages: pa.Table, failed: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The documents that have a failed text, with the error of their first one."""
+    if not failed:
+        return {}
+    error_of = {bytes.fromhex(key): error for key, error in failed}
+    found = passages.filter(pc.is_in(passages["content_key"], pa.array(list(error_of), CONTENT_KEY_TYPE)))
+    pairs = zip(found["doc_id"].to_pylist(), found["content_key"].to_pylist(), strict=True)
+    return {doc_id: error_of[key] for doc_id, key in reversed(list(pairs))}
+
+
+def _failed(kept: pa.Table, errors: dict[str, str]) -> list[Row]:
+    """Documents that the model has failed on."""
+    rows = kept.filter(pc.is_in(kept["doc_id"], pa.array(list(errors), pa.string())))
+    return [_rejected(row, "model_failed", errors[row["doc_id"]]) for row in _rows(rows)]
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    return table.select(list(_ROW_COLUMNS)).to_pylist()
+
+
+def _rejected(row: dict[str, Any], reason: str, detail: str) -> Row:
+    return Row(row["source"], row["row"], row["doc_id"], row["text"], (), reason, detail)
+
+
+def _quarantine(path: str, rejected: list[Row], keep_text: bool) -> FileRef | None:
+    if not rejected:
+        return None
+    table = quarantine_table(rejected)
     return write_table(path, table if keep_text else without_excerpts(table))

@@ -24,7 +24,8 @@ def quarantine_reasons(units: Iterable[UnitRecord], documents: Iterable[Document
     counts: Counter[str] = Counter()
     for unit in units:
         counts.update(dict(unit.reasons))
-    counts.update({"duplicate_id": sum(record.duplicate_ids for record in documents)})
+    for record in documents:
+        counts.update({"duplicate_id": record.duplicate_ids, "model_failed": record.model_failed})
     return {reason: count for reason, count in counts.most_common() if count}
 
 

@@ -34,9 +34,9 @@ class PartTask:
 
 @dataclass(frozen=True)
 class DocumentsRecord:
-    """One part of the documents was written; `keys` is its run for the passages; `duplicate_ids` rows went to quarantine.
+    """One part of the documents was written; `keys` is its run for the passages.
 
-    `rows` documents are in `passages` rows.
+    `rows` documents are in `passages` rows. To quarantine went `duplicate_ids` rows and `model_failed` documents.
     """
 
     part: int
@@ -46,6 +46,7 @@ class DocumentsRecord:
     rows: int
     passages: int
     duplicate_ids: int
+    model_failed: int
 
 
 @dataclass(frozen=True)

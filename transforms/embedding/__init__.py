@@ -10,6 +10,7 @@ from transforms.embedding.batching import packed_tokens, padded_tokens, plan_bat
 from transforms.embedding.canary import CanaryError, Fidelity
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
 from transforms.embedding.facts import ModelFacts, read_facts
+from transforms.embedding.findings import fidelity_warnings, truncation_warnings
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
 from transforms.embedding.mismatch import model_warnings, warnings_of
 from transforms.embedding.models import ModelError, find_model
@@ -34,6 +35,7 @@ __all__ = [
     "VectorError",
     "check_vectors",
     "encoder_spec",
+    "fidelity_warnings",
     "find_model",
     "find_profile",
     "is_packable",
@@ -45,5 +47,6 @@ __all__ = [
     "plan_batches",
     "plan_packed",
     "read_facts",
+    "truncation_warnings",
     "warnings_of",
 ]

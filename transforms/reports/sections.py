@@ -50,6 +50,14 @@ def tiles(report: Report) -> str:
     if report.recall:
         best = next((row for row in report.recall if row.k == 10), report.recall[0])
         found.append((f"Recall@{best.k}", f"{best.recall:.4f}", f"{number(best.queries)} queries against exact search"))
+    if "documents_truncated" in counts:
+        truncated = counts["documents_truncated"]
+        note = (
+            f"{percent(truncated, documents)} are longer than the model's limit"
+            if truncated
+            else "the model saw every text whole"
+        )
+        found.append(("Truncated", number(truncated), note))
     found.append(("Quarantined", number(counts["quarantined"]), percent(counts["quarantined"], documents) + " of the input"
                   if counts["quarantined"] else "every row was usable"))  # fmt: skip
     if report.peak_rss_mb is not None:

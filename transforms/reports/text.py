@@ -75,6 +75,8 @@ def _head(report: Report, width: int) -> list[str]:
     facts = [counted(counts["documents"], "document")]
     if "distinct_texts" in counts:
         facts.append(counted(counts["distinct_texts"], "different text"))
+    if counts.get("documents_truncated"):
+        facts.append(f"{number(counts['documents_truncated'])} truncated")
     facts.append(f"{number(counts['quarantined'])} quarantined")
     if "groups" in counts:
         facts.append(f"{counted(counts['pairs'], 'similar pair')} in {counted(counts['groups'], 'group')}")

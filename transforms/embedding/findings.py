@@ -1,0 +1,36 @@
+"""What a run found out about its encoder that a person should know: sentences computed from plain values."""
+
+from collections.abc import Mapping
+
+from transforms.embedding.canary import MINIMUM_COSINE, Fidelity
+from transforms.embedding.facts import read_facts
+from transforms.embedding.fingerprint import EncoderSpec
+
+# Above this share of documents cut short it is worth splitting them; a few long ones are in every corpus.
+_MANY_TRUNCATED = 0.01
+# A window that most models take, and what is left of shorter ones beside special tokens and prompts.
+_PASSAGE_TOKENS = 200
+
+
+def truncation_warnings(spec: EncoderSpec, counts: Mapping[str, int]) -> list[str]:
+    """A warning when more than 1 % of the documents are cut at the model's limit; reads the model's files, not the model."""
+    truncated, documents = counts["documents_truncated"], counts["documents"]
+    if truncated <= _MANY_TRUNCATED * documents:
+        return []
+    limits = [limit for limit in (spec.max_tokens, read_facts(spec.folder).max_tokens) if limit is not None]
+    limit = f"{min(limits):,} tokens" if limits else "its limit of tokens"
+    window = min([_PASSAGE_TOKENS, *(limit * 3 // 4 for limit in limits)])
+    return [
+        f"{truncated:,} of {documents:,} documents ({truncated / documents:.1%}) are longer than the {limit} that the model takes: "
+        f"the rest of them is not searched. Set corpus.passage_tokens={window} to index them as passages."
+    ]
+
+
+def fidelity_warnings(spec: EncoderSpec, fidelity: Fidelity | None) -> list[str]:
+    """A warning with figures when the vectors differ from the model's own by more than rounding."""
+    if fidelity is None or fidelity.min_cosine >= MINIMUM_COSINE:
+        return []
+    return [
+        f"embedding.precision={spec.precision} changes the vectors: on {fidelity.texts} texts the cosine to the model's own in "
+        f"fp32 is {fidelity.mean_cosine:.4f} on average and {fidelity.min_cosine:.4f} at worst."
+    ]
