@@ -33,7 +33,7 @@ def mine_duplicates(
     blocks, texts = tuple(embedded.blocks), tuple(passages.files)
     progress = run.progress("duplicates")
     tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress) for part in neighbors.parts]
-    mine = MinePairs(options, run.runner.threads_per_worker)
+    mine = MinePairs(options, run.runner.threads(len(tasks)))
     mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
     mined.sort(key=lambda record: record.part)
     documents = tuple(part.documents for part in corpus.parts)

@@ -77,11 +77,11 @@ def begin(config: Config) -> Iterator[Run]:
     Raises RunnerError or ValueError before anything is written when the runner or the root cannot be used, RootInUseError when
     another run is active.
     """
-    run = Run(config, Runner(config.runner))
+    runner = Runner(config.runner)
     if not is_local(config.root):
         raise ValueError(f"root {redact(config.root)!r} is not a local folder: publishing elsewhere is not supported yet")
-    with only_run(config.root):
-        yield run
+    with only_run(config.root), runner:
+        yield Run(config, runner)
 
 
 def _reindex(run: Run) -> Outcome:
