@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 _URN = "corpusbeam:env:worker_pool:v1"
 _SECONDS_BETWEEN_LOOKS = 0.2
 # A connection breaks a moment before the process that held it is gone.
-_SECONDS_FROM_BROKEN_CONNECTION_TO_END = 5.0
+_SECONDS_FROM_BROKEN_CONNECTION_TO_END = 2.0
 
 _pools: weakref.WeakValueDictionary[str, "WorkerPool"] = weakref.WeakValueDictionary()
 

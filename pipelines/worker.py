@@ -12,8 +12,9 @@ def main() -> None:
     if "--debug" in sys.argv:
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     else:
-        # Beam prints the traceback of every error that it also sends to the driver. Native libraries still reach stderr.
+        # Beam prints and logs the traceback of every error that it also sends to the driver. Native libraries still reach stderr.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        logging.disable()
     for line in sys.stdin:
         threading.Thread(target=_serve, args=json.loads(line), name="job", daemon=True).start()
     # End of input: the driver has ended, however it ended. Nothing that this process could still do is of use to anyone.
