@@ -197,9 +197,11 @@ def _in_daemon_thread(call: Callable[[], None]) -> concurrent.futures.Future[Non
 
     def run() -> None:
         try:
-            future.set_result(call())
+            call()
         except BaseException as error:
             future.set_exception(error)
+        else:
+            future.set_result(None)
 
     threading.Thread(target=run, name="pipeline", daemon=True).start()
     return future
@@ -207,7 +209,7 @@ def _in_daemon_thread(call: Callable[[], None]) -> concurrent.futures.Future[Non
 
 @functools.cache
 def _ignore_lost_connections() -> None:
-    """Keep Beam's threads from printing a traceback when a worker's connection breaks: `run` says what happened to the worker."""
+    """Keep Beam's threads from printing a traceback when a worker's connection breaks: `run` says what happened to it."""
     before = threading.excepthook
 
     def hook(arguments: threading.ExceptHookArgs) -> None:

@@ -1,4 +1,4 @@
-"""Errors that were raised in another process: Beam hands on the text of the traceback, here the exception is made of it again."""
+"""Errors that were raised in another process: Beam hands on the traceback's text, here the exception is made again."""
 
 import sys
 
@@ -8,7 +8,7 @@ _TRACEBACK = "Traceback (most recent call last):\n"
 def original_error(error: BaseException) -> Exception | None:
     """The exception whose traceback is the text of `error`, with its message; None when `error` is not such a text.
 
-    An exception class that is not loaded here, or that cannot be made from a message alone, becomes a RuntimeError that names it.
+    A class that is not loaded here, or that cannot be made from a message alone, becomes a RuntimeError that names it.
     """
     _, found, last = str(error).rpartition(_TRACEBACK)
     # Frames and lines of code are indented; the first line that is not has the class and the message.

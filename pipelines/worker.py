@@ -12,7 +12,7 @@ def main() -> None:
     if "--debug" in sys.argv:
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     else:
-        # Beam prints and logs the traceback of every error that it also sends to the driver. Native libraries still reach stderr.
+        # Beam prints and logs every traceback that it also sends to the driver. Native libraries still reach stderr.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         logging.disable()
     for line in sys.stdin:

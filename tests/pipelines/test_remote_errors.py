@@ -19,7 +19,7 @@ def _text(error: Exception) -> RuntimeError:
         try:
             raise KeyError("first")
         except KeyError:
-            raise error
+            raise error  # noqa: B904
     except Exception:
         return RuntimeError(traceback.format_exc())
 
