@@ -39,6 +39,8 @@ PART = 50
 # As many tasks as there are parts in every stage, and a model without meaning needs no recall.
 SETTINGS = (
     "embedding.precision=fp32",
+    # The number of threads may change the last bit of a vector; here only the number of workers differs.
+    "embedding.threads=1",
     f"corpus.rows_per_part={PART}",
     f"neighbors.rows_per_tile={PART}",
     f"index.rows_per_shard={PART}",
