@@ -49,7 +49,7 @@ class WorkerPool:
 
     def __init__(self, workers: int, threads: int) -> None:
         self._count, self._threads = workers, threads
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._given = 0
         self._key = uuid.uuid4().hex
         _pools[self._key] = self
@@ -96,8 +96,7 @@ class WorkerPool:
         self._given += 1
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps([worker_id, control_address]) + "\n")
-            process.stdin.flush()
+            process.stdin.write(json.dumps([worker_id, control_address]).encode() + b"\n")
         except BrokenPipeError:
             _log.info("process %d has died before its job began", process.pid)  # `run` looks for that
 
@@ -131,7 +130,7 @@ class WorkerPool:
                     env=environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,  # the command's own results go there
-                    text=True,
+                    bufsize=0,  # else closing the pipe of a dead process would write what is left, and fail
                     process_group=0,  # Ctrl-C is for the driver, which then ends the workers
                 )
             )

@@ -157,6 +157,15 @@ def test_a_python_with_a_space_in_its_path_can_have_workers(tmp_path, monkeypatc
         assert len(runner.run(See(), TASKS, Seen, str(tmp_path / "records.json"))) == len(TASKS)
 
 
+def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 7\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with Runner(RunnerOptions(workers=WORKERS)) as runner, pytest.raises(WorkerDiedError, match="ended with exit code 7"):
+        runner.run(See(), TASKS, Seen, str(tmp_path / "records.json"))
+
+
 def test_beams_own_worker_processes_are_refused():
     with pytest.raises(RunnerError, match="--workers"):
         Runner(RunnerOptions(beam_options=("--direct_running_mode=multi_processing",)))
