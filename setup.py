@@ -32,6 +32,7 @@ setup(
         "faiss-cpu>=1.15,<2",
         "fsspec>=2026.1",
         "hdbscan>=0.8.40,<0.9",
+        "joblib>=1.3",
         "numpy>=2,<3",
         "psutil>=5.9",
         "pyarrow>=20",

@@ -63,9 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    reindex = verb("reindex", _reindex, "Build and publish a new generation of a corpus.", settings)
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument("--workers", metavar="N", type=int, help="worker processes on this machine (key runner.workers)")
+    reindex = verb("reindex", _reindex, "Build and publish a new generation of a corpus.", settings, running)
     reindex.add_argument("--example-query", metavar="TEXT", help="search shown in the summary (default: the largest topic)")
-    verb("plan", _plan, "Say what a reindex would do, without embedding or publishing.", settings)
+    verb("plan", _plan, "Say what a reindex would do, without embedding or publishing.", settings, running)
     verb("config", _config, "Print the configuration that the options give.", settings).add_argument(
         "--schema", action="store_true", help="print the JSON Schema of all keys instead"
     )
@@ -159,6 +161,8 @@ def _configuration(options: argparse.Namespace) -> Any:
         overrides["root"] = options.root
     if options.input:
         overrides["corpus.input"] = options.input
+    if getattr(options, "workers", None) is not None:
+        overrides["runner.workers"] = options.workers
     if options.beam_options:
         overrides["runner.beam_options"] = options.beam_options
     return load_config(options.config, options.set, overrides)

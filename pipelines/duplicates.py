@@ -34,7 +34,7 @@ def mine_duplicates(
     progress = run.progress("duplicates")
     split = run.splitter is not None
     tasks = [MineTask(part, blocks, texts, run.scratch("pairs"), progress, split) for part in neighbors.parts]
-    mine = MinePairs(options, run.runner.threads_per_worker)
+    mine = MinePairs(options, run.runner.threads(len(tasks)))
     mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
     mined.sort(key=lambda record: record.part)
     documents = tuple(part.documents for part in corpus.parts)

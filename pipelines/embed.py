@@ -33,7 +33,8 @@ class EmbedResult:
 def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec) -> EmbedResult:
     """Run the job over all parts of the distinct passages."""
     tasks = embed_tasks(run, passages, spec)
-    transform = EmbedPassages(spec, run.config.embedding, run.config.embedding.threads or run.runner.threads_per_worker)
+    options = run.config.embedding
+    transform = EmbedPassages(spec, options, options.threads or run.runner.threads(len(tasks)))
     records: list[EmbedRecord] = run.job("embed", transform, tasks, EmbedRecord)
     records.sort(key=lambda record: record.part)
     return EmbedResult(

@@ -51,14 +51,15 @@ class RecallResult:
 
 def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> IndexResult:
     """Three jobs: training (one worker), shards, merging (one worker)."""
-    options, threads, scratch = run.config.index, run.runner.threads_per_worker, run.scratch("index")
+    options, runner, scratch = run.config.index, run.runner, run.scratch("index")
     blocks = tuple(embedded.blocks)
-    (training,) = run.job("train", TrainIndex(options, threads), [TrainTask(blocks, scratch)], TrainRecord)
+    (training,) = run.job("train", TrainIndex(options, runner.threads(1)), [TrainTask(blocks, scratch)], TrainRecord)
     shard_tasks = [
         EncodeTask(part, shard, training.template, training.fingerprint, scratch, run.progress("index"))
         for part, shard in enumerate(plan_shards(blocks, options))
     ]
-    shards: list[ShardRecord] = run.job("shards", EncodeShards(threads), shard_tasks, ShardRecord)
+    encode = EncodeShards(runner.threads(len(shard_tasks)))
+    shards: list[ShardRecord] = run.job("shards", encode, shard_tasks, ShardRecord)
     shards.sort(key=lambda record: record.part)
     documents = tuple(part.documents for part in corpus.parts)
     task = MergeTask(training, tuple(shards), documents, scratch, join(run.staged, "index"))
@@ -72,13 +73,13 @@ def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bo
 
     `unit`: all vectors have length 1.
     """
-    options, threads = run.config.index, run.runner.threads_per_worker
+    options, runner = run.config.index, run.runner
     queries, blocks = index.training.queries, tuple(embedded.blocks)
     tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(plan_shards(blocks, options))]
-    exact: list[ExactRecord] = run.job("exact", ExactTop(threads), tasks, ExactRecord)
+    exact: list[ExactRecord] = run.job("exact", ExactTop(runner.threads(len(tasks))), tasks, ExactRecord)
     exact.sort(key=lambda record: record.part)
     task = RecallTask(index.merged.index, queries, tuple(exact), blocks, join(run.staged, "index"), unit)
-    (measured,) = run.job("recall", MeasureRecall(options, threads), [task], RecallRecord)
+    (measured,) = run.job("recall", MeasureRecall(options, runner.threads(1)), [task], RecallRecord)
     counts = {
         "queries": measured.queries,
         "nprobe": measured.nprobe,

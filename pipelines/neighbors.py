@@ -30,7 +30,7 @@ def find_neighbors(run: Run, embedded: EmbedResult) -> NeighborsResult:
         NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"))
         for part, tile in enumerate(plan_tiles(blocks, options))
     ]
-    transform = NeighborGraph(options, run.runner.threads_per_worker)
+    transform = NeighborGraph(options, run.runner.threads(len(tasks)))
     parts: list[NeighborsRecord] = run.job("neighbors", transform, tasks, NeighborsRecord)
     parts.sort(key=lambda record: record.part)
     counts = {

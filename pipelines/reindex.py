@@ -89,11 +89,11 @@ def begin(config: Config) -> Iterator[Run]:
     Raises RunnerError, ConfigurationError or ValueError before anything is written when the runner, the size of passages or the
     root cannot be used, RootInUseError when another run is active.
     """
-    run = Run(config, Runner(config.runner), passage_splitter(config))
+    runner, splitter = Runner(config.runner), passage_splitter(config)
     if not is_local(config.root):
         raise ValueError(f"root {redact(config.root)!r} is not a local folder: publishing elsewhere is not supported yet")
-    with only_run(config.root):
-        yield run
+    with only_run(config.root), runner:
+        yield Run(config, runner, splitter)
 
 
 def _reindex(run: Run) -> Outcome:

@@ -1,14 +1,17 @@
 """Runner and pipeline options: the only place that knows runner names, and how a job's records come back."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from pipelines.pool import WorkerPool
+from pipelines.threads import threads_of_each
 from transforms.files import read_json, write_bytes
 
 # DirectRunner first tries to download another engine; BundleBased is slow; Dask silently computes only one branch.
@@ -26,7 +29,7 @@ class RunnerOptions(BaseModel):
     )
     workers: int = Field(
         1,
-        description="Worker processes of FnApiRunner. One uses all cores inside the model and FAISS; more divide them.",
+        description="Worker processes of FnApiRunner. One is this process, with all cores; more divide them.",
         ge=1,
         le=64,
     )
@@ -39,34 +42,60 @@ class RunnerError(Exception):
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs one Beam job after another with the same options."""
+    """Runs one Beam job after another with the same options. As a context manager it leaves no worker process behind."""
 
     options: RunnerOptions
 
     def __post_init__(self) -> None:
-        name = self._beam_arguments().get_all_options()["runner"] or self.options.runner
-        if name not in SUPPORTED_RUNNERS:
-            raise RunnerError(f"runner {name!r} is not supported; use one of {', '.join(SUPPORTED_RUNNERS)}")
+        if self._engine not in SUPPORTED_RUNNERS:
+            raise RunnerError(f"runner {self._engine!r} is not supported; use one of {', '.join(SUPPORTED_RUNNERS)}")
+        if self._beam_arguments().view_as(DirectOptions).direct_running_mode == "multi_processing":
+            # Beam's own worker processes: a run would wait for ever for one that died.
+            raise RunnerError("--direct_running_mode=multi_processing is not supported; use --workers (key runner.workers)")
 
-    @property
-    def threads_per_worker(self) -> int:
-        """Threads that the model may use in each worker of this machine."""
-        return max(1, (os.cpu_count() or 1) // self.options.workers)
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.close()
+
+    def threads(self, tasks: int) -> int:
+        """Threads that a job of so many tasks may use in each worker of this machine."""
+        return threads_of_each(self._workers(tasks))
 
     def run(self, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, records_path: str) -> list[Any]:
         """Run `tasks | transform` as one job and return its records, in the order of their JSON.
 
         The records go through the file `records_path`: a job on another machine hands them back in no other way.
+        Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
         """
-        with beam.Pipeline(options=self._beam_arguments()) as pipeline:
-            records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | type(transform).__name__ >> transform
+        name = type(transform).__name__
+
+        def build(pipeline: beam.Pipeline) -> None:
+            records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | name >> transform
             _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
+
+        if self._engine == "FnApiRunner" and self._workers(len(tasks)) > 1:
+            self._pool.run(build, self._beam_arguments(), name)
+        else:
+            with beam.Pipeline(options=self._beam_arguments()) as pipeline:
+                build(pipeline)
         return TypeAdapter(list[record_type]).validate_python(read_json(records_path))  # type: ignore[valid-type]
+
+    def _workers(self, tasks: int) -> int:
+        # A single task is done in this process: it may use all cores, and no worker has to be started for it.
+        return self.options.workers if tasks > 1 else 1
+
+    @cached_property
+    def _pool(self) -> WorkerPool:
+        return WorkerPool(self.options.workers, threads_of_each(self.options.workers))
+
+    @property
+    def _engine(self) -> str:
+        return self._beam_arguments().get_all_options()["runner"] or self.options.runner
 
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
-        if self.options.runner == "FnApiRunner" and self.options.workers > 1:
-            arguments += ["--direct_running_mode=multi_processing", f"--direct_num_workers={self.options.workers}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
         arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
         options = PipelineOptions(arguments)

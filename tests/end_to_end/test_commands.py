@@ -103,6 +103,12 @@ def test_similarity_agrees_with_the_library(corpusbeam, minilm_spec):
     assert corpusbeam("similarity", "one", " ").code == 2
 
 
+def test_workers_are_a_setting(corpusbeam, tmp_path):
+    ran = corpusbeam("plan", "--root", tmp_path, "--input", tmp_path / "corpus.jsonl", "--workers", 0)
+    assert (ran.code, ran.out) == (2, "")
+    assert "runner.workers" in ran.err
+
+
 def test_config_prints_schema_and_resolved_values(corpusbeam):
     schema = corpusbeam("config", "--schema").json
     assert "corpus" in schema["properties"]

@@ -44,9 +44,3 @@ def test_other_runners_are_refused_by_name(name):
         Runner(RunnerOptions(runner=name))
     with pytest.raises(RunnerError, match=name):
         Runner(RunnerOptions(beam_options=(f"--runner={name}",)))
-
-
-def test_workers_share_the_cores(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert Runner(RunnerOptions(workers=4)).threads_per_worker == 2
-    assert Runner(RunnerOptions(workers=16)).threads_per_worker == 1

@@ -39,8 +39,8 @@ class DocumentsPlan:
     """All that a part of the documents is made from. `metadata` is (column, kind) in published order.
 
     Documents go to `directory`, rejected ones to `quarantine`, the runs for the passages to `work`. Without a `splitter` a
-    document is one passage. `failed` are the texts that the model has failed on, as (content key in hex, error): a document with
-    one of them is rejected.
+    document is one passage. `failed` are the texts that the model has failed on, as (content key in hex, error): a document
+    with one of them is rejected.
     """
 
     runs: tuple[FileRef, ...]

@@ -21,8 +21,8 @@ def truncation_warnings(spec: EncoderSpec, counts: Mapping[str, int]) -> list[st
     limit = f"{min(limits):,} tokens" if limits else "its limit of tokens"
     window = min([_PASSAGE_TOKENS, *(limit * 3 // 4 for limit in limits)])
     return [
-        f"{truncated:,} of {documents:,} documents ({truncated / documents:.1%}) are longer than the {limit} that the model takes: "
-        f"the rest of them is not searched. Set corpus.passage_tokens={window} to index them as passages."
+        f"{truncated:,} of {documents:,} documents ({truncated / documents:.1%}) are longer than the {limit} that the model "
+        f"takes: the rest of them is not searched. Set corpus.passage_tokens={window} to index them as passages."
     ]
 
 
