@@ -1,6 +1,7 @@
 """Small corpora, and the whole room in one call, as plain functions and as Beam jobs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,13 @@ class Corpus:
         return [record.documents.sha256 for record in self.documents] + [record.passages.sha256 for record in self.passages]
 
 
-def build(out: Path, splitter: PassageSplitter | None = None, **settings: Any) -> Corpus:
+def build(
+    out: Path, splitter: PassageSplitter | None = None, failed: Sequence[tuple[str, str]] = (), **settings: Any
+) -> Corpus:
     """Run the room's steps as plain functions."""
     options = CorpusOptions(**settings)
     units = [read_unit(unit, options, f"{out}/runs", f"{out}/quarantine") for unit in plan_units(options)]
-    plan = plan_documents(units, options, f"{out}/documents", f"{out}/quarantine", f"{out}/keys", splitter)
+    plan = plan_documents(units, options, f"{out}/documents", f"{out}/quarantine", f"{out}/keys", splitter, failed)
     threshold = sample_threshold(plan.runs, options.sample) if options.sample else None
     documents = [write_documents(task, plan, threshold) for task in plan.tasks()]
     passages_plan = plan_passages(documents, options, f"{out}/passages")

@@ -194,6 +194,26 @@ def test_duplicate_ids_keep_the_first_by_source_and_row(tmp_path):
     ]
 
 
+def test_documents_of_a_text_that_the_model_fails_on_go_to_quarantine(tmp_path):
+    rows = [("a", "bad"), ("b", "good"), ("c", "bad"), ("d", "worse"), ("b", "again")]
+    path = write_jsonl(tmp_path / "a.jsonl", [{"id": doc_id, "text": text} for doc_id, text in rows])
+    failed = [(content_key("bad").hex(), "no vector"), (content_key("worse").hex(), "none"), (content_key("absent").hex(), "-")]
+    corpus = build(tmp_path / "out", failed=failed, input=[path])
+    assert [row["doc_id"] for row in corpus.rows()] == ["b"]
+    assert [row["text"] for row in corpus.texts()] == ["good"]
+    assert corpus.reasons == {"duplicate_id": 1, "model_failed": 3}
+    found = {(row["doc_id"], row["row"], row["reason"], row["detail"], row["excerpt"]) for row in corpus.quarantine()}
+    assert found == {
+        ("a", 1, "model_failed", "no vector", "bad"),
+        ("c", 3, "model_failed", "no vector", "bad"),
+        ("d", 4, "model_failed", "none", "worse"),
+        ("b", 5, "duplicate_id", f"the document is {path} row 2", "again"),
+    }
+    # What is left is what a corpus without these rows gives.
+    path = write_jsonl(tmp_path / "b.jsonl", [{"id": "b", "text": "good"}])
+    assert corpus.digests() == build(tmp_path / "other", input=[path]).digests()
+
+
 def test_texts_stay_unpublished_when_asked(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", [{"id": "1", "text": "secret words"}])
     corpus = build(tmp_path / "out", input=[path], keep_text=False)

@@ -18,6 +18,7 @@ from transforms.embedding.fingerprint import EncoderSpec
 from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
 from transforms.embedding.profiles import check_dimension
+from transforms.embedding.window import CHARACTERS_PER_TOKEN, Window, tokenizer_of
 
 if TYPE_CHECKING:
     from transforms.embedding.packed import PackedEncoder
@@ -27,14 +28,10 @@ _log = logging.getLogger(__name__)
 # Texts that are tokenised and sorted by length together: enough for batches of equal lengths, few enough to hold their tokens.
 _WINDOW = 8192
 # Tokens of one forward pass. Small batches stay in a CPU's caches; a GPU needs large ones to be busy.
-_TOKENS_PER_BATCH = {"cpu": 4096}
+_TOKENS_PER_BATCH = {"cpu": 1024}
 _TOKENS_PER_BATCH_GPU = 65_536
 # int8 is so coarse that the report says what it does to the corpus's own texts: this many of them.
 _FIDELITY_TEXTS = 64
-# Characters per token that a text is first cut to before tokenising: a 1 MB text must not cost a second of tokenising for
-# 256 tokens that are used. English has about 4; where 16 were too few, the text is cut again at twice the length.
-_CHARACTERS_PER_TOKEN = 16
-_SPACES = " \t\n\r"
 # Norms of vectors that were normalised in fp32 are within 1e-3 of 1; anything else is a fault.
 _NORM_TOLERANCE = 1e-3
 # Other vectors may have any length whose products neither vanish nor overflow in float32.
@@ -84,7 +81,7 @@ class Encoder:
         tokenizer = self._model.tokenizer
         if not callable(tokenizer) or not isinstance(self._model.max_seq_length, int):
             raise ModelError(f"model {spec.model!r} has no transformers tokenizer with a length limit: it is not supported")
-        self._tokenize = _tokenizer_of(tokenizer)
+        self._tokenize = tokenizer_of(tokenizer)
         if spec.max_tokens is not None:
             self._model.max_seq_length = min(spec.max_tokens, self._model.max_seq_length)
         self.max_tokens: int = self._model.max_seq_length
@@ -146,14 +143,14 @@ class Encoder:
         failed: _Errors = {}
         with self._lock:
             for start in range(0, len(texts), _WINDOW):
-                window = _Window(texts[start : start + _WINDOW], prompt or "", self.max_tokens, self._tokenize)
+                window = Window(texts[start : start + _WINDOW], prompt or "", self.max_tokens, self._tokenize)
                 failed |= {start + i: error for i, error in window.failed.items()}
                 full_lengths[start : start + _WINDOW] = window.full_lengths
                 batches, tokens = self._plan(window, budget)
                 computed += tokens
 
                 # Bound now: threads run it.
-                def forward(rows: Sequence[int], start: int = start, window: _Window = window) -> None:
+                def forward(rows: Sequence[int], start: int = start, window: Window = window) -> None:
                     vectors[start + np.asarray(rows)] = self._forward(window, rows, prompt, task)
 
                 found = self._map(functools.partial(isolate, compute=forward), batches)
@@ -166,12 +163,12 @@ class Encoder:
         tokens = int(np.minimum(full_lengths, self.max_tokens).sum())
         return Encoded(vectors, full_lengths > self.max_tokens, tokens, computed, failed)
 
-    def _plan(self, window: "_Window", budget: int) -> tuple[list[np.ndarray], int]:
+    def _plan(self, window: Window, budget: int) -> tuple[list[np.ndarray], int]:
         """Batches of the texts that have tokens, and how many tokens their forward passes compute."""
         chosen = np.array([i for i in range(len(window.texts)) if i not in window.failed], dtype=np.int64)
         lengths = window.lengths[chosen]
         if self._packed is not None:
-            batches = plan_packed(lengths, budget, self._rows)
+            batches = plan_packed(lengths, max(self._rows, budget // self._rows * self._rows))
             computed = packed_tokens(lengths, batches, self._rows)
         else:
             batches = plan_batches(lengths, budget)
@@ -182,14 +179,14 @@ class Encoder:
         """Results in order: on a CPU one batch in each thread, which is faster than all threads in one batch."""
         return map(work, batches) if self._threads is None else self._threads.map(work, batches)
 
-    def _forward(self, window: "_Window", rows: Sequence[int], prompt: str | None, task: str) -> np.ndarray:
+    def _forward(self, window: Window, rows: Sequence[int], prompt: str | None, task: str) -> np.ndarray:
         if self._packed is not None:
             return self._finish(self._packed([window.truncated_ids(i) for i in rows]))
         return self._library([window.texts[i] for i in rows], prompt, task)
 
     def _check_alive(self, task: str) -> None:
         """Raise ModelError when it is the model that fails, not the texts."""
-        window = _Window(CANARY_TEXTS[:1], "", self.max_tokens, self._tokenize)
+        window = Window(CANARY_TEXTS[:1], "", self.max_tokens, self._tokenize)
         try:
             self._forward(window, [0], None, task)
         except Exception as error:
@@ -197,11 +194,11 @@ class Encoder:
 
     def _ordinary(self, texts: Sequence[str], encoded: Encoded) -> list[int]:
         """The first texts that have a vector and are not too long to be tokenised whole."""
-        longest = _CHARACTERS_PER_TOKEN * self.max_tokens
+        longest = CHARACTERS_PER_TOKEN * self.max_tokens
         return [i for i, text in enumerate(texts) if i not in encoded.failed and len(text) <= longest][:_FIDELITY_TEXTS]
 
     def _library(self, texts: list[str], prompt: str | None, task: str) -> np.ndarray:
-        """One batch through the library, for every model that `PackedBert` does not know."""
+        """One batch through the library, for every model that the packed forward pass does not know."""
         encode = self._model.encode_document if task == "document" else self._model.encode_query
         with self._autocast():
             return encode(
@@ -244,54 +241,6 @@ class Encoder:
 _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 
 
-class _Window:
-    """Some texts with their tokens, cut by characters so that the model still sees every token that it would see.
-
-    `texts` are the cut texts without the prompt. `full_lengths` int64 (n,) are their tokens with the prompt, not truncated; for
-    a text that was cut only a lower bound above the limit, and 0 for texts in `failed`. `lengths` are those of the truncated.
-    """
-
-    def __init__(
-        self, texts: Sequence[str], prompt: str, max_tokens: int, tokenize: Callable[[list[str]], list[list[int]]]
-    ) -> None:
-        self.texts = list(texts)
-        self._max_tokens = max_tokens
-        self._token_ids: list[list[int]] = [[]] * len(texts)
-
-        def fit(rows: Sequence[int]) -> None:
-            limit = _CHARACTERS_PER_TOKEN * max_tokens
-            fitted = [_cut_between_words(texts[i], limit) for i in rows]
-            found = tokenize([prompt + text for text in fitted])
-            for at, i in enumerate(rows):
-                cut = limit
-                while len(fitted[at]) < len(texts[i]) and len(found[at]) <= max_tokens:
-                    cut *= 2
-                    fitted[at] = _cut_between_words(texts[i], cut)
-                    (found[at],) = tokenize([prompt + fitted[at]])
-                self.texts[i], self._token_ids[i] = fitted[at], found[at]
-
-        self.failed = isolate(range(len(texts)), fit)
-        self.full_lengths = np.array([len(ids) for ids in self._token_ids], dtype=np.int64)
-        self.lengths = np.minimum(self.full_lengths, max_tokens)
-
-    def truncated_ids(self, i: int) -> list[int]:
-        """Token ids of a text as the model takes them: the last one, which ends every text, stays."""
-        ids = self._token_ids[i]
-        return ids if len(ids) <= self._max_tokens else [*ids[: self._max_tokens - 1], ids[-1]]
-
-
-def _tokenizer_of(tokenizer: Any) -> Callable[[list[str]], list[list[int]]]:
-    """Texts to token ids with special tokens, neither truncated nor padded, in as many threads as the process has."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return lambda texts: tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
-    # A copy of its own: the library sets truncation and padding on the original whenever it encodes.
-    own = type(backend).from_str(backend.to_str())
-    own.no_truncation()
-    own.no_padding()
-    return lambda texts: [encoding.ids for encoding in own.encode_batch_fast(texts)]
-
-
 def _one_thread_each(threads: int) -> ThreadPoolExecutor:
     """A pool of threads in each of which torch uses that thread only."""
     import torch
@@ -312,20 +261,6 @@ def _one_thread_each(threads: int) -> ThreadPoolExecutor:
     # The number set last is what threads start with that torch has not seen yet.
     torch.set_num_threads(others)
     return pool
-
-
-def _cut_between_words(text: str, limit: int) -> str:
-    """The longest beginning of at most `limit` characters that ends between words; more where the first word is longer.
-
-    Within a word a cut would make tokens that the whole text does not have; words end at what every tokenizer takes for space.
-    """
-    if len(text) <= limit:
-        return text
-    last = max(text.rfind(space, 0, limit + 1) for space in _SPACES)
-    if last > 0:
-        return text[:last]
-    following = [at for space in _SPACES if (at := text.find(space, limit)) >= 0]
-    return text[: min(following)] if following else text
 
 
 def check_vectors(vectors: np.ndarray, names: Sequence[str], unit: bool = True) -> None:

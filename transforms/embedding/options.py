@@ -54,7 +54,7 @@ class EmbeddingOptions(BaseModel):
     )
     tokens_per_batch: int | None = Field(
         None,
-        description="Tokens of one forward pass, padding included; None is 4,096 on a CPU, where small batches stay in cache, "
+        description="Tokens of one forward pass, padding included; None is 1,024 on a CPU, where small batches stay in cache, "
         "and 65,536 on a GPU.",
         ge=256,
     )

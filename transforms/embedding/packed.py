@@ -23,9 +23,13 @@ import torch.nn.functional as F
 from transforms.embedding.architectures import weights_of
 from transforms.embedding.products import ACTIVATIONS, Product, product
 
-# Rows of every product on a CPU. Fewer make matrix units wait (measured with AMX: 256 rows have 87 % of the speed of 512), more
-# fill up more rows in vain.
-ROWS = 512
+# Rows of every product on a CPU: what one batch has by default. Fewer make matrix units wait for the weights, more are filled
+# up in vain for a single query.
+ROWS = 1024
+
+# Attention kernels are about a third slower for texts whose length is no multiple of this, the rows of one tile of a matrix
+# unit, than for padded ones.
+_TILE = 16
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,10 @@ class PackedEncoder:
         hidden = self._weights.norm(self._weights.words[tokens] + self._weights.positions[positions])
         biases = [self._bias(length) for length, _ in groups]
         for layer in self._layers:
-            projected = torch.cat([layer.queries_keys_values(part) for part in hidden.split(rows)])
+            projected = _joined([layer.queries_keys_values(part) for part in hidden.split(rows)])
             mixed = self._attend(projected, groups, biases)
             parts = zip(hidden.split(rows), mixed.split(rows), strict=True)
-            hidden = torch.cat([_feed_forward(layer, own, attended) for own, attended in parts])
+            hidden = _joined([_feed_forward(layer, own, attended) for own, attended in parts])
         pooled = torch.cat([_pool(texts, self._weights.pooling) for texts in _by_text(hidden, groups)])
         return (F.normalize(pooled) if self._weights.normalize else pooled).cpu().numpy()
 
@@ -79,14 +83,26 @@ class PackedEncoder:
         mixed = projected.new_zeros(projected.shape[0], width)
         for texts, target, bias in zip(_by_text(projected, groups), _by_text(mixed, groups), biases, strict=True):
             count, length = texts.shape[:2]
-            queries, keys, values = texts.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            padded = F.pad(texts, (0, 0, 0, -length % _TILE)) if bias is not None else texts
+            queries, keys, values = padded.view(count, padded.shape[1], 3, heads, -1).permute(2, 0, 3, 1, 4)
             # The scale is in the queries' weights already.
-            attended = F.scaled_dot_product_attention(queries, keys, values, bias, scale=1.0)
+            attended = F.scaled_dot_product_attention(queries, keys, values, bias, scale=1.0)[:, :, :length]
             target.view(count, length, heads, -1).copy_(attended.transpose(1, 2))
         return mixed
 
     def _bias(self, length: int) -> torch.Tensor | None:
-        return None if self._weights.bias is None else self._weights.bias(length).to(self._dtype)
+        """What is added to the scores of texts of this length, padded to whole tiles: the padding is not attended to."""
+        padding = -length % _TILE
+        own = self._weights.bias
+        if not padding and own is None:
+            return None
+        bias = torch.zeros(1, length, length, device=self._device) if own is None else own(length)
+        bias = F.pad(F.pad(bias, (0, padding), value=-torch.inf), (0, 0, 0, padding))
+        return bias.to(self._dtype)[None]
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _feed_forward(layer: _Layer, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 WORTHWHILE = {"cpu": {"bf16x2": 2.0, "bf16": 1.5}, "mps": {"fp16": 1.5}, "cuda": {"bf16": 1.5, "fp16": 1.5}}
 
 # One product of the size that sentence encoders make on each device: rows, inputs, outputs.
-_SHAPES = {"cpu": (512, 384, 1536)}
+_SHAPES = {"cpu": (1024, 384, 1536)}
 _LARGE = (8192, 1024, 4096)
 _ROUNDS = 5
 

@@ -45,7 +45,10 @@ class Rounded:
 
 @dataclass(frozen=True)
 class TwoParts:
-    """The same with weights of twice the bits: one product over the rows, written twice side by side."""
+    """The same with weights of twice the bits, in one product: the parts lie side by side along the shorter side.
+
+    `weight` is bf16: (outputs, 2 × inputs), and the rows are written twice, or (2 × outputs, inputs), and results are added.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor
@@ -53,7 +56,10 @@ class TwoParts:
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """(rows, inputs) to bf16 (rows, outputs)."""
         rows = rows.to(torch.bfloat16)
-        return F.linear(torch.cat([rows, rows], 1), self.weight, self.bias)
+        if self.weight.shape[1] == 2 * rows.shape[1]:
+            return F.linear(torch.cat([rows, rows], 1), self.weight, self.bias)
+        high, low = F.linear(rows, self.weight, self.bias).chunk(2, 1)
+        return high + low
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,10 @@ def product(weight: torch.Tensor, bias: torch.Tensor, precision: str) -> Product
     dtype = ACTIVATIONS[precision]
     if precision == "bf16x2":
         high = weight.to(dtype)
-        return TwoParts(torch.cat([high, (weight - high.float()).to(dtype)], 1), bias.to(dtype))
+        low = (weight - high.float()).to(dtype)
+        if weight.shape[1] <= weight.shape[0]:
+            return TwoParts(torch.cat([high, low], 1), bias.to(dtype))
+        return TwoParts(torch.cat([high, low]), torch.cat([bias, torch.zeros_like(bias)]).to(dtype))
     return Rounded(weight.to(dtype), bias.to(dtype))
 
 

@@ -1,0 +1,133 @@
+"""Texts that the model fails on, documents that it cuts short, and int8: what a whole run makes of them."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.embedding.tiny import MAX_TOKENS, build_model
+from transforms.embedding import packed
+from transforms.files import list_files
+from transforms.generations import Generation, open_generation
+
+# The tiny model has a token for each letter: q, at the start of a text, is this one.
+Q = 21
+TEXTS = {f"d{i}": f"{'abcdefg'[i % 7]} text {'xyz' * (i % 5)} number {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)}
+POISON = {"bad": "q is poison", "bad too": "q is poison", "worse": "quite bad"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return build_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """A forward pass that fails on every batch with a text that begins with q."""
+    real = packed.PackedEncoder.__call__
+
+    def forward(self, token_ids):
+        if any(ids[1] == Q for ids in token_ids):
+            raise RuntimeError("cannot compute a q")
+        return real(self, token_ids)
+
+    monkeypatch.setattr(packed.PackedEncoder, "__call__", forward)
+
+
+def reindex(corpusbeam, root: Path, texts: dict[str, str], model: str, *settings: str):
+    path = root.parent / f"{root.name}.jsonl"
+    path.write_text("".join(json.dumps({"id": doc_id, "text": text}) + "\n" for doc_id, text in texts.items()))
+    chosen = (
+        f"embedding.model={model}",
+        "embedding.device=cpu",
+        "embedding.precision=fp32",
+        "corpus.rows_per_part=16",
+        "topics.n_epochs=20",
+        *settings,
+    )
+    options = [part for setting in chosen for part in ("--set", setting)]
+    return corpusbeam("reindex", "--root", root, "--input", path, *options, "--format", "json")
+
+
+def published(root: Path) -> Generation:
+    return open_generation(str(root))
+
+
+def test_a_failing_text_costs_only_its_documents(corpusbeam, poisoned, tmp_path, model):
+    ran = reindex(corpusbeam, tmp_path / "root", {**TEXTS, **POISON}, model)
+    assert ran.code == 0, ran.err
+    assert "the model fails on 2 of 62 texts: their documents go to quarantine" in ran.err
+    generation = published(tmp_path / "root")
+    rows = [row for path in list_files(generation.path("quarantine"), ".parquet") for row in pq.read_table(path).to_pylist()]
+    found = {(row["doc_id"], row["reason"], row["detail"], row["excerpt"]) for row in rows}
+    assert found == {(doc_id, "model_failed", "cannot compute a q", text) for doc_id, text in POISON.items()}
+    assert generation.manifest.counts["documents"] == len(TEXTS)
+    assert generation.manifest.counts["quarantined"] == 3
+    assert all(gate.passed for gate in generation.manifest.gates)
+    assert ran.json["stages"]["embed"]["texts_embedded"] == 60
+    assert ran.json["stages"]["embed_again"]["texts_embedded"] == 0
+
+    # Everything else is what a corpus without these documents gives.
+    assert reindex(corpusbeam, tmp_path / "clean", TEXTS, model).code == 0
+    clean = published(tmp_path / "clean")
+    names = [file.path for file in clean.manifest.files if file.path.endswith((".parquet", ".faiss"))]
+    assert "index/index.faiss" in names
+    shown = {file.path: file.sha256 for file in generation.manifest.files}
+    for file in clean.manifest.files:
+        if file.path.endswith((".parquet", ".faiss")) and not file.path.startswith(("vectors/", "../")):
+            assert shown[file.path] == file.sha256, file.path
+
+
+def test_the_next_run_tries_again_and_publishes_nothing_new(corpusbeam, poisoned, tmp_path, model):
+    texts = {**TEXTS, **POISON}
+    first = reindex(corpusbeam, tmp_path / "root", texts, model)
+    again = reindex(corpusbeam, tmp_path / "root", texts, model)
+    assert (first.code, again.code) == (0, 0)
+    assert again.json["published"] is False
+    assert again.json["generation"] == first.json["generation"]
+
+
+def test_too_many_failing_texts_stop_the_run(corpusbeam, poisoned, tmp_path, model):
+    texts = {**TEXTS, **{f"bad{i}": f"q {'abcdefgh'[i]}" for i in range(8)}}
+    ran = reindex(corpusbeam, tmp_path / "root", texts, model)
+    assert ran.code == 3
+    assert "8 of 68 rows (11.8%) went to quarantine (model_failed 8)" in ran.err
+    assert not (tmp_path / "root" / "CURRENT").exists()
+
+
+def test_documents_that_the_model_cuts_short_are_counted_and_a_remedy_is_named(corpusbeam, tmp_path, model):
+    long = "a b c d e f g h " * 8
+    texts = {**TEXTS, "long": long, "copy": long}
+    ran = reindex(corpusbeam, tmp_path / "root", texts, model, "corpus.keep_text=false")
+    assert ran.code == 0, ran.err
+    truncated = sum(sum(map(len, text.split())) + 2 > MAX_TOKENS for text in texts.values())
+    counts = ran.json["counts"]
+    assert (counts["texts_truncated"], counts["documents_truncated"]) == (truncated - 1, truncated)
+    warning = f"{truncated} of 62 documents ({truncated / 62:.1%}) are longer than the {MAX_TOKENS} tokens that the model takes"
+    assert any(warning in line and "corpus.passage_tokens=" in line for line in ran.json["warnings"])
+    assert warning in ran.err
+    assert warning in Path(published(tmp_path / "root").path("report.html")).read_text()
+    # Vectors that are stored already: the count is the same.
+    again = reindex(corpusbeam, tmp_path / "root", texts, model, "corpus.keep_text=false", "duplicates.threshold=0.9")
+    assert again.json["stages"]["embed"]["texts_embedded"] == 0
+    assert again.json["counts"]["documents_truncated"] == truncated
+    assert any(warning in line for line in again.json["warnings"])
+
+
+def test_int8_says_what_it_costs(corpusbeam, tmp_path, model):
+    """And fp32 of the same model, in the same root, has vectors of its own."""
+    root = tmp_path / "root"
+    exact = reindex(corpusbeam, root, TEXTS, model)
+    assert exact.json["encoder"]["fidelity"]["min_cosine"] > 0.999999
+    assert exact.json["warnings"] == []
+    rough = reindex(corpusbeam, root, TEXTS, model, "embedding.precision=int8")
+    assert rough.code == 0, rough.err
+    assert rough.json["stages"]["embed"]["texts_embedded"] == 60
+    fidelity = rough.json["encoder"]["fidelity"]
+    assert 0.9 < fidelity["min_cosine"] < 0.9999
+    assert rough.json["encoder"]["fingerprint"] != exact.json["encoder"]["fingerprint"]
+    (warning,) = rough.json["warnings"]
+    assert f"precision=int8 changes the vectors: on {fidelity['texts']} texts" in warning
+    assert warning in Path(published(root).path("report.html")).read_text()
+    assert published(root).manifest.encoder["fidelity"] == fidelity
