@@ -4,9 +4,10 @@
     .venv/bin/python benchmarks/embedding.py --pipeline ROOT
 
 For each corpus it prints documents and tokens per second of both, the ratio of every round's pair (median), the share of
-computed tokens that are padding, the smallest cosine with `encode` in fp32, and the overlap of the ten nearest neighbours. With --pipeline it sets the rate of the
-whole embedding stage of the generation published under ROOT (start of the job, loading and storing included; it must have embedded
-everything) beside `encode` on texts of the same corpus.
+computed tokens that are padding, the smallest cosine with `encode` in fp32, and the overlap of the ten nearest neighbours.
+
+With --pipeline it sets the rate of the whole embedding stage of the generation published under ROOT (start of the job, loading
+and storing included; it must have embedded everything) beside `encode` on texts of the same corpus.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from transforms.embedding import EmbeddingOptions, encoder_spec, load_encoder, measure_precision
-from transforms.files import list_files, read_json
+from transforms.files import read_json
 from transforms.generations import open_generation
 
 CORPORA = {
@@ -50,7 +51,8 @@ def top10(vectors: np.ndarray) -> np.ndarray:
 def pipeline(root: str, count: int, rounds: int) -> None:
     generation = open_generation(root)
     stage = read_json(generation.path("metrics.json"))["stages"]["embed"]
-    parts = [pq.read_table(path, columns=["text"]) for path in list_files(generation.path("documents"), ".parquet")]
+    documents = generation.manifest.under("documents")
+    parts = [pq.read_table(generation.checked(file), columns=["text"]) for file in documents]
     texts = chosen({text for part in parts for text in part["text"].to_pylist()}, count)
     peer = SentenceTransformer(encoder_spec(EmbeddingOptions()).folder, device="cpu", local_files_only=True)
     peer.encode(texts[:32])

@@ -38,17 +38,25 @@ class CorpusResult:
         return [*(part.documents for part in self.parts), *quarantine]
 
 
-def read_corpus(run: Run, failed: Sequence[FailedText] = ()) -> CorpusResult:
-    """Two jobs: units of input into sorted runs, then runs into parts of the documents, without those of `failed` texts.
+def read_corpus(run: Run) -> CorpusResult:
+    """Two jobs: units of input into sorted runs, then runs into parts of the documents.
 
     Raises InputError for input that cannot be used, QuarantineLimitError when too many rows are bad.
     """
     options = run.config.corpus
     units = plan_units(options)
-    quarantine = join(run.staged, "quarantine")
-    read: list[UnitRecord] = run.job("read", ReadCorpus(options, run.scratch("runs"), quarantine), units, UnitRecord)
+    read: list[UnitRecord] = run.job("read", ReadCorpus(options, run.scratch("runs"), _quarantine(run)), units, UnitRecord)
     read.sort(key=lambda record: record.number)
     check_readable(read, options)
+    return write_corpus(run, read)
+
+
+def write_corpus(run: Run, read: list[UnitRecord], failed: Sequence[FailedText] = ()) -> CorpusResult:
+    """The second job: parts of the documents from what was `read`, without the documents that have one of the `failed` texts.
+
+    Raises QuarantineLimitError when too many rows are bad.
+    """
+    options, quarantine = run.config.corpus, _quarantine(run)
     errors = [(text.content_key, text.error) for text in failed]
     plan = plan_documents(read, options, join(run.staged, "documents"), quarantine, run.scratch("keys"), run.splitter, errors)
     parts: list[DocumentsRecord] = run.job("documents", CanonicalDocuments(plan), plan.tasks(), DocumentsRecord)
@@ -67,3 +75,7 @@ def read_corpus(run: Run, failed: Sequence[FailedText] = ()) -> CorpusResult:
         "not_sampled": valid - rows - rejected,
     }
     return CorpusResult(parts, read, rows, sum(part.passages for part in parts), counts)
+
+
+def _quarantine(run: Run) -> str:
+    return join(run.staged, "quarantine")

@@ -30,12 +30,12 @@ class EmbedResult:
     counts: dict[str, int]
 
 
-def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec) -> EmbedResult:
-    """Run the job over all parts of the distinct passages."""
-    tasks = embed_tasks(run, passages, spec)
+def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed") -> EmbedResult:
+    """Run the job over all parts of the distinct passages, as the stage of that name."""
+    tasks = embed_tasks(run, passages, spec, stage)
     options = run.config.embedding
     transform = EmbedPassages(spec, options, options.threads or run.runner.threads(len(tasks)))
-    records: list[EmbedRecord] = run.job("embed", transform, tasks, EmbedRecord)
+    records: list[EmbedRecord] = run.job(stage, transform, tasks, EmbedRecord)
     records.sort(key=lambda record: record.part)
     return EmbedResult(
         blocks=[record.block for record in records],
@@ -52,11 +52,11 @@ def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec) -> Emb
     )
 
 
-def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec) -> list[EmbedTask]:
+def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed") -> list[EmbedTask]:
     """One task for each part that holds a passage."""
     shards = tuple(stored_shards(run.root, spec.fingerprint))
     store = store_directory(run.root, spec.fingerprint)
     return [
-        EmbedTask(part, start, file, shards, store, run.scratch("blocks"), run.progress("embed"))
+        EmbedTask(part, start, file, shards, store, run.scratch("blocks"), run.progress(stage))
         for part, (start, file) in enumerate(passages.parts)
     ]

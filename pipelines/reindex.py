@@ -2,13 +2,13 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.config import Config
-from pipelines.corpus import CorpusResult, read_corpus
+from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, mine_duplicates
 from pipelines.embed import EmbedResult, embed_passages
 from pipelines.errors import GateRefusedError, warn
@@ -21,6 +21,7 @@ from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics
+from transforms.corpus import UnitRecord
 from transforms.embedding import (
     EncoderSpec,
     encoder_spec,
@@ -111,8 +112,9 @@ def _reindex(run: Run) -> Outcome:
     warn(warnings)
     embedded = embed(run, spec, passages)
     if embedded.failed:
-        warn([f"the model fails on {len(embedded.failed)} of {passages.rows} texts: their documents go to quarantine"])
-        corpus, passages, embedded = without_failed(run, spec, embedded)
+        fidelity = embedded.fidelity
+        corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed)
+        embedded = replace(embedded, fidelity=fidelity)
         corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
         if parent is not None and _unchanged(config, parent, spec, corpus_digest):
             remove(run.work)
@@ -183,7 +185,13 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
         if kept.fingerprint == published["fingerprint"]:
             return kept
     described = encoder_spec(options)
-    (precision,) = run.job("precision", MeasurePrecision(is_packable(described.folder)), [options.device], str)
+
+    def measure() -> str:
+        (precision,) = run.job("precision", MeasurePrecision(is_packable(described.folder)), [options.device], str)
+        return precision
+
+    # A stage with a record: a run that died and measured otherwise the next time would have embedded in vain.
+    precision = run.stage("precision", str, [described.fingerprint, options.device], measure)
     return replace(described, precision=precision)
 
 
@@ -192,43 +200,62 @@ def model_warnings(spec: EncoderSpec) -> list[str]:
     return warnings_of(spec, ["search", "duplicates"])
 
 
-def read_documents(run: Run, failed: Sequence[FailedText] = ()) -> tuple[CorpusResult, PassagesResult]:
-    """The first two stages, which every run makes: the corpus as it is now, without the documents of `failed` texts.
+def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
+    """The first two stages, which every run makes: the corpus as it is now.
 
     Raises GateRefusedError for a corpus without a usable document.
     """
     # Always read: what the corpus is now decides everything else, and reading costs little beside embedding.
-    again = _AGAIN if failed else ""
-    corpus = run.stage(f"corpus{again}", CorpusResult, None, lambda: read_corpus(run, failed))
+    corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
+    _check_not_empty(run, corpus)
+    return corpus, run.stage("passages", PassagesResult, None, lambda: make_passages(run, corpus))
+
+
+def _check_not_empty(run: Run, corpus: CorpusResult) -> None:
     if corpus.rows == 0:
         raise GateRefusedError(
             f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
             f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish"
         )
-    return corpus, run.stage(f"passages{again}", PassagesResult, None, lambda: make_passages(run, corpus))
 
 
 def embed(run: Run, spec: EncoderSpec, passages: PassagesResult, again: str = "") -> EmbedResult:
     """The embedding stage."""
     texts = [(start, file.sha256) for start, file in passages.parts]
+    stage = f"embed{again}"
     return run.stage(
-        f"embed{again}",
+        stage,
         EmbedResult,
         [texts, spec.fingerprint],
-        lambda: embed_passages(run, passages, spec),
+        lambda: embed_passages(run, passages, spec, stage),
         total=passages.rows,
         unit="texts",
+        # Texts that failed are tried again: the model may have been repaired.
+        reusable=lambda result: not result.failed,
     )
 
 
-def without_failed(run: Run, spec: EncoderSpec, embedded: EmbedResult) -> tuple[CorpusResult, PassagesResult, EmbedResult]:
-    """The first three stages again, without the documents that have a text on which the model failed.
+def without_failed(
+    run: Run, spec: EncoderSpec, units: list[UnitRecord], failed: list[FailedText]
+) -> tuple[CorpusResult, PassagesResult, EmbedResult]:
+    """The first three stages again, from the rows that were read, without the documents of texts that the model fails on.
 
-    Nothing is embedded again: all other texts have their vectors by now. The next run tries the failed texts again. Raises
-    QuarantineLimitError when they are too many.
+    Nothing is embedded again: all other texts have their vectors by now. Raises QuarantineLimitError when they are too many.
     """
-    corpus, passages = read_documents(run, embedded.failed)
-    return corpus, passages, replace(embed(run, spec, passages, _AGAIN), fidelity=embedded.fidelity)
+    first = failed[0]
+    warn(
+        [
+            f"the model fails on {len(failed)} of the texts, such as that of document {first.doc_id!r} ({first.error}): "
+            "their documents go to quarantine"
+        ]
+    )
+    corpus = run.stage(f"corpus{_AGAIN}", CorpusResult, None, lambda: write_corpus(run, units, failed))
+    _check_not_empty(run, corpus)
+    passages = run.stage(f"passages{_AGAIN}", PassagesResult, None, lambda: make_passages(run, corpus))
+    embedded = embed(run, spec, passages, _AGAIN)
+    if embedded.failed:
+        return without_failed(run, spec, units, [*failed, *embedded.failed])
+    return corpus, passages, embedded
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,13 @@ class Run:
         *,
         total: int | None = None,
         unit: str = "",
+        reusable: Callable[[Result], bool] = lambda _: True,
     ) -> Result:
         """Run a stage, or take over its record when a run before this one finished it with the same inputs.
 
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
-        only when every file that it names is there with its checksum. Afterwards `metrics[name]` has `seconds`, `peak_rss_mb`,
-        `resumed` and the result's `counts`.
+        only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
+        has `seconds`, `peak_rss_mb`, `resumed` and the result's `counts`.
         """
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)
@@ -74,6 +75,8 @@ class Run:
         remove(self.progress(name))
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:
             result = None if inputs is None else _finished(record_path, digest, result_type)
+            if result is not None and not reusable(result):
+                result = None
             resumed = result is not None
             if result is None:
                 _log.info("stage %s", name)

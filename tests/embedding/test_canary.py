@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 
 from tests.embedding.tiny import build_model
 from transforms.embedding import CanaryError, EmbeddingOptions, ModelError, encoder_spec
@@ -76,10 +77,29 @@ def test_int8_is_measured_on_the_corpus_itself(minilm_spec):
     assert 0.9 < own.fidelity.min_cosine < 0.9999  # or int8 was not used at all
 
 
+def test_a_half_precision_checkpoint_is_compared_with_its_exact_values(tmp_path):
+    """Loaded as it is, it would be compared with itself, and half precision would pass for fp32."""
+    folder = build_model(tmp_path)
+    half = SentenceTransformer(folder, device="cpu").half()
+    half.save_pretrained(str(tmp_path / "half"))
+    own = Encoder(encoder_spec(EmbeddingOptions(model=str(tmp_path / "half"), device="cpu", precision="fp32")), "cpu")
+    texts = ["abc", "hello world", "a longer text"]
+    exact = half.float().encode(texts, normalize_embeddings=True)
+    assert own._packed is not None
+    np.testing.assert_allclose(own.encode_documents(texts).vectors, exact, atol=1e-6)
+
+
+def test_int8_stays_on_the_cpu(tmp_path):
+    spec = encoder_spec(EmbeddingOptions(model=build_model(tmp_path), precision="int8"))
+    with pytest.raises(ModelError, match=r"int8 is for CPUs, not for device 'cuda'.*device=cpu"):
+        Encoder(spec, "cuda")
+    assert Encoder(spec)._model.device.type == "cpu"
+
+
 @pytest.mark.parametrize("precision", ["bf16x2", "int8"])
 def test_a_precision_that_only_packed_models_have_is_refused_for_others(tmp_path, precision):
     folder = build_model(tmp_path, dense=True)
-    with pytest.raises(ModelError, match=f"precision={precision} is not possible.*Dense.*fp32 or bf16"):
+    with pytest.raises(ModelError, match=f"precision={precision} is not possible.*Dense.*set it to fp32 or bf16"):
         Encoder(encoder_spec(EmbeddingOptions(model=folder, device="cpu", precision=precision)), "cpu")
 
 

@@ -1,5 +1,8 @@
 """The forward pass without padding: the model's own result, and a function of each text alone."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +114,23 @@ def test_other_models_are_refused_by_name(tmp_path):
     model.transformers_model.config.hidden_act = "relu"
     with pytest.raises(UnsupportedModelError, match="relu"):
         PackedEncoder(model, "fp32")
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "hidden_act", "relu"),
+        ("config.json", "is_decoder", True),
+        ("config.json", "position_embedding_type", "relative_key"),
+        ("1_Pooling/config.json", "include_prompt", False),
+    ],
+)
+def test_what_the_forward_pass_refuses_is_not_called_packable(tmp_path, file, key, value):
+    """Or precision would be chosen for a forward pass that is not to be had."""
+    folder = build_model(tmp_path)
+    path = Path(folder, file)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert not is_packable(folder)
 
 
 @pytest.mark.parametrize("folder", ["no such folder", "."])

@@ -1,5 +1,6 @@
 """Texts that the model fails on, documents that it cuts short, and int8: what a whole run makes of them."""
 
+import html
 import json
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 
 from tests.embedding.tiny import MAX_TOKENS, build_model
 from transforms.embedding import packed
-from transforms.files import list_files
 from transforms.generations import Generation, open_generation
 
 # The tiny model has a token for each letter: q, at the start of a text, is this one.
@@ -22,17 +22,20 @@ def model(tmp_path_factory) -> str:
     return build_model(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture
-def poisoned(monkeypatch):
+def failing_on_q(real):
     """A forward pass that fails on every batch with a text that begins with q."""
-    real = packed.PackedEncoder.__call__
 
     def forward(self, token_ids):
         if any(ids[1] == Q for ids in token_ids):
             raise RuntimeError("cannot compute a q")
         return real(self, token_ids)
 
-    monkeypatch.setattr(packed.PackedEncoder, "__call__", forward)
+    return forward
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    monkeypatch.setattr(packed.PackedEncoder, "__call__", failing_on_q(packed.PackedEncoder.__call__))
 
 
 def reindex(corpusbeam, root: Path, texts: dict[str, str], model: str, *settings: str):
@@ -57,9 +60,11 @@ def published(root: Path) -> Generation:
 def test_a_failing_text_costs_only_its_documents(corpusbeam, poisoned, tmp_path, model):
     ran = reindex(corpusbeam, tmp_path / "root", {**TEXTS, **POISON}, model)
     assert ran.code == 0, ran.err
-    assert "the model fails on 2 of 62 texts: their documents go to quarantine" in ran.err
+    assert "the model fails on 2 of the texts, such as that of document 'bad" in ran.err or "document 'worse'" in ran.err
+    assert "(cannot compute a q): their documents go to quarantine" in ran.err
     generation = published(tmp_path / "root")
-    rows = [row for path in list_files(generation.path("quarantine"), ".parquet") for row in pq.read_table(path).to_pylist()]
+    files = generation.manifest.under("quarantine")
+    rows = [row for file in files for row in pq.read_table(generation.checked(file)).to_pylist()]
     found = {(row["doc_id"], row["reason"], row["detail"], row["excerpt"]) for row in rows}
     assert found == {(doc_id, "model_failed", "cannot compute a q", text) for doc_id, text in POISON.items()}
     assert generation.manifest.counts["documents"] == len(TEXTS)
@@ -70,13 +75,16 @@ def test_a_failing_text_costs_only_its_documents(corpusbeam, poisoned, tmp_path,
 
     # Everything else is what a corpus without these documents gives.
     assert reindex(corpusbeam, tmp_path / "clean", TEXTS, model).code == 0
-    clean = published(tmp_path / "clean")
-    names = [file.path for file in clean.manifest.files if file.path.endswith((".parquet", ".faiss"))]
-    assert "index/index.faiss" in names
-    shown = {file.path: file.sha256 for file in generation.manifest.files}
-    for file in clean.manifest.files:
-        if file.path.endswith((".parquet", ".faiss")) and not file.path.startswith(("vectors/", "../")):
-            assert shown[file.path] == file.sha256, file.path
+    assert tables(generation) == tables(published(tmp_path / "clean"))
+
+
+def tables(generation: Generation) -> dict[str, str]:
+    """Digests of all tables and index files of a generation but the quarantine."""
+    start = f"generations/{generation.id}/"
+    files = {file.path.removeprefix(start): file.sha256 for file in generation.manifest.files if file.path.startswith(start)}
+    found = {path: sha256 for path, sha256 in files.items() if path.endswith((".parquet", ".faiss"))}
+    assert {"index/index.faiss", "duplicates/pairs.parquet", "topics/topics.parquet"} < set(found)
+    return {path: sha256 for path, sha256 in found.items() if not path.startswith("quarantine/")}
 
 
 def test_the_next_run_tries_again_and_publishes_nothing_new(corpusbeam, poisoned, tmp_path, model):
@@ -86,6 +94,42 @@ def test_the_next_run_tries_again_and_publishes_nothing_new(corpusbeam, poisoned
     assert (first.code, again.code) == (0, 0)
     assert again.json["published"] is False
     assert again.json["generation"] == first.json["generation"]
+
+
+def test_a_repaired_model_embeds_what_had_failed(corpusbeam, monkeypatch, tmp_path, model):
+    texts = {**TEXTS, **{f"bad{i}": f"q {'abcdefgh'[i]}" for i in range(8)}}
+    with monkeypatch.context() as broken:
+        broken.setattr(packed.PackedEncoder, "__call__", failing_on_q(packed.PackedEncoder.__call__))
+        assert reindex(corpusbeam, tmp_path / "root", texts, model).code == 3
+    ran = reindex(corpusbeam, tmp_path / "root", texts, model)
+    assert ran.code == 0, ran.err
+    assert ran.json["counts"]["documents"] == len(texts)
+    # What the first run had stored was not embedded again.
+    assert ran.json["stages"]["embed"]["texts_embedded"] == 8
+
+
+def test_the_rows_of_the_first_reading_are_published(corpusbeam, monkeypatch, tmp_path, model):
+    """An input that grows while the run embeds must not tear the stages apart."""
+    real = failing_on_q(packed.PackedEncoder.__call__)
+    source = tmp_path / "root.jsonl"
+
+    def forward(self, token_ids):
+        with source.open("a") as file:
+            file.write(json.dumps({"id": f"late{file.tell()}", "text": "q came late"}) + "\n")
+        return real(self, token_ids)
+
+    monkeypatch.setattr(packed.PackedEncoder, "__call__", forward)
+    ran = reindex(corpusbeam, tmp_path / "root", {**TEXTS, **POISON}, model)
+    assert ran.code == 0, ran.err
+    assert ran.json["counts"]["documents"] == len(TEXTS)
+    assert ran.json["counts"]["quarantined"] == 3
+
+
+def test_stages_that_run_again_are_told_in_their_order(corpusbeam, poisoned, tmp_path, model):
+    assert reindex(corpusbeam, tmp_path / "root", {**TEXTS, **POISON}, model).code == 0
+    shown = corpusbeam("report", "--root", tmp_path / "root").out
+    places = [shown.index(f"\n{name} ") for name in ("corpus", "embed", "corpus again", "embed again", "index")]
+    assert places == sorted(places)
 
 
 def test_too_many_failing_texts_stop_the_run(corpusbeam, poisoned, tmp_path, model):
@@ -107,7 +151,7 @@ def test_documents_that_the_model_cuts_short_are_counted_and_a_remedy_is_named(c
     warning = f"{truncated} of 62 documents ({truncated / 62:.1%}) are longer than the {MAX_TOKENS} tokens that the model takes"
     assert any(warning in line and "corpus.passage_tokens=" in line for line in ran.json["warnings"])
     assert warning in ran.err
-    assert warning in Path(published(tmp_path / "root").path("report.html")).read_text()
+    assert warning in html.unescape(Path(published(tmp_path / "root").path("report.html")).read_text())
     # Vectors that are stored already: the count is the same.
     again = reindex(corpusbeam, tmp_path / "root", texts, model, "corpus.keep_text=false", "duplicates.threshold=0.9")
     assert again.json["stages"]["embed"]["texts_embedded"] == 0
@@ -129,5 +173,5 @@ def test_int8_says_what_it_costs(corpusbeam, tmp_path, model):
     assert rough.json["encoder"]["fingerprint"] != exact.json["encoder"]["fingerprint"]
     (warning,) = rough.json["warnings"]
     assert f"precision=int8 changes the vectors: on {fidelity['texts']} texts" in warning
-    assert warning in Path(published(root).path("report.html")).read_text()
+    assert warning in html.unescape(Path(published(root).path("report.html")).read_text())
     assert published(root).manifest.encoder["fidelity"] == fidelity

@@ -1,6 +1,7 @@
 """Answers by document where documents have several passages, against brute force over all passages."""
 
 import hashlib
+from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -24,7 +25,7 @@ class OneVector:
     def encode_queries(self, queries):
         from transforms.embedding import Encoded
 
-        return Encoded(np.repeat(self.vector[None], len(queries), 0), 0, 0, 0)
+        return Encoded(np.repeat(self.vector[None], len(queries), 0), np.zeros(len(queries), bool), 0, 0, {})
 
 
 class Folder:
@@ -75,7 +76,7 @@ def searched(tmp_path, monkeypatch):
         texts = [f"{name} {number}" for name, number in names]
         table = pa.table({"doc_id": doc_ids, "passage_no": numbers, "text": texts})
         part = write_table(f"{tmp_path}/documents/part-00000.parquet", table)
-        monkeypatch.setattr("transforms.search.searcher.matching_spec", lambda *_: None)
+        monkeypatch.setattr("transforms.search.searcher.matching_spec", lambda *_: SimpleNamespace(metric="cosine"))
         monkeypatch.setattr("transforms.search.searcher.load_encoder", lambda *_: OneVector(query))
         return Searcher(Folder(tmp_path, [part]), EmbeddingOptions())
 

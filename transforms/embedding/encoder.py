@@ -68,6 +68,10 @@ class Encoder:
         from sentence_transformers import SentenceTransformer
 
         self.spec = spec
+        if spec.precision == "int8":
+            device = device or "cpu"
+        if spec.precision == "int8" and device != "cpu":
+            raise ModelError(f"embedding.precision=int8 is for CPUs, not for device {device!r}: set embedding.device=cpu")
         with _quiet_loading():
             self._model = SentenceTransformer(
                 spec.folder,
@@ -75,7 +79,8 @@ class Encoder:
                 trust_remote_code=False,
                 local_files_only=True,
                 truncate_dim=spec.truncate_dim,
-                model_kwargs={"use_safetensors": True},
+                # Half-precision checkpoints too: what is rounded is decided here, and the canary needs an exact reference.
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
         self._model.eval()
         tokenizer = self._model.tokenizer
@@ -88,6 +93,7 @@ class Encoder:
         self.dim: int = int(self._model.get_embedding_dimension() or 0)
         check_dimension(spec.model, spec.profile, spec.truncate_dim, self.dim)
         self.fidelity: Fidelity | None = None
+        self._canary_passed = False
         # The library's tokenizer keeps its truncation as state, and one call uses all threads anyway.
         self._lock = threading.RLock()
         self._packed = self._packed_forward()
@@ -101,19 +107,21 @@ class Encoder:
         """Embed documents with the document prompt. `on_batch` is told the number of texts of every finished batch.
 
         The vectors are as the model gave them: pass them to `check_vectors` with the documents' ids before storing them.
-        Afterwards `fidelity` says how near they are to the model's own in fp32: on 32 fixed texts, for int8 on some of these.
+        Afterwards `fidelity` says how near they are to the model's own in fp32: on 32 fixed texts, for int8 on some of
+        these.
 
         Raises CanaryError before the first text when this encoder's vectors are not those of the model in fp32, ModelError
         when the model fails on every text.
         """
         spec = self.spec
         with self._lock:
-            known = self.fidelity
-            if known is None:
+            if not self._canary_passed:
                 own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
-                self.fidelity = check_canary(own, self._model, spec.precision, spec.normalize)
+                canary = check_canary(own, self._model, spec.precision, spec.normalize)
+                self._canary_passed = True
+                self.fidelity = None if spec.precision == "int8" else canary
             encoded = self._encode(texts, spec.document_prompt, "document", tokens_per_batch, on_batch)
-            if known is None and spec.precision == "int8" and (rows := self._ordinary(texts, encoded)):
+            if self.fidelity is None and (rows := self._ordinary(texts, encoded)):
                 sample = [texts[i] for i in rows]
                 prompt = spec.document_prompt or ""
                 self.fidelity = measure_fidelity(encoded.vectors[rows], self._model, sample, prompt, spec.normalize)
@@ -146,6 +154,8 @@ class Encoder:
                 window = Window(texts[start : start + _WINDOW], prompt or "", self.max_tokens, self._tokenize)
                 failed |= {start + i: error for i, error in window.failed.items()}
                 full_lengths[start : start + _WINDOW] = window.full_lengths
+                if window.failed and on_batch is not None:
+                    on_batch(len(window.failed))
                 batches, tokens = self._plan(window, budget)
                 computed += tokens
 
@@ -225,7 +235,7 @@ class Encoder:
             if self.spec.precision not in ("fp32", *_AUTOCAST):
                 raise ModelError(
                     f"embedding.precision={self.spec.precision} is not possible for model {self.spec.model!r} ({reason}): set "
-                    "it to auto, fp32 or bf16"
+                    "it to fp32 or bf16"
                 ) from reason
             _log.warning("model %s is embedded by the library with padding, not packed: %s", self.spec.model, reason)
             return None

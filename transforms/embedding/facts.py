@@ -42,6 +42,25 @@ def read_facts(folder: str) -> ModelFacts:
     )
 
 
+def transformer_folder(folder: str) -> str:
+    """Where transformer and tokenizer are: some models keep them in a folder of their own."""
+    modules = _read(folder, "modules.json") or [{}]
+    return str(Path(folder, modules[0].get("path", "")))
+
+
+def token_limit(folder: str) -> int | None:
+    """Tokens that the model takes: as its author set it, else what sentence-transformers takes from tokenizer and positions."""
+    inner = transformer_folder(folder)
+    chosen = (_read(inner, "sentence_bert_config.json") or {}).get("max_seq_length")
+    if chosen is not None:
+        return int(chosen)
+    found = [
+        (_read(inner, "tokenizer_config.json") or {}).get("model_max_length"),
+        (_read(inner, "config.json") or {}).get("max_position_embeddings"),
+    ]
+    return min((int(limit) for limit in found if limit is not None), default=None)
+
+
 def _read(folder: str, name: str) -> Any:
     path = Path(folder, name)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

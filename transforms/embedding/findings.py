@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from transforms.embedding.canary import MINIMUM_COSINE, Fidelity
-from transforms.embedding.facts import read_facts
+from transforms.embedding.facts import token_limit
 from transforms.embedding.fingerprint import EncoderSpec
 
 # Above this share of documents cut short it is worth splitting them; a few long ones are in every corpus.
@@ -17,7 +17,7 @@ def truncation_warnings(spec: EncoderSpec, counts: Mapping[str, int]) -> list[st
     truncated, documents = counts["documents_truncated"], counts["documents"]
     if truncated <= _MANY_TRUNCATED * documents:
         return []
-    limits = [limit for limit in (spec.max_tokens, read_facts(spec.folder).max_tokens) if limit is not None]
+    limits = [limit for limit in (spec.max_tokens, token_limit(spec.folder)) if limit is not None]
     limit = f"{min(limits):,} tokens" if limits else "its limit of tokens"
     window = min([_PASSAGE_TOKENS, *(limit * 3 // 4 for limit in limits)])
     return [

@@ -17,6 +17,12 @@ def is_packable(folder: str) -> bool:
         pooling = json.loads(Path(folder, modules[1]["path"], "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, LookupError, TypeError):
         return False
+    # As the libraries take it where a file is silent.
+    activation = config.get("hidden_act", config.get("activation", "gelu"))
+    if activation != "gelu" or config.get("is_decoder") or config.get("position_embedding_type", "absolute") != "absolute":
+        return False
+    if not pooling.get("include_prompt", True):
+        return False
     kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
     # Older folders have one switch for each kind of pooling, newer ones its name.
     mode = pooling.get("pooling_mode") or next(

@@ -39,7 +39,7 @@ def product_seconds(precisions: list[str], device: str) -> dict[str, float]:
 
     from transforms.embedding.products import product
 
-    rows, inputs, outputs = _SHAPES.get(device, _LARGE)
+    rows, inputs, outputs = _SHAPES.get(device.partition(":")[0], _LARGE)
     threads = torch.get_num_threads()
     # As in the packed forward pass, and two threads would measure how busy the other core is.
     torch.set_num_threads(1)

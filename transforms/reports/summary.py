@@ -14,7 +14,21 @@ from transforms.reports.options import ReportOptions
 from transforms.reports.points import MapPoints, read_points
 from transforms.reports.redaction import safe_text, without_secrets
 
-STAGES = ("corpus", "passages", "embed", "index", "recall", "neighbors", "duplicates", "topics", "report")
+STAGES = (
+    "precision",
+    "corpus",
+    "passages",
+    "embed",
+    "corpus_again",
+    "passages_again",
+    "embed_again",
+    "index",
+    "recall",
+    "neighbors",
+    "duplicates",
+    "topics",
+    "report",
+)
 
 # Rows shown per quarantine reason and documents per topic: enough to recognise a cause, few enough to read.
 EXAMPLES = 3
