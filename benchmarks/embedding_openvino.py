@@ -3,8 +3,8 @@
     .venv/bin/pip install openvino        # not a dependency of the project
     .venv/bin/python benchmarks/embedding_openvino.py [--texts 600] [--rounds 2] [--data ../shared/data]
 
-The route that the project does not take, for the default model: it is the fastest, but rounds as bf16 does (see the last column)
-and has no precision between bf16 and fp32.
+The route that the project does not take, for the default model: it is the fastest, but rounds as bf16 does (see the last
+column) and has no precision between bf16 and fp32.
 """
 
 import argparse
