@@ -27,6 +27,7 @@ from transforms.embedding import (
     encoder_spec,
     fidelity_warnings,
     is_packable,
+    packing_warnings,
     truncation_warnings,
     warnings_of,
 )
@@ -121,9 +122,7 @@ def _reindex(run: Run) -> Outcome:
             return Outcome(config.root, parent, False, {"stages": run.metrics})
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
-    found = [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
-    warn(found)
-    warnings += found
+    warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     gates = list(_gates(config, corpus, results))
     metrics_file = join(run.staged, "metrics.json")
     metrics = {
@@ -196,8 +195,8 @@ def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
 
 
 def model_warnings(spec: EncoderSpec) -> list[str]:
-    """What this run asks of the model that it was not made for."""
-    return warnings_of(spec, ["search", "duplicates"])
+    """What this run asks of the model that it was not made for, by its authors or by us."""
+    return [*warnings_of(spec, ["search", "duplicates"]), *packing_warnings(spec)]
 
 
 def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:

@@ -1,4 +1,4 @@
-"""Texts that the model fails on, documents that it cuts short, and int8: what a whole run makes of them."""
+"""Texts that the model fails on, documents that it cuts short, int8, other architectures: what a whole run makes of them."""
 
 import html
 import json
@@ -150,8 +150,8 @@ def test_documents_that_the_model_cuts_short_are_counted_and_a_remedy_is_named(c
     assert (counts["texts_truncated"], counts["documents_truncated"]) == (truncated - 1, truncated)
     warning = f"{truncated} of 62 documents ({truncated / 62:.1%}) are longer than the {MAX_TOKENS} tokens that the model takes"
     assert any(warning in line and "corpus.passage_tokens=" in line for line in ran.json["warnings"])
-    assert warning in ran.err
     assert warning in html.unescape(Path(published(tmp_path / "root").path("report.html")).read_text())
+    assert f"Warning  {truncated} of 62 documents" in corpusbeam("report", "--root", tmp_path / "root").out
     # Vectors that are stored already: the count is the same.
     again = reindex(corpusbeam, tmp_path / "root", texts, model, "corpus.keep_text=false", "duplicates.threshold=0.9")
     assert again.json["stages"]["embed"]["texts_embedded"] == 0
@@ -175,3 +175,12 @@ def test_int8_says_what_it_costs(corpusbeam, tmp_path, model):
     assert f"precision=int8 changes the vectors: on {fidelity['texts']} texts" in warning
     assert warning in html.unescape(Path(published(root).path("report.html")).read_text())
     assert published(root).manifest.encoder["fidelity"] == fidelity
+
+
+def test_a_model_that_only_the_library_knows_is_said_to_be_one(corpusbeam, tmp_path):
+    folder = build_model(tmp_path, dense=True)
+    ran = reindex(corpusbeam, tmp_path / "root", TEXTS, folder)
+    assert ran.code == 0, ran.err
+    (warning,) = ran.json["warnings"]
+    assert "model is embedded by the library's encode, with padding" in warning
+    assert warning in ran.err

@@ -10,7 +10,7 @@ from transforms.embedding.batching import packed_tokens, padded_tokens, plan_bat
 from transforms.embedding.canary import CanaryError, Fidelity
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
 from transforms.embedding.facts import ModelFacts, read_facts, token_limit, transformer_folder
-from transforms.embedding.findings import fidelity_warnings, truncation_warnings
+from transforms.embedding.findings import fidelity_warnings, packing_warnings, truncation_warnings
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
 from transforms.embedding.mismatch import model_warnings, warnings_of
 from transforms.embedding.models import ModelError, find_model
@@ -43,6 +43,7 @@ __all__ = [
     "measure_precision",
     "model_warnings",
     "packed_tokens",
+    "packing_warnings",
     "padded_tokens",
     "plan_batches",
     "plan_packed",

@@ -1,10 +1,11 @@
-"""What a run found out about its encoder that a person should know: sentences computed from plain values."""
+"""What a person should know of a run's encoder: sentences computed from plain values and the model's files."""
 
 from collections.abc import Mapping
 
 from transforms.embedding.canary import MINIMUM_COSINE, Fidelity
 from transforms.embedding.facts import token_limit
 from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.packable import is_packable
 
 # Above this share of documents cut short it is worth splitting them; a few long ones are in every corpus.
 _MANY_TRUNCATED = 0.01
@@ -23,6 +24,17 @@ def truncation_warnings(spec: EncoderSpec, counts: Mapping[str, int]) -> list[st
     return [
         f"{truncated:,} of {documents:,} documents ({truncated / documents:.1%}) are longer than the {limit} that the model "
         f"takes: the rest of them is not searched. Set corpus.passage_tokens={window} to index them as passages."
+    ]
+
+
+def packing_warnings(spec: EncoderSpec) -> list[str]:
+    """A warning for a model that the packed forward pass does not know: it works, but costs more."""
+    if is_packable(spec.folder):
+        return []
+    name = spec.model.rstrip("/").rsplit("/", 1)[-1]
+    return [
+        f"{name} is embedded by the library's encode, with padding: only BERT, RoBERTa, DistilBERT and MPNet models with mean or "
+        "first-token pooling have this project's faster forward pass."
     ]
 
 
