@@ -33,8 +33,8 @@ def packing_warnings(spec: EncoderSpec) -> list[str]:
         return []
     name = spec.model.rstrip("/").rsplit("/", 1)[-1]
     return [
-        f"{name} is embedded by the library's encode, with padding: only BERT, RoBERTa, DistilBERT and MPNet models with mean or "
-        "first-token pooling have this project's faster forward pass."
+        f"{name} is embedded by the library's encode, with padding: only BERT, RoBERTa, DistilBERT and MPNet models with mean "
+        "or first-token pooling have this project's faster forward pass."
     ]
 
 
