@@ -79,7 +79,7 @@ def build_model(
             num_hidden_layers=2,
             num_attention_heads=2,
             # RoBERTa and MPNet count positions from behind the padding's.
-            max_position_embeddings=MAX_TOKENS + 2,
+            max_position_embeddings=MAX_TOKENS + (0 if architecture in ("BertModel", "DistilBertModel") else 2),
             pad_token_id=0,
             # Larger than usual, or all texts of an untrained model would have nearly the same vector.
             initializer_range=0.5,
