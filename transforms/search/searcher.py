@@ -41,8 +41,8 @@ class Hit:
     doc_id: str
     passage_no: int
     score: float
-    text: str | None
     metric: Metric
+    text: str | None
 
 
 class Searcher:
@@ -105,7 +105,7 @@ class Searcher:
         ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:k]
         texts = self._texts_of({(doc_id, passage_no) for doc_id, (_, passage_no) in ranked})
         return [
-            Hit(rank, doc_id, passage_no, score, texts.get((doc_id, passage_no)), self._spec.metric)
+            Hit(rank, doc_id, passage_no, score, self._spec.metric, texts.get((doc_id, passage_no)))
             for rank, (doc_id, (score, passage_no)) in enumerate(ranked, 1)
         ]
 
