@@ -296,7 +296,8 @@ _loading = threading.Lock()
 def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> Encoder:
     """The encoder of `spec`, loaded once in this process however many stages and threads ask for it.
 
-    `threads` (None: as many as torch has) share the work on a CPU, tokenising included.
+    `threads` (None: as many as torch has) share the work on a CPU. Tokenising, some percent of the work, has a pool of its own,
+    for all cores unless RAYON_NUM_THREADS says otherwise, as it does in worker processes.
     """
     with _loading:
         if (spec, device) not in _loaded:
@@ -304,8 +305,6 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
                 import torch
 
                 torch.set_num_threads(threads)
-                # Read by the tokenizer's library when it first works on many texts.
-                os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
             # Without this the library turns its threads off for good in a process that has ever forked.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
             _loaded[spec, device] = Encoder(spec, device, threads)
