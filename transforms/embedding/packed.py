@@ -62,7 +62,8 @@ class PackedEncoder:
         lengths = [len(ids) for ids in token_ids]
         groups = [(length, len(list(texts))) for length, texts in groupby(lengths)]
         filling = -sum(lengths) % self.rows
-        rows = ROWS if self.rows == ROWS else sum(lengths)
+        # A GPU takes the batch as it is.
+        rows = self.rows if self.rows > 1 else sum(lengths)
         tokens = torch.tensor([token for ids in token_ids for token in ids] + [0] * filling, device=self._device)
         positions = torch.cat([*map(torch.arange, lengths), torch.zeros(filling, dtype=torch.long)]).to(self._device)
         hidden = self._weights.norm(self._weights.words[tokens] + self._weights.positions[positions])
