@@ -16,7 +16,7 @@ from transforms.corpus import (
     plan_units,
     quarantine_reasons,
 )
-from transforms.files import join
+from transforms.files import digest_of, join
 from transforms.vectors import FailedText
 
 
@@ -29,6 +29,11 @@ class CorpusResult:
     rows: int
     passages: int
     counts: dict[str, int]
+
+    @property
+    def digest(self) -> str:
+        """Digest of all documents: equal for equal corpora."""
+        return digest_of([part.documents.sha256 for part in self.parts])
 
     @property
     def published(self) -> list:

@@ -88,7 +88,7 @@ def _dimension(spec: EncoderSpec, published: Generation | None) -> int | None:
     if published is not None and published.manifest.encoder["fingerprint"] == spec.fingerprint:
         return int(published.manifest.encoder["dimension"])
     profile = find_profile(spec.profile) if spec.profile else None
-    return None if profile is None else min(profile.dimension, spec.truncate_dim or profile.dimension)
+    return None if profile is None else profile.dimension_after(spec.truncate_dim)
 
 
 def _published(root: str) -> Generation | None:

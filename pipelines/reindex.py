@@ -103,10 +103,8 @@ def _reindex(run: Run) -> Outcome:
     parent = read_current(config.root)
     spec = choose_encoder(run, parent)
     corpus, passages = read_documents(run)
-    corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
-    if parent is not None and _unchanged(config, parent, spec, corpus_digest):
-        remove(run.work)
-        return Outcome(config.root, parent, False, {"stages": run.metrics})
+    if nothing_new := _nothing_new(run, parent, spec, corpus):
+        return nothing_new
 
     # Before the expensive part, so that it can still be stopped.
     warnings = model_warnings(spec)
@@ -116,10 +114,8 @@ def _reindex(run: Run) -> Outcome:
         fidelity = embedded.fidelity
         corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed)
         embedded = replace(embedded, fidelity=fidelity)
-        corpus_digest = digest_of([part.documents.sha256 for part in corpus.parts])
-        if parent is not None and _unchanged(config, parent, spec, corpus_digest):
-            remove(run.work)
-            return Outcome(config.root, parent, False, {"stages": run.metrics})
+        if nothing_new := _nothing_new(run, parent, spec, corpus):
+            return nothing_new
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
@@ -145,7 +141,7 @@ def _reindex(run: Run) -> Outcome:
             + f". Nothing was published; the report of this run is {report.path}"
         )
     generation = generation_id(
-        started, digest_of([corpus_digest, spec.fingerprint, config.results_digest(), started.isoformat()])
+        started, digest_of([corpus.digest, spec.fingerprint, config.results_digest(), started.isoformat()])
     )
     staged = [*corpus.published, *results.published(), file_ref(metrics_file), report]
     moved = move_into_generation(config.root, generation, run.staged, staged)
@@ -155,7 +151,7 @@ def _reindex(run: Run) -> Outcome:
         parent=parent,
         created=metrics["finished"],
         encoder=metrics["encoder"],
-        corpus_digest=corpus_digest,
+        corpus_digest=corpus.digest,
         configuration_digest=config.results_digest(),
         configuration=_published_configuration(config),
         versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
@@ -344,14 +340,16 @@ def _gates(config: Config, corpus: CorpusResult, results: Results) -> list[Gate]
     ]
 
 
-def _unchanged(config: Config, parent: str, spec: EncoderSpec, corpus_digest: str) -> bool:
-    """Whether the published generation is what this run would publish."""
-    manifest = read_manifest(config.root, parent)
-    return (
-        manifest.corpus_digest == corpus_digest
-        and manifest.configuration_digest == config.results_digest()
-        and manifest.encoder["fingerprint"] == spec.fingerprint
-    )
+def _nothing_new(run: Run, parent: str | None, spec: EncoderSpec, corpus: CorpusResult) -> Outcome | None:
+    """How a run ends that would publish what the published generation is already; None when there is something to do."""
+    if parent is None:
+        return None
+    manifest = read_manifest(run.root, parent)
+    published = (manifest.corpus_digest, manifest.configuration_digest, manifest.encoder["fingerprint"])
+    if published != (corpus.digest, run.config.results_digest(), spec.fingerprint):
+        return None
+    remove(run.work)
+    return Outcome(run.root, parent, False, {"stages": run.metrics})
 
 
 def _encoder(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:

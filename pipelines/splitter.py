@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.config import Config, ConfigurationError
 from transforms.corpus import PassageSplitter, load_tokenizer
-from transforms.embedding import EncoderSpec, encoder_spec, token_limit, transformer_folder
+from transforms.embedding import EncoderSpec, encoder_spec, transformer_folder
 
 
 def passage_splitter(config: Config) -> PassageSplitter | None:
@@ -31,9 +31,9 @@ def _check_window(passage_tokens: int, spec: EncoderSpec, path: str) -> None:
     tokenizer = load_tokenizer(path)
     special = tokenizer.num_special_tokens_to_add(False)
     prompt = len(tokenizer.encode(spec.document_prompt or "", add_special_tokens=False))
-    limits = [limit for limit in (token_limit(spec.folder), spec.max_tokens) if limit is not None]
-    if limits and passage_tokens > (room := min(limits) - special - prompt):
+    limit = spec.token_limit
+    if limit is not None and passage_tokens > (room := limit - special - prompt):
         raise ConfigurationError(
-            f"corpus.passage_tokens {passage_tokens}: model {spec.model!r} takes {min(limits)} tokens, of which {special} are "
+            f"corpus.passage_tokens {passage_tokens}: model {spec.model!r} takes {limit} tokens, of which {special} are "
             f"special and {prompt} the document prompt's; set corpus.passage_tokens to at most {room}"
         )

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer
 from transformers.tokenization_utils_base import TruncationStrategy
 
+from tests.embedding.compare import cosines
 from tests.embedding.tiny import DIM, MAX_TOKENS, build_model
 from transforms.embedding import EmbeddingOptions, ModelError, VectorError, check_vectors, encoder, encoder_spec, load_encoder
 from transforms.embedding.packed import ROWS
@@ -33,16 +34,6 @@ SENTENCES = [
 @pytest.fixture(scope="module")
 def encoded(minilm) -> encoder.Encoded:
     return minilm.encode_documents(SENTENCES, 4096)
-
-
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-
-
-@pytest.fixture(scope="module")
-def library(minilm_spec) -> SentenceTransformer:
-    return SentenceTransformer(minilm_spec.folder, local_files_only=True)
 
 
 @pytest.fixture(scope="module")

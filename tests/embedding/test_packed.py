@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from tests.embedding.compare import cosines
 from tests.embedding.tiny import ARCHITECTURES, build_model
 from transforms.embedding import is_packable
 from transforms.embedding.architectures import UnsupportedModelError
@@ -20,11 +21,6 @@ WORDS = ["index", "a", "the", "vector", "recall", "of", "12", "documents", "para
 TEXTS = [" ".join(WORDS[(i * 7 + j * j) % len(WORDS)] for j in range(1 + (i * 37) % 90)) for i in range(60)]
 # Smallest cosine to the model's own forward pass in fp32.
 PRECISIONS = {"fp32": 1 - 1e-6, "bf16x2": 0.9999, "bf16": 0.9999, "fp16": 0.9999, "int8": 0.95}
-
-
-@pytest.fixture(scope="module")
-def library(minilm_spec) -> SentenceTransformer:
-    return SentenceTransformer(minilm_spec.folder, device="cpu", local_files_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +41,6 @@ def own_vectors(model: SentenceTransformer, ids: list[list[int]]) -> np.ndarray:
     features = model.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
     with torch.inference_mode():
         return model({name: value.to(model.device) for name, value in features.items()})["sentence_embedding"].cpu().numpy()
-
-
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 @pytest.mark.parametrize(("precision", "least"), PRECISIONS.items())

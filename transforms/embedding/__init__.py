@@ -9,7 +9,7 @@ not made for is said in a warning; only safetensors are loaded and no code of a 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CanaryError, Fidelity
 from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
-from transforms.embedding.facts import ModelFacts, read_facts, token_limit, transformer_folder
+from transforms.embedding.facts import ModelFacts, read_facts, transformer_folder
 from transforms.embedding.findings import fidelity_warnings, packing_warnings, truncation_warnings
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
 from transforms.embedding.mismatch import model_warnings, warnings_of
@@ -48,7 +48,6 @@ __all__ = [
     "plan_batches",
     "plan_packed",
     "read_facts",
-    "token_limit",
     "transformer_folder",
     "truncation_warnings",
     "warnings_of",

@@ -32,6 +32,8 @@ _TOKENS_PER_BATCH = {"cpu": 1024}
 _TOKENS_PER_BATCH_GPU = 65_536
 # int8 is so coarse that the report says what it does to the corpus's own texts: this many of them.
 _FIDELITY_TEXTS = 64
+# Precisions in which the library itself can run a model, by the name of torch's type.
+_AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 # Norms of vectors that were normalised in fp32 are within 1e-3 of 1; anything else is a fault.
 _NORM_TOLERANCE = 1e-3
 # Other vectors may have any length whose products neither vanish nor overflow in float32.
@@ -70,8 +72,8 @@ class Encoder:
         self.spec = spec
         if spec.precision == "int8":
             device = device or "cpu"
-        if spec.precision == "int8" and device != "cpu":
-            raise ModelError(f"embedding.precision=int8 is for CPUs, not for device {device!r}: set embedding.device=cpu")
+            if device != "cpu":
+                raise ModelError(f"embedding.precision=int8 is for CPUs, not for device {device!r}: set embedding.device=cpu")
         with _quiet_loading():
             self._model = SentenceTransformer(
                 spec.folder,
@@ -245,10 +247,6 @@ class Encoder:
 
         dtype = _AUTOCAST.get(self.spec.precision)
         return contextlib.nullcontext() if dtype is None else torch.autocast(self._model.device.type, getattr(torch, dtype))
-
-
-# Precisions in which the library itself can run a model, by the name of torch's type.
-_AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def _one_thread_each(threads: int) -> ThreadPoolExecutor:

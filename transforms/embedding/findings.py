@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from transforms.embedding.canary import MINIMUM_COSINE, Fidelity
-from transforms.embedding.facts import token_limit
 from transforms.embedding.fingerprint import EncoderSpec
 from transforms.embedding.packable import is_packable
 
@@ -18,9 +17,9 @@ def truncation_warnings(spec: EncoderSpec, counts: Mapping[str, int]) -> list[st
     truncated, documents = counts["documents_truncated"], counts["documents"]
     if truncated <= _MANY_TRUNCATED * documents:
         return []
-    limits = [limit for limit in (spec.max_tokens, token_limit(spec.folder)) if limit is not None]
-    limit = f"{min(limits):,} tokens" if limits else "its limit of tokens"
-    window = min([_PASSAGE_TOKENS, *(limit * 3 // 4 for limit in limits)])
+    taken = spec.token_limit
+    limit = "its limit of tokens" if taken is None else f"{taken:,} tokens"
+    window = _PASSAGE_TOKENS if taken is None else min(_PASSAGE_TOKENS, taken * 3 // 4)
     return [
         f"{truncated:,} of {documents:,} documents ({truncated / documents:.1%}) are longer than the {limit} that the model "
         f"takes: the rest of them is not searched. Set corpus.passage_tokens={window} to index them as passages."
@@ -31,10 +30,9 @@ def packing_warnings(spec: EncoderSpec) -> list[str]:
     """A warning for a model that the packed forward pass does not know: it works, but costs more."""
     if is_packable(spec.folder):
         return []
-    name = spec.model.rstrip("/").rsplit("/", 1)[-1]
     return [
-        f"{name} is embedded by the library's encode, with padding: only BERT, RoBERTa, DistilBERT and MPNet models with mean "
-        "or first-token pooling have this project's faster forward pass."
+        f"{spec.name} is embedded by the library's encode, with padding: only BERT, RoBERTa, DistilBERT and MPNet models with "
+        "mean or first-token pooling have this project's faster forward pass."
     ]
 
 

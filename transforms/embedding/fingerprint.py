@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from transforms.embedding.facts import read_facts
+from transforms.embedding.facts import read_facts, token_limit
 from transforms.embedding.models import find_model
 from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.profiles import Metric, choose_metric, choose_profile
@@ -40,6 +40,16 @@ class EncoderSpec:
     def fingerprint(self) -> str:
         """Hex sha256 of the canonical JSON of every field but the folder, the profile's name and the model's spelling."""
         return digest_of({"version": FINGERPRINT_VERSION, **_without(asdict(self), "folder", "model", "profile")})
+
+    @property
+    def name(self) -> str:
+        """What the model is called: the last part of its hub name or folder."""
+        return self.model.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def token_limit(self) -> int | None:
+        """Tokens that the encoder takes, special ones and prompt included, by the model's files; None when they do not say."""
+        return min((limit for limit in (self.max_tokens, token_limit(self.folder)) if limit is not None), default=None)
 
     @property
     def metric(self) -> Metric:

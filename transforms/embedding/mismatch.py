@@ -20,7 +20,7 @@ def warnings_of(spec: EncoderSpec, tasks: Collection[Task]) -> list[str]:
 
 def model_warnings(spec: EncoderSpec, facts: ModelFacts, profile: ModelProfile | None, tasks: Collection[Task]) -> list[str]:
     """One sentence or two for each mismatch between an encoder and what it is used for; none when all fits."""
-    name = spec.model.rstrip("/").rsplit("/", 1)[-1]
+    name = spec.name
     found = [_metric(name, spec, facts, profile), _length(name, facts, profile)]
     reason = _made_for_search(name, spec, facts, profile)
     if reason and "duplicates" in tasks:

@@ -33,6 +33,10 @@ class ModelProfile:
     document_prompt: str | None = None
     query_prompt: str | None = None
 
+    def dimension_after(self, truncate_dim: int | None) -> int:
+        """Dimension of its vectors when only the first `truncate_dim` are kept (None: all)."""
+        return min(self.dimension, truncate_dim or self.dimension)
+
 
 def _e5(name: str, dimension: int) -> ModelProfile:
     return ModelProfile(name, dimension, 512, "cosine", "asymmetric", "passage: ", "query: ")
@@ -120,7 +124,7 @@ def trained_metric(stated: str | None, profile: ModelProfile | None) -> str | No
 def check_dimension(model: str, profile_name: str | None, truncate_dim: int | None, dimension: int) -> None:
     """Raise ModelError when a loaded model's (truncated) dimension is not the one of its profile."""
     profile = None if profile_name is None else find_profile(profile_name)
-    if profile is not None and dimension != min(profile.dimension, truncate_dim or profile.dimension):
+    if profile is not None and dimension != profile.dimension_after(truncate_dim):
         raise ModelError(
             f"model {model!r} gives {dimension} dimensions, but its profile {profile.name} has {profile.dimension}: it is "
             "another model of that name. Set embedding.profile=none, and embedding.metric and the prompts if it needs them, or "
