@@ -32,7 +32,7 @@ from transforms.embedding import (
     warnings_of,
 )
 from transforms.embedding.beam import MeasurePrecision
-from transforms.files import FileRef, digest_of, file_ref, is_local, join, redact, remove, write_json
+from transforms.files import FileRef, digest_of, file_ref, is_local, join, reached, redact, remove, write_json
 from transforms.generations import (
     FORMAT,
     Gate,
@@ -106,6 +106,7 @@ def _reindex(run: Run) -> Outcome:
     if nothing_new := _nothing_new(run, parent, spec, corpus):
         return nothing_new
 
+    reached("after_plan")
     # Before the expensive part, so that it can still be stopped.
     warnings = model_warnings(spec)
     warn(warnings)
@@ -160,7 +161,9 @@ def _reindex(run: Run) -> Outcome:
         files=published_files(config.root, [*moved, *embedded.shards]),
     ).with_digest()
     write_manifest(config.root, manifest)
+    reached("after_manifest")
     move_current(config.root, parent, generation)
+    reached("after_pointer")
     remove(run.work)
     return Outcome(config.root, generation, True, metrics)
 

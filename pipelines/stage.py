@@ -13,7 +13,7 @@ from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
 from transforms.corpus import PassageSplitter
-from transforms.files import FileRef, digest_of, join, read_json, remove, sha256_of, write_json
+from transforms.files import FileRef, digest_of, join, reached, read_json, remove, sha256_of, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +81,12 @@ class Run:
             if result is None:
                 _log.info("stage %s", name)
                 result = compute()
+                reached(f"before_record_{name}")
                 write_json(
                     record_path,
                     {"inputs": digest, "result": TypeAdapter(result_type).dump_python(result, mode="json")},
                 )
+        reached(f"after_{name}")
         counts = getattr(result, "counts", {})
         self.metrics[name] = {
             "seconds": round(monitor.seconds, 3),

@@ -7,6 +7,7 @@ environment, never from here.
 """
 
 from transforms.files.atomic import read_json, write_bytes, write_json
+from transforms.files.barriers import STOP_AT, reached
 from transforms.files.parquet import (
     CorruptFileError,
     describe,
@@ -21,6 +22,7 @@ from transforms.files.progress import Progress, read_progress
 from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
 
 __all__ = [
+    "STOP_AT",
     "CorruptFileError",
     "FileRef",
     "Progress",
@@ -33,6 +35,7 @@ __all__ = [
     "join",
     "list_files",
     "open_parquet",
+    "reached",
     "read_json",
     "read_progress",
     "read_table",

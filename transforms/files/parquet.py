@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.files.atomic import write_atomically
+from transforms.files.barriers import reached
 from transforms.files.paths import filesystem_of, join
 from transforms.files.refs import FileRef, file_ref
 
@@ -69,6 +70,7 @@ def write_named_by_digest(
     temporary = join(directory, f".{uuid.uuid4().hex}.partial")
     ref = write_table(temporary, table, row_group_rows)
     final = join(directory, f"{prefix}-{ref.sha256[:32]}.parquet")
+    reached("mid_shard")
     fs, inner = filesystem_of(temporary)
     fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
     return FileRef(final, ref.size, ref.rows, ref.sha256)

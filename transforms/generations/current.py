@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from transforms.files import filesystem_of, is_local, join, write_bytes
+from transforms.files import filesystem_of, is_local, join, reached, write_bytes
 from transforms.generations.manifest import GenerationError
 
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -45,6 +45,7 @@ def move_current(root: str, parent: str | None, generation: str) -> None:
             raise PublishConflictError(
                 f"CURRENT names {found}, this run started from {parent}: another run published; run again"
             )
+        reached("before_pointer")
         write_bytes(join(root, "CURRENT"), f"{generation}\n".encode())
 
 
