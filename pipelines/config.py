@@ -22,7 +22,7 @@ _NOT_RESULTS: dict[str, Any] = {
     "root": True,
     "runner": True,
     "corpus": {"input", "max_quarantine_fraction", "unreadable_files"},
-    "embedding": {"device", "threads", "tokens_per_batch"},
+    "embedding": {"characters_per_batch", "device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
     "index": {"rows_per_shard"},
 }

@@ -1,12 +1,22 @@
 """The embedding job: every distinct text gets a stored vector; only texts that have none are embedded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.passages import PassagesResult
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, Fidelity
-from transforms.files import FileRef
-from transforms.vectors import EmbedRecord, EmbedTask, FailedText, VectorBlock, store_directory, stored_shards
+from transforms.files import FileRef, redact
+from transforms.vectors import (
+    EmbedRecord,
+    EmbedTask,
+    FailedText,
+    ShardIndex,
+    VectorBlock,
+    describe_shards,
+    store_directory,
+    stored_shards,
+)
 from transforms.vectors.beam import EmbedPassages
 
 _COUNTS = ("texts_embedded", "texts_reused", "texts_truncated", "documents_truncated", "tokens", "padded_tokens")
@@ -19,6 +29,7 @@ class EmbedResult:
     `blocks` are what the index holds and recall is measured on, `unit_blocks` what is compared by cosine: neighbours,
     duplicates and topics. They are the same where the encoder's metric is cosine. With `failed` texts the positions have gaps:
     these texts must leave the corpus before any other stage. `fidelity` is the worst of all workers', None where none embedded.
+    `damaged` are paths of shards that were not used: their texts were embedded again.
     """
 
     blocks: list[VectorBlock]
@@ -27,6 +38,7 @@ class EmbedResult:
     shards: list[FileRef]
     failed: list[FailedText]
     fidelity: Fidelity | None
+    damaged: list[str]
     counts: dict[str, int]
 
 
@@ -48,15 +60,27 @@ def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec, stage:
             key=lambda found: (found.min_cosine, found.mean_cosine),
             default=None,
         ),
+        damaged=sorted({path for record in records for path in record.damaged}),
         counts={name: sum(getattr(record, name) for record in records) for name in _COUNTS},
     )
 
 
 def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed") -> list[EmbedTask]:
     """One task for each part that holds a passage."""
-    shards = tuple(stored_shards(run.root, spec.fingerprint))
+    # Which keys are where is read once for all parts.
+    shards = ShardIndex(describe_shards(stored_shards(run.root, spec.fingerprint)))
+    ranges = describe_shards([file.path for file in passages.files])
     store = store_directory(run.root, spec.fingerprint)
     return [
-        EmbedTask(part, start, file, shards, store, run.scratch("blocks"), run.progress(stage))
-        for part, (start, file) in enumerate(passages.parts)
+        EmbedTask(part, start, file, shards.between(keys.low, keys.high), store, run.scratch("blocks"), run.progress(stage))
+        for part, ((start, file), keys) in enumerate(zip(passages.parts, ranges, strict=True))
+    ]
+
+
+def damage_warnings(damaged: Sequence[str]) -> list[str]:
+    """One warning for each shard that is not what was written."""
+    return [
+        f"the stored vectors in {redact(path)} were changed after they were written: they are not used, and its texts are "
+        "embedded again where they are needed; `corpusbeam verify` says whether a published generation has that file"
+        for path in damaged
     ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.config import Config
-from pipelines.embed import embed_tasks
+from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
 from pipelines.reindex import begin, choose_encoder, model_warnings, read_documents
 from pipelines.stage import Run
@@ -29,7 +29,8 @@ def _make_plan(run: Run) -> dict[str, Any]:
     corpus, passages = read_documents(run)
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)
-    warnings = model_warnings(spec)
+    damaged = sorted({path for record in records for path in record.damaged})
+    warnings = [*model_warnings(spec), *damage_warnings(damaged)]
     warn(warnings)
     dimension = _dimension(spec, published)
     missing = sum(record.texts for record in records)

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, mine_duplicates
-from pipelines.embed import EmbedResult, embed_passages
+from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, warn
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
 from pipelines.lock import only_run
@@ -112,11 +112,13 @@ def _reindex(run: Run) -> Outcome:
     warn(warnings)
     embedded = embed(run, spec, passages)
     if embedded.failed:
-        fidelity = embedded.fidelity
+        fidelity, damaged = embedded.fidelity, embedded.damaged
         corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed)
-        embedded = replace(embedded, fidelity=fidelity)
+        embedded = replace(embedded, fidelity=fidelity, damaged=sorted({*damaged, *embedded.damaged}))
         if nothing_new := _nothing_new(run, parent, spec, corpus):
             return nothing_new
+    warn(damaged_shards := damage_warnings(embedded.damaged))
+    warnings += damaged_shards
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]

@@ -10,7 +10,7 @@ import pytest
 from tests.embedding.tiny import build_model
 from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec
 from transforms.files import write_table
-from transforms.vectors import EmbedTask
+from transforms.vectors import EmbedTask, describe_shards
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,6 @@ def make_task(tmp_path: Path) -> Callable[..., EmbedTask]:
         ref = write_table(str(tmp_path / run / f"passages-{part:05d}.parquet"), table, row_group_rows=16)
         blocks = str(tmp_path / run / "blocks")
         progress = str(tmp_path / run / "progress")
-        return EmbedTask(part, start, ref, shards, str(tmp_path / "store"), blocks, progress)
+        return EmbedTask(part, start, ref, tuple(describe_shards(shards)), str(tmp_path / "store"), blocks, progress)
 
     return make

@@ -58,6 +58,12 @@ class EmbeddingOptions(BaseModel):
         "and 65,536 on a GPU.",
         ge=256,
     )
+    characters_per_batch: int = Field(
+        1_000_000,
+        description="Characters of texts whose vectors are stored together, as soon as they are embedded: what a run that died "
+        "embeds again at most, for each worker. A text counts at most 4 characters for each token that the model takes.",
+        ge=1,
+    )
     device: str | None = Field(None, description="Torch device such as cpu, cuda:0 or mps; None takes the best present.")
     threads: int | None = Field(
         None,

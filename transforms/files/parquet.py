@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms.files.atomic import write_atomically
 from transforms.files.barriers import reached
-from transforms.files.paths import filesystem_of, join
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, join
 from transforms.files.refs import FileRef, file_ref
 
 # Small enough that a reader of a few rows skips most of a file by its row-group statistics, large enough that
@@ -73,6 +73,8 @@ def write_named_by_digest(
     reached("mid_shard")
     fs, inner = filesystem_of(temporary)
     fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
+    if is_local(directory):
+        fsync_directory(posixpath.dirname(inner))
     return FileRef(final, ref.size, ref.rows, ref.sha256)
 
 

@@ -1,35 +1,44 @@
 """Vectors at rest: the content-addressed store that generations share, and a run's vectors in canonical order.
 
 In: content keys and float32 vectors. Out: immutable shards named by their digest, and `VectorBlock` descriptors.
-Promises: a vector is stored once per (encoder fingerprint, content key); reading back what was written is exact.
+Promises: a vector is computed once per (encoder fingerprint, content key) and stored soon after; reading back what was
+written is exact, and a shard that was changed since is not believed.
 """
 
+from transforms.vectors.batches import cut_batches
 from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
-from transforms.vectors.fill import EmbedRecord, EmbedTask, FailedText, MissingRecord, count_missing, fill_part
-from transforms.vectors.store import (
-    StoredVectors,
-    find_vectors,
-    shard_rows,
-    store_directory,
-    stored_shards,
-    vector_schema,
-    write_shard,
+from transforms.vectors.fill import (
+    SHARDS_PER_PART,
+    EmbedRecord,
+    EmbedTask,
+    FailedText,
+    MissingRecord,
+    count_missing,
+    fill_part,
 )
+from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
+from transforms.vectors.store import is_named_by, store_directory, stored_shards, vector_schema, write_shard
 
 __all__ = [
+    "SHARDS_PER_PART",
     "EmbedRecord",
     "EmbedTask",
     "FailedText",
     "MissingRecord",
+    "ShardIndex",
+    "StoredShard",
     "StoredVectors",
     "VectorBlock",
     "count_missing",
+    "cut_batches",
+    "describe_shard",
+    "describe_shards",
     "fill_part",
     "find_vectors",
+    "is_named_by",
     "load_all",
     "load_array",
     "save_array",
-    "shard_rows",
     "store_directory",
     "stored_shards",
     "unit_vectors",

@@ -7,19 +7,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Fidelity, check_vectors, load_encoder
-from transforms.files import FileRef, Progress, file_ref, join, open_parquet, read_table
+from transforms.files import FileRef, Progress, file_ref, join, read_table
+from transforms.vectors.batches import cut_batches
 from transforms.vectors.blocks import VectorBlock, unit_vectors, write_block
-from transforms.vectors.store import find_vectors, shard_rows, write_shard
+from transforms.vectors.lookup import StoredShard, find_vectors
+from transforms.vectors.store import write_shard
+
+# When more shards than this hold a part's vectors, they are written together as one: every run leaves a few, and the next one
+# opens all that a part needs.
+SHARDS_PER_PART = 16
 
 
 @dataclass(frozen=True)
 class EmbedTask:
-    """One part of the distinct passages: its file, its first position, and the shards that may answer for it."""
+    """One part of the distinct passages: its file, its first position, and the shards whose keys may be among its own."""
 
     part: int
     start: int
     passages: FileRef
-    shards: tuple[str, ...]
+    shards: tuple[StoredShard, ...]
     store: str
     blocks: str
     progress: str | None
@@ -39,8 +45,8 @@ class EmbedRecord:
     """What became of one part: its blocks, the shards that hold its vectors, and the cost.
 
     `block` has the vectors that are indexed, `unit_block` the same at length 1: the same files where the metric is cosine.
-    Texts in `failed` are in neither. `fidelity` is the encoder's, None where nothing was embedded. Truncated are texts of the
-    part, embedded now or earlier, and the documents that have them.
+    Texts in `failed` are in neither. `damaged` are paths of shards that were not believed. `fidelity` is the encoder's, None
+    where nothing was embedded. Truncated are texts of the part, embedded now or earlier, and the documents that have them.
     """
 
     part: int
@@ -48,6 +54,7 @@ class EmbedRecord:
     unit_block: VectorBlock
     block_files: tuple[FileRef, ...]
     shards: tuple[FileRef, ...]
+    damaged: tuple[str, ...]
     failed: tuple[FailedText, ...]
     fidelity: Fidelity | None
     texts_embedded: int
@@ -60,24 +67,24 @@ class EmbedRecord:
 
 @dataclass(frozen=True)
 class MissingRecord:
-    """How many texts of one part have no stored vector, and how many characters they have."""
+    """How many texts of one part have no stored vector, how many characters they have, and which shards are damaged."""
 
     part: int
     texts: int
     characters: int
+    damaged: tuple[str, ...]
 
 
 def count_missing(task: EmbedTask) -> MissingRecord:
     """Look one part up in the store without embedding anything."""
     table = read_table(task.passages.path, columns=["content_key", "text"])
-    keys = table["content_key"].to_pylist()
-    dim = _stored_dim(task.shards)
-    missing = table["text"] if dim is None else table["text"].filter(pa.array(~find_vectors(task.shards, keys, dim).found))
-    return MissingRecord(task.part, len(missing), pc.sum(pc.utf8_length(missing)).as_py() or 0)
+    stored = find_vectors(task.shards, table["content_key"].to_pylist())
+    missing = table["text"].filter(pa.array(~stored.found))
+    return MissingRecord(task.part, len(missing), pc.sum(pc.utf8_length(missing)).as_py() or 0, tuple(stored.damaged))
 
 
 def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, threads: int | None) -> EmbedRecord:
-    """Look up, embed what is missing, store it as one shard, and write the part's vector blocks.
+    """Look up, embed what is missing, store each batch of it as a shard at once, and write the part's vector blocks.
 
     The model is loaded only when a text has no stored vector. Raises VectorError naming the document of a bad vector.
     """
@@ -91,28 +98,31 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
             encoders.append(load_encoder(spec, options.device, threads))
         return encoders[0]
 
-    stored = find_vectors(task.shards, keys, _stored_dim(task.shards) or encoder().dim)
-    vectors, truncated, known = stored.vectors, stored.truncated, stored.found.copy()
+    stored = find_vectors(task.shards, keys)
+    vectors = np.empty((len(keys), encoder().dim), np.float32) if stored.vectors is None else stored.vectors
+    truncated, known = stored.truncated, stored.found.copy()
     progress.add(int(known.sum()))
     missing = np.flatnonzero(~known)
-    shards = [file_ref(path, shard_rows(path)) for path in stored.shards]
-    failed: tuple[FailedText, ...] = ()
-    fidelity = None
+    shards = list(stored.shards)
+    failed: list[FailedText] = []
     tokens = padded = 0
-    if len(missing):
-        texts = table["text"].take(missing).to_pylist()
-        doc_ids = table["doc_id"].take(missing).to_pylist()
+    characters = pc.utf8_length(table["text"]).to_numpy()[missing]
+    for batch in cut_batches(characters, options.characters_per_batch, encoder().max_tokens) if len(missing) else []:
+        rows = missing[batch]
+        texts = table["text"].take(rows).to_pylist()
+        doc_ids = table["doc_id"].take(rows).to_pylist()
         encoded = encoder().encode_documents(texts, options.tokens_per_batch, progress.add)
-        fidelity, tokens, padded = encoder().fidelity, encoded.tokens, encoded.padded_tokens
-        failed = tuple(
-            FailedText(keys[missing[i]].hex(), doc_ids[i], _one_line(error)) for i, error in sorted(encoded.failed.items())
-        )
+        tokens, padded = tokens + encoded.tokens, padded + encoded.padded_tokens
+        failed += [FailedText(keys[rows[i]].hex(), doc_ids[i], _one_line(error)) for i, error in sorted(encoded.failed.items())]
         good = np.array([i for i in range(len(texts)) if i not in encoded.failed], dtype=np.int64)
         check_vectors(encoded.vectors[good], [doc_ids[i] for i in good], spec.normalize)
-        new = missing[good]
+        new = rows[good]
         vectors[new], truncated[new], known[new] = encoded.vectors[good], encoded.truncated[good], True
         if len(new):
             shards.append(write_shard(task.store, [keys[i] for i in new], vectors[new], truncated[new], spec.normalize))
+    if len(shards) > SHARDS_PER_PART:
+        kept = [key for key, is_known in zip(keys, known, strict=True) if is_known]
+        shards = [write_shard(task.store, kept, vectors[known], truncated[known], spec.normalize)]
     ids = table["id"].to_numpy()[known]
     ids_path = join(task.blocks, f"ids-{task.part:05d}.npy")
     block = write_block(join(task.blocks, f"vectors-{task.part:05d}.npy"), ids_path, task.start, ids, vectors[known])
@@ -127,8 +137,9 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
         unit_block=unit_block,
         block_files=tuple(file_ref(path, block.rows) for path in dict.fromkeys((block.path, ids_path, unit_block.path))),
         shards=tuple(shards),
-        failed=failed,
-        fidelity=fidelity,
+        damaged=tuple(stored.damaged),
+        failed=tuple(failed),
+        fidelity=encoder().fidelity if len(missing) else None,
         texts_embedded=len(missing) - len(failed),
         texts_reused=len(keys) - len(missing),
         texts_truncated=int(truncated[known].sum()),
@@ -140,11 +151,3 @@ def fill_part(task: EmbedTask, spec: EncoderSpec, options: EmbeddingOptions, thr
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:500] or type(error).__name__
-
-
-def _stored_dim(shards: tuple[str, ...]) -> int | None:
-    """Dimension of the stored vectors, without loading the model; None when there are none."""
-    if not shards:
-        return None
-    with open_parquet(shards[0]) as parquet:
-        return int(parquet.schema_arrow.field("vector").type.list_size)

@@ -5,15 +5,17 @@ embedding cache: whether a text must be embedded is decided by looking for its v
 """
 
 import itertools
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.files import FileRef, describe, join, list_files, open_parquet, read_table, write_named_by_digest
+from transforms.files import FileRef, describe, join, list_files, write_named_by_digest
 
 KEY_BYTES = 32
+# What write_named_by_digest makes of a digest: its first 128 bits.
+_NAME = re.compile(r"part-([0-9a-f]{32})\.parquet")
 
 
 def vector_schema(dim: int, unit: bool = True) -> pa.Schema:
@@ -42,20 +44,15 @@ def store_directory(root: str, fingerprint: str) -> str:
 
 
 def stored_shards(root: str, fingerprint: str) -> list[str]:
-    """Paths of all shards of one encoder fingerprint, sorted."""
-    return list_files(store_directory(root, fingerprint), ".parquet")
+    """Paths of all shards of one encoder fingerprint, sorted. Unfinished and foreign files beside them are left out."""
+    paths = list_files(store_directory(root, fingerprint), ".parquet")
+    return [path for path in paths if _NAME.fullmatch(path.rsplit("/", 1)[-1])]
 
 
-@dataclass(frozen=True)
-class StoredVectors:
-    """What the store knows of n keys: `vectors` float32 (n, dim), undefined where `found` bool (n,) is false, `truncated` bool
-    (n,), and the `shards` that answered.
-    """
-
-    vectors: np.ndarray
-    truncated: np.ndarray
-    found: np.ndarray
-    shards: list[str]
+def is_named_by(path: str, sha256: str) -> bool:
+    """Whether a shard's name is that of a file with this digest: a name of another digest means that the file was changed."""
+    found = _NAME.fullmatch(path.rsplit("/", 1)[-1])
+    return found is not None and sha256.startswith(found[1])
 
 
 def write_shard(
@@ -72,43 +69,3 @@ def write_shard(
     column = pa.FixedSizeListArray.from_arrays(values, type=schema.field("vector").type)
     table = pa.Table.from_arrays([pa.array(keys, pa.binary(KEY_BYTES)), column, pa.array(truncated)], schema=schema)
     return write_named_by_digest(directory, table)
-
-
-def find_vectors(shards: Sequence[str], keys: Sequence[bytes], dim: int) -> StoredVectors:
-    """Look `keys` (n, ascending) up in the shards. The first shard in path order answers a key that several hold."""
-    stored = StoredVectors(np.empty((len(keys), dim), np.float32), np.zeros(len(keys), bool), np.zeros(len(keys), bool), [])
-    if not keys:
-        return stored
-    wanted = np.frombuffer(b"".join(keys), dtype=f"S{KEY_BYTES}")
-    for path in shards:
-        if stored.found.all():
-            break
-        table = read_table(path, key="content_key", low=keys[0], high=_after(keys[-1]))
-        if table.num_rows == 0:
-            continue
-        have = np.frombuffer(b"".join(table["content_key"].to_pylist()), dtype=f"S{KEY_BYTES}")
-        # numpy strips trailing NULs of S-arrays on both sides alike, so order and equality of equal-width keys hold.
-        at = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
-        hit = (have[at] == wanted) & ~stored.found
-        if hit.any():
-            column = table["vector"].combine_chunks()
-            if column.type.list_size != dim:
-                raise ValueError(f"{path} holds vectors of {column.type.list_size} dimensions, expected {dim}")
-            rows = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
-            stored.vectors[hit] = rows[at[hit]]
-            stored.truncated[hit] = table["truncated"].to_numpy()[at[hit]]
-            stored.found[hit] = True
-            stored.shards.append(path)
-    return stored
-
-
-def shard_rows(path: str) -> int:
-    """Rows of a shard, from its footer."""
-    with open_parquet(path) as parquet:
-        return parquet.metadata.num_rows
-
-
-def _after(key: bytes) -> bytes | None:
-    """The next key in byte order, for a half-open range that includes `key`; None after the last one."""
-    following = int.from_bytes(key, "big") + 1
-    return None if following >> (8 * len(key)) else following.to_bytes(len(key), "big")
