@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipelines.passages import PassagesResult
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, Fidelity
-from transforms.files import FileRef, redact
+from transforms.files import FileRef, join
 from transforms.vectors import (
     EmbedRecord,
     EmbedTask,
@@ -77,10 +77,10 @@ def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: st
     ]
 
 
-def damage_warnings(damaged: Sequence[str]) -> list[str]:
+def damage_warnings(root: str, damaged: Sequence[str]) -> list[str]:
     """One warning for each shard that is not what was written."""
     return [
-        f"the stored vectors in {redact(path)} were changed after they were written: they are not used, and its texts are "
-        "embedded again where they are needed; `corpusbeam verify` says whether a published generation has that file"
+        f"the stored vectors in {path.removeprefix(join(root, ''))} were changed after they were written: they are not used, and "
+        "its texts are embedded again where they are needed; `corpusbeam verify` says whether a published generation has that file"
         for path in damaged
     ]

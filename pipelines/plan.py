@@ -30,7 +30,7 @@ def _make_plan(run: Run) -> dict[str, Any]:
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)
     damaged = sorted({path for record in records for path in record.damaged})
-    warnings = [*model_warnings(spec), *damage_warnings(damaged)]
+    warnings = [*model_warnings(spec), *damage_warnings(run.root, damaged)]
     warn(warnings)
     dimension = _dimension(spec, published)
     missing = sum(record.texts for record in records)

@@ -117,7 +117,7 @@ def _reindex(run: Run) -> Outcome:
         embedded = replace(embedded, fidelity=fidelity, damaged=sorted({*damaged, *embedded.damaged}))
         if nothing_new := _nothing_new(run, parent, spec, corpus):
             return nothing_new
-    warn(damaged_shards := damage_warnings(embedded.damaged))
+    warn(damaged_shards := damage_warnings(run.root, embedded.damaged))
     warnings += damaged_shards
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts

@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 
 from transforms.embedding import EmbeddingOptions, Encoder, VectorError, encoder_spec, load_encoder
 from transforms.files import file_ref, read_progress
-from transforms.vectors import fill, fill_part, stored_shards, write_shard
+from transforms.vectors import SHARDS_PER_PART, count_missing, fill, fill_part, stored_shards, write_shard
 
 TEXTS = [f"{'abcdefghij'[i % 10] * (1 + i % 37)} text number {chr(97 + i % 26)} {'xyz' * (i // 7)}" for i in range(60)]
 
@@ -196,6 +196,159 @@ def test_a_bad_vector_stops_with_its_document_and_stores_nothing(
     assert stored_shards(str(tmp_path), "") == []
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "run" / "blocks").exists()
+
+
+# --- batches, stored one by one -------------------------------------------------------------------------------------------
+
+
+def shards_under(tmp_path: Path) -> list[str]:
+    return sorted(str(path) for path in (tmp_path / "store").glob("*.parquet"))
+
+
+def small_batches(options: EmbeddingOptions, characters: int) -> EmbeddingOptions:
+    return options.model_copy(update={"characters_per_batch": characters})
+
+
+@pytest.mark.parametrize("characters", [1, 200, 700])
+def test_vectors_are_the_same_bytes_whatever_the_batch(make_task, tiny_spec, tiny_options, characters):
+    whole = fill_part(make_task(TEXTS, run="whole"), tiny_spec, tiny_options, None)
+    task = make_task(TEXTS, run="cut")
+    cut = fill_part(task, tiny_spec, small_batches(tiny_options, characters), None)
+    assert [ref.sha256 for ref in cut.block_files] == [ref.sha256 for ref in whole.block_files]
+    for name in ("texts_embedded", "texts_reused", "texts_truncated", "documents_truncated", "tokens", "failed", "fidelity"):
+        assert getattr(cut, name) == getattr(whole, name), name
+    assert read_progress(task.progress) == 60
+
+
+def test_batches_are_shards_in_key_order(make_task, tiny_spec, tiny_options):
+    task = make_task(TEXTS)
+    record = fill_part(task, tiny_spec, small_batches(tiny_options, 500), None)
+    assert 2 < len(record.shards) <= SHARDS_PER_PART
+    keys = [pq.read_table(ref.path)["content_key"].to_pylist() for ref in record.shards]
+    assert [key for shard in keys for key in shard] == pq.read_table(task.passages.path)["content_key"].to_pylist()
+    costs = dict(
+        zip((key for shard in keys for key in shard), (min(len(text), 4 * 32) for text in texts_of(task)), strict=True)
+    )
+    for shard in keys[:-1]:
+        assert sum(costs[key] for key in shard) >= 500 > sum(costs[key] for key in shard[:-1])
+
+
+def test_what_was_stored_before_an_error_is_not_embedded_again(make_task, tiny_spec, tiny_options, monkeypatch, tmp_path):
+    options = small_batches(tiny_options, 500)
+    undisturbed = fill_part(make_task(TEXTS, run="undisturbed"), tiny_spec, options, None)
+    expected = shards_under(tmp_path)
+    for path in expected:
+        Path(path).unlink()
+    asked: list[str] = []
+    real = Encoder.encode_documents
+
+    def encode_documents(self, texts, *rest):
+        if len(asked) > 25:
+            raise OSError("disk full")
+        asked.extend(texts)
+        return real(self, texts, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Encoder, "encode_documents", encode_documents)
+        with pytest.raises(OSError, match="disk full"):
+            fill_part(make_task(TEXTS), tiny_spec, options, None)
+    assert 25 < len(asked) < 60
+    stored = shards_under(tmp_path)
+    again = fill_part(make_task(TEXTS, shards=tuple(stored), run="again"), tiny_spec, options, None)
+    assert (again.texts_embedded, again.texts_reused) == (60 - len(asked), len(asked))
+    assert shards_under(tmp_path) == expected
+    assert sorted(again.shards) == sorted(undisturbed.shards)
+    assert [ref.sha256 for ref in again.block_files] == [ref.sha256 for ref in undisturbed.block_files]
+
+
+def test_failed_texts_of_every_batch_are_named(make_task, tiny_spec, tiny_options, monkeypatch):
+    own = load_encoder(tiny_spec, "cpu")
+    monkeypatch.setattr(own, "_packed", None)
+    real = own._model.encode_document
+
+    def encode_document(texts, **arguments):
+        if any("poison" in text for text in texts):
+            raise RuntimeError("no")
+        return real(texts, **arguments)
+
+    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    poison = {f"poison {name}" for name in "abcdefgh"}
+    task = make_task([*TEXTS, *poison])
+    # Batches of one text: some have nothing but a text that fails.
+    record = fill_part(task, tiny_spec, small_batches(tiny_options, 1), None)
+    assert {text.content_key for text in record.failed} == {hashlib.sha256(text.encode()).hexdigest() for text in poison}
+    assert [text.doc_id for text in record.failed] == [f"doc of {text}" for text in texts_of(task) if text in poison]
+    assert (record.texts_embedded, record.block.rows) == (60, 60)
+    assert read_progress(task.progress) == 68
+
+
+# --- few shards for a part ------------------------------------------------------------------------------------------------
+
+
+def test_many_shards_of_a_part_become_one(make_task, tiny_spec, tiny_options, tmp_path, no_model):
+    whole = fill_part(make_task(TEXTS, run="whole"), tiny_spec, tiny_options, None)
+    (one,) = shards_under(tmp_path)
+    Path(one).unlink()
+    for night in range(SHARDS_PER_PART + 1):
+        texts = TEXTS[: 20 + night]
+        shards = tuple(shards_under(tmp_path))
+        record = fill_part(make_task(texts, shards=shards, run=f"night {night}"), tiny_spec, tiny_options, None)
+        assert len(record.shards) == (night + 1 if night < SHARDS_PER_PART else 1)
+        assert record.texts_embedded == (1 if night else 20)
+    # Older generations keep what they name.
+    assert len(shards_under(tmp_path)) == SHARDS_PER_PART + 2
+    (merged,) = record.shards
+    assert merged == file_ref(merged.path, len(texts))
+    table = pq.read_table(merged.path)
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), record.block.vectors())
+    stored = {key: row for path in shards for key, row in rows_of(path).items()}
+    assert len(stored) == len(texts) - 1
+    assert {key: row for key, row in rows_of(merged.path).items() if key in stored} == stored
+    keys = pq.read_table(make_task(TEXTS).passages.path)["content_key"].to_pylist()
+    own = dict(zip(keys, whole.block.vectors(), strict=True))
+    for key, vector in zip(table["content_key"].to_pylist(), record.block.vectors(), strict=True):
+        assert vector.tobytes() == own[key].tobytes()
+
+    # The next run needs only that one.
+    no_model()
+    task = make_task(texts, shards=tuple(shards_under(tmp_path)), run="after")
+    after = fill_part(task, tiny_spec, tiny_options, None)
+    assert after.shards == record.shards
+    assert len(shards_under(tmp_path)) == SHARDS_PER_PART + 2
+    assert [ref.sha256 for ref in after.block_files] == [ref.sha256 for ref in record.block_files]
+    assert after.texts_truncated == record.texts_truncated
+
+
+def rows_of(path: str) -> dict[bytes, tuple[bytes, bool]]:
+    table = pq.read_table(path)
+    vectors = np.array(table["vector"].to_pylist(), np.float32)
+    return {
+        key: (vector.tobytes(), truncated)
+        for key, vector, truncated in zip(
+            table["content_key"].to_pylist(), vectors, table["truncated"].to_pylist(), strict=True
+        )
+    }
+
+
+# --- damaged shards -------------------------------------------------------------------------------------------------------
+
+
+def test_texts_of_a_damaged_shard_are_embedded_again(make_task, tiny_spec, tiny_options, tmp_path):
+    options = small_batches(tiny_options, 500)
+    first = fill_part(make_task(TEXTS), tiny_spec, options, None)
+    bad = first.shards[1]
+    sound = Path(bad.path).read_bytes()
+    Path(bad.path).write_bytes(sound[:300] + bytes([sound[300] ^ 1]) + sound[301:])
+    task = make_task(TEXTS, shards=tuple(shards_under(tmp_path)), run="second")
+    assert count_missing(task).texts == bad.rows
+    assert count_missing(task).damaged == (bad.path,)
+    second = fill_part(task, tiny_spec, tiny_options, None)
+    assert second.damaged == (bad.path,)
+    assert (second.texts_embedded, second.texts_reused) == (bad.rows, 60 - bad.rows)
+    assert [ref.sha256 for ref in second.block_files] == [ref.sha256 for ref in first.block_files]
+    # The same texts give the same file, so that it is whole again for all who name it.
+    assert Path(bad.path).read_bytes() == sound
+    assert sorted(second.shards) == sorted(first.shards)
 
 
 def test_the_default_model(make_task, minilm_spec, minilm):
