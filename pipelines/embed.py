@@ -80,7 +80,7 @@ def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: st
 def damage_warnings(root: str, damaged: Sequence[str]) -> list[str]:
     """One warning for each shard that is not what was written."""
     return [
-        f"the stored vectors in {path.removeprefix(join(root, ''))} were changed after they were written: they are not used, and "
-        "its texts are embedded again where they are needed; `corpusbeam verify` says whether a published generation has that file"
+        f"the stored vectors in {path.removeprefix(join(root, ''))} were changed after they were written: they are not used, "
+        "texts that need them are embedded again, and `corpusbeam verify` says which published generation has that file"
         for path in damaged
     ]
