@@ -85,9 +85,8 @@ def kill_in_a_shard(folder: Path, corpus: Path, model: str, stop_at: str, worker
         "CORPUSBEAM_STOP_AT": f"{stop_at}={signal_file}",
     }
     arguments = command(corpus, model, folder / "root", workers)
-    run = subprocess.Popen(
-        [*arguments, *(part for setting in BATCHES[-2:] for part in ("--set", setting))], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    arguments += [part for setting in BATCHES[-2:] for part in ("--set", setting)]
+    run = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while not signal_file.exists():
             assert run.poll() is None, run.stderr.read()
