@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipelines.embed import EmbedResult
+from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
 from transforms.neighbors import NeighborsRecord, NeighborsTask, plan_tiles
@@ -22,12 +23,13 @@ class NeighborsResult:
         return [part.file for part in self.parts]
 
 
-def find_neighbors(run: Run, embedded: EmbedResult) -> NeighborsResult:
-    """Run the job, one task for each tile of texts."""
+def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None) -> NeighborsResult:
+    """Run the job, one task for each tile of texts. Lists of the `parent` that are still right are not computed again."""
     blocks = tuple(embedded.unit_blocks)
     options = run.config.neighbors
+    graph = None if parent is None else parent.graph()
     tasks = [
-        NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"))
+        NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"), graph)
         for part, tile in enumerate(plan_tiles(blocks, options))
     ]
     transform = NeighborGraph(options, run.runner.threads(len(tasks)))
@@ -36,6 +38,9 @@ def find_neighbors(run: Run, embedded: EmbedResult) -> NeighborsResult:
     counts = {
         "rows": sum(part.rows for part in parts),
         "neighbors": max((part.k for part in parts), default=0),
+        "rows_searched": sum(part.searched for part in parts),
+        "rows_updated": sum(part.updated for part in parts),
+        "rows_taken_over": sum(part.taken_over for part in parts),
         "rows_searched_exactly": sum(part.searched_exactly for part in parts),
     }
     return NeighborsResult(parts, counts)

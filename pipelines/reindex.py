@@ -9,18 +9,19 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
-from pipelines.duplicates import DuplicatesResult, mine_duplicates
+from pipelines.duplicates import DuplicatesResult, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, warn
-from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
+from pipelines.index import IndexResult, RecallResult, build_index, measure_recall, reuse_index
 from pipelines.lock import only_run
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
+from pipelines.reuse import open_parent
 from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
-from pipelines.topics import TopicsResult, find_topics
+from pipelines.topics import TopicsResult, find_topics, reuse_topics
 from transforms.corpus import UnitRecord
 from transforms.embedding import (
     EncoderSpec,
@@ -278,31 +279,37 @@ class Results:
 def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, unit: bool) -> Results:
     """The stages from index to topics. Each names its inputs, so that a run that died is picked up where it stopped.
 
+    What the published generation has of the same inputs is taken over: it decides what a run costs, never what it gives.
+
     `unit`: the indexed vectors have length 1.
     """
     config = run.config
     texts = [(start, file.sha256) for start, file in passages.parts]
     documents = [part.documents.sha256 for part in corpus.parts]
     vectors = [file.sha256 for file in embedded.block_files]
+    parent = open_parent(run, corpus, embedded)
     index = run.stage(
-        "index", IndexResult, [vectors, documents, config.index.model_dump()], lambda: build_index(run, corpus, embedded)
+        "index",
+        IndexResult,
+        [vectors, documents, config.index.model_dump()],
+        lambda: reuse_index(run, parent) or build_index(run, corpus, embedded),
     )
     recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
     neighbors = run.stage(
-        "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded)
+        "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded, parent)
     )
     graph = [file.sha256 for file in neighbors.published]
     duplicates = run.stage(
         "duplicates",
         DuplicatesResult,
         [graph, texts, documents, config.duplicates.model_dump()],
-        lambda: mine_duplicates(run, corpus, passages, embedded, neighbors),
+        lambda: reuse_duplicates(run, parent, neighbors) or mine_duplicates(run, corpus, passages, embedded, neighbors),
     )
     topics = run.stage(
         "topics",
         TopicsResult,
         [graph, texts, documents, config.topics.model_dump()],
-        lambda: find_topics(run, corpus, passages, embedded, neighbors),
+        lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors),
     )
     counts = {
         "documents": corpus.rows,

@@ -67,7 +67,8 @@ class Run:
 
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
         only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
-        has `seconds`, `peak_rss_mb`, `resumed` and the result's `counts`.
+        has `seconds`, `peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published generation) and the
+        result's `counts`.
         """
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)
@@ -92,6 +93,7 @@ class Run:
             "seconds": round(monitor.seconds, 3),
             "peak_rss_mb": round(monitor.peak_rss_mb, 1),
             "resumed": resumed,
+            "reused": getattr(result, "reused", False),
             **counts,
         }
         return result

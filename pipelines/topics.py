@@ -6,6 +6,7 @@ from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
 from pipelines.neighbors import NeighborsResult
 from pipelines.passages import PassagesResult
+from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
 from transforms.topics import (
@@ -23,16 +24,21 @@ from transforms.topics.beam import AssignTopics, CountTerms, DescribeTopics, Fin
 
 @dataclass(frozen=True)
 class TopicsResult:
-    """The two published tables and what they hold."""
+    """The two published tables and what they hold; `reused` when they are the published generation's."""
 
-    topics: FileRef
-    assignments: FileRef
+    published: list[FileRef]
     counts: dict[str, int]
+    reused: bool = False
 
-    @property
-    def published(self) -> list[FileRef]:
-        """The staged files that belong into the generation."""
-        return [self.topics, self.assignments]
+
+def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> TopicsResult | None:
+    """The parent's tables, when it had the same texts, vectors, graph and settings; else None."""
+    if parent is None or not parent.texts_are_the_same or not parent.has_files("neighbors", neighbors.published):
+        return None
+    if not parent.has_settings("topics", run.config.topics.model_dump(mode="json")):
+        return None
+    files, counts = parent.files("topics"), parent.counts("topics")
+    return TopicsResult(list(files.values()), counts, reused=True) if files and counts else None
 
 
 def find_topics(
@@ -62,4 +68,4 @@ def find_topics(
         "noise_documents": assigned.noise_documents,
         "unassigned_documents": assigned.unassigned_documents,
     }
-    return TopicsResult(described.topics, assigned.assignments, counts)
+    return TopicsResult([described.topics, assigned.assignments], counts)

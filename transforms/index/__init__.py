@@ -20,6 +20,7 @@ from transforms.index.publish import (
     find_exact,
     measure_recall,
     merge_index,
+    read_recall,
 )
 from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
 from transforms.index.sample import mixed, rows_of, sampled_rows
@@ -69,6 +70,7 @@ __all__ = [
     "mixed",
     "plan_shards",
     "read_index",
+    "read_recall",
     "read_template",
     "resolve_type",
     "rows_of",

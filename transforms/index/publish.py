@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from transforms.files import FileRef, describe, file_ref, filesystem_of, join, write_bytes, write_table
+from transforms.files import FileRef, describe, file_ref, filesystem_of, join, read_table, write_bytes, write_table
 from transforms.index.faiss_files import read_index, write_index
 from transforms.index.ids import write_ids
 from transforms.index.options import IndexOptions
@@ -146,6 +146,15 @@ def measure_recall(task: RecallTask, options: IndexOptions, threads: int | None 
         recalls[2],
         recalls[1] >= options.recall_gate,
     )
+
+
+def read_recall(index: FileRef, table: FileRef, options: IndexOptions) -> RecallRecord:
+    """The record of a published index, whose `recall.parquet` says what was measured, judged by the gate of `options`."""
+    columns = read_table(table.path).to_pydict()
+    recalls = dict(zip(columns["k"], columns["recall"], strict=True))
+    one, ten, hundred = (recalls[k] for k in RANKS)
+    passed = ten >= options.recall_gate
+    return RecallRecord(index, table, columns["nprobe"][0], columns["queries"][0], one, ten, hundred, passed)
 
 
 def _recall_table(recalls: Sequence[float], queries: int, nprobe: int, unit: bool) -> pa.Table:

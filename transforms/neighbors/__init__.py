@@ -1,6 +1,7 @@
 """The neighbour graph: for every distinct text its K nearest others with their cosines, exactly.
 
-In: the run's vector blocks. Out: `neighbors/part-NNNNN.parquet`, sorted by id, and a record of each part.
+In: the run's vector blocks and, if there is one, the graph of an earlier corpus, from which lists are taken over where it is
+certain that they are still right. Out: `neighbors/part-NNNNN.parquet`, sorted by id, and a record of each part.
 Promises: a list is the brute-force answer, ordered by (cosine descending, id ascending), never the text itself; it
 depends on the vectors only, not on tiles, blocks, threads or BLAS, because every published cosine is computed in
 arithmetic that does not round (see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever
@@ -13,18 +14,19 @@ from transforms.neighbors.graph import (
     NeighborsRecord,
     NeighborsTask,
     build_part,
-    neighbors_schema,
     plan_tiles,
-    read_neighbors,
 )
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stream import snapped_chunks
+from transforms.neighbors.tables import neighbors_schema, read_neighbors
+from transforms.neighbors.update import ParentGraph
 
 __all__ = [
     "Nearest",
     "NeighborsOptions",
     "NeighborsRecord",
     "NeighborsTask",
+    "ParentGraph",
     "build_part",
     "exact_cosines",
     "exact_pair_cosines",

@@ -75,4 +75,5 @@ def exact_candidate_cosines(queries: np.ndarray, vectors: np.ndarray, columns: n
 
 
 def _rounded(exact: np.ndarray) -> np.ndarray:
-    return np.clip(exact.astype(np.float32), -1, 1)
+    # Adding 0 makes -0 the 0 that it equals: which of the two a sum of nothing but zeros gives depends on how it was formed.
+    return np.clip(exact.astype(np.float32), -1, 1) + np.float32(0)

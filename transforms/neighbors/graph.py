@@ -4,32 +4,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from transforms.files import FileRef, Progress, describe, join, read_table, write_table
-from transforms.neighbors.exact import nearest_start, search_chunk
+from transforms.files import FileRef, Progress, join, write_table
+from transforms.neighbors.exact import Nearest, nearest_start, search_chunk
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stream import grouped, snapped_chunks
+from transforms.neighbors.tables import neighbors_table
+from transforms.neighbors.update import (
+    Changes,
+    ParentGraph,
+    added_chunks,
+    all_ids,
+    carried_over,
+    compare,
+    parent_lists,
+    proven,
+    with_added,
+)
 from transforms.vectors import VectorBlock
 
 
 @dataclass(frozen=True)
 class NeighborsTask:
-    """One tile: the blocks whose texts get lists, all blocks of the run, and the folder of the part file."""
+    """One tile: the blocks whose texts get lists, all blocks of the run, and the folder of the part file.
+
+    `parent` is a graph whose lists are taken over where they are right; it changes the time, never the file.
+    """
 
     part: int
     queries: tuple[VectorBlock, ...]
     blocks: tuple[VectorBlock, ...]
     directory: str
     progress: str | None = None
+    parent: ParentGraph | None = None
 
 
 @dataclass(frozen=True)
 class NeighborsRecord:
     """A finished part: its file and the blocks of its texts.
 
-    `searched_exactly` counts searches of one text in one chunk that the float32 screen could not settle.
+    `searched_exactly` counts searches of one text in one chunk that the float32 screen could not settle. Of the `rows`,
+    `searched` were compared with all texts, `taken_over` have the parent's list as it was, and `updated` have one that
+    follows from the parent's and the new texts alone.
     """
 
     part: int
@@ -38,6 +55,9 @@ class NeighborsRecord:
     rows: int
     k: int
     searched_exactly: int
+    searched: int
+    taken_over: int
+    updated: int
 
 
 def plan_tiles(blocks: Sequence[VectorBlock], options: NeighborsOptions) -> list[tuple[VectorBlock, ...]]:
@@ -52,57 +72,57 @@ def build_part(task: NeighborsTask, options: NeighborsOptions, threads: int | No
     """
     ids, queries = _concatenated(task.queries)
     total = sum(block.rows for block in task.blocks)
-    nearest = nearest_start(len(ids), min(options.k, total - 1))
-    searched_exactly = 0
+    k = min(options.k, total - 1)
     progress = Progress(task.progress)
     with threadpool_limits(threads):
-        # A single text has no others: its list is empty, and there is nothing to search for.
-        for chunk_ids, vectors in snapped_chunks(task.blocks, options.rows_per_chunk) if total > 1 else ():
-            nearest, unproven = search_chunk(nearest, ids, queries, chunk_ids, vectors, options.margin)
-            searched_exactly += unproven
+        nearest, searched, taken_over = _from_parent(task, ids, queries, k)
+        found, searched_exactly = _searched(task, ids[searched], queries[searched], k, options)
+    nearest.ids[searched], nearest.cosines[searched] = found.ids, found.cosines
     path = join(task.directory, f"part-{task.part:05d}.parquet")
-    file = write_table(path, _table(ids, nearest.ids, nearest.cosines))
+    file = write_table(path, neighbors_table(ids, nearest.ids, nearest.cosines))
     progress.add(len(ids))
     progress.flush()
-    return NeighborsRecord(task.part, file, task.queries, len(ids), nearest.ids.shape[1], searched_exactly)
+    updated = len(ids) - len(searched) - taken_over
+    return NeighborsRecord(task.part, file, task.queries, len(ids), k, searched_exactly, len(searched), taken_over, updated)
 
 
-def neighbors_schema() -> pa.Schema:
-    """Columns of a part of the neighbour graph, described."""
-    schema = pa.schema(
-        [
-            pa.field("id", pa.int64(), nullable=False),
-            pa.field("neighbor_ids", pa.list_(pa.int64()), nullable=False),
-            pa.field("cosines", pa.list_(pa.float32()), nullable=False),
-        ]
-    )
-    return describe(
-        schema,
-        {
-            "id": "The text: the first 63 bits of its content key. Rows are sorted by it.",
-            "neighbor_ids": "Its nearest other texts, by cosine descending, equal cosines by id ascending; never itself.",
-            "cosines": "Cosine with each of neighbor_ids: the exact dot product of the vectors rounded to multiples "
-            "of 2^-26, as float32.",
-        },
-    )
+def _searched(
+    task: NeighborsTask, ids: np.ndarray, queries: np.ndarray, k: int, options: NeighborsOptions
+) -> tuple[Nearest, int]:
+    """The lists of some texts by comparing them with all, and how many searches the screen could not settle."""
+    nearest, searched_exactly = nearest_start(len(ids), k), 0
+    if not len(ids) or not k:  # A single text has no others: its list is empty, and there is nothing to search for.
+        return nearest, searched_exactly
+    for chunk_ids, vectors in snapped_chunks(task.blocks, options.rows_per_chunk):
+        nearest, unproven = search_chunk(nearest, ids, queries, chunk_ids, vectors, options.margin)
+        searched_exactly += unproven
+    return nearest, searched_exactly
 
 
-def read_neighbors(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A part as arrays: ids int64 (rows,), neighbour ids int64 (rows, k) and cosines float32 (rows, k)."""
-    table = read_table(path, ["id", "neighbor_ids", "cosines"]).combine_chunks()
-    ids = table["id"].to_numpy()
-    shape = (len(ids), -1) if len(table["neighbor_ids"].combine_chunks().flatten()) else (len(ids), 0)
-    neighbor_ids = table["neighbor_ids"].combine_chunks().flatten().to_numpy().reshape(shape)
-    return ids, neighbor_ids, table["cosines"].combine_chunks().flatten().to_numpy().reshape(shape)
+def _from_parent(task: NeighborsTask, ids: np.ndarray, queries: np.ndarray, k: int) -> tuple[Nearest, np.ndarray, int]:
+    """The lists as far as they follow from the parent's, the rows that must be searched, and how many are the parent's own."""
+    nearest, everybody = nearest_start(len(ids), k), np.arange(len(ids))
+    changes = None if task.parent is None or not k else compare(task.parent, all_ids(task.blocks))
+    if task.parent is None or changes is None:
+        return nearest, everybody, 0
+    kept = np.flatnonzero(~np.isin(ids, changes.added, assume_unique=True))
+    if not len(kept):
+        return nearest, everybody, 0
+    listed = parent_lists(task.parent, ids[kept])
+    updated, sure = _updated(task, listed, changes, queries[kept], k)
+    nearest.ids[kept[sure]], nearest.cosines[kept[sure]] = updated.ids[sure, :k], updated.cosines[sure, :k]
+    same = listed.ids.shape[1] == k and int(np.all(updated.ids[sure, :k] == listed.ids[sure], axis=1).sum())
+    return nearest, np.setdiff1d(everybody, kept[sure], assume_unique=True), int(same)
+
+
+def _updated(task: NeighborsTask, listed: Nearest, changes: Changes, queries: np.ndarray, k: int) -> tuple[Nearest, np.ndarray]:
+    if not len(changes.added) and not len(changes.gone) and listed.ids.shape[1] >= k:
+        return listed, np.ones(len(listed.ids), bool)
+    left, bound = carried_over(listed, changes, k)
+    updated = with_added(left, queries, bound, added_chunks(task.blocks, changes.added), k)
+    return updated, proven(updated, bound, k)
 
 
 def _concatenated(blocks: Sequence[VectorBlock]) -> tuple[np.ndarray, np.ndarray]:
     (chunk,) = snapped_chunks(blocks, sum(block.rows for block in blocks))
     return chunk
-
-
-def _table(ids: np.ndarray, neighbor_ids: np.ndarray, cosines: np.ndarray) -> pa.Table:
-    rows, k = neighbor_ids.shape
-    offsets = pa.array(np.arange(rows + 1) * k, pa.int32())
-    columns = [pa.array(ids)] + [pa.ListArray.from_arrays(offsets, pa.array(v.ravel())) for v in (neighbor_ids, cosines)]
-    return pa.Table.from_arrays(columns, schema=neighbors_schema())

@@ -1,0 +1,156 @@
+"""What a run takes over from the published generation: files whose inputs are the same, and the graph to start from."""
+
+import contextlib
+import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipelines.corpus import CorpusResult
+from pipelines.embed import EmbedResult
+from pipelines.errors import warn
+from pipelines.stage import Run
+from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, is_local, join, read_json, remove
+from transforms.generations import Generation, GenerationError, PublishedFile, open_generation, read_current
+from transforms.neighbors import ParentGraph
+
+# What a stage's entry in metrics.json has beside the counts of its result.
+_NOT_COUNTS = ("seconds", "peak_rss_mb", "resumed", "reused")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The published generation beside what this run has read and embedded.
+
+    Nothing of it is used unchecked. A damaged file is no error here: what it would have saved is computed, with a warning.
+    """
+
+    run: Run
+    generation: Generation
+    corpus: CorpusResult
+    embedded: EmbedResult
+
+    @property
+    def texts_are_the_same(self) -> bool:
+        """Whether documents, texts and vectors are those of the parent, and all libraries too: then equal settings give equal
+        files.
+        """
+        documents = [file.sha256 for file in self.generation.manifest.under("documents")]
+        return (
+            documents == [part.documents.sha256 for part in self.corpus.parts]
+            and self._shards_of_now == self._shards
+            and self._shards_are_there
+            and all(_installed(name) == version for name, version in self.generation.manifest.versions.items())
+        )
+
+    def has_settings(self, section: str, values: Mapping[str, Any]) -> bool:
+        """Whether the parent was made with these values of a section of the configuration."""
+        published = self.generation.manifest.configuration.get(section, {})
+        return all(name in published and published[name] == value for name, value in values.items())
+
+    def has_files(self, folder: str, files: Sequence[FileRef]) -> bool:
+        """Whether the parent's files of a folder have the bytes of these."""
+        return [file.sha256 for file in self.generation.manifest.under(folder)] == [file.sha256 for file in sorted(files)]
+
+    def graph(self) -> ParentGraph | None:
+        """The parent's neighbour graph, when it compares vectors of the same encoder; None when it cannot be used."""
+        parts = self.generation.manifest.under("neighbors")
+        if not parts or not self._one_encoder or not self._shards_are_there:
+            return None
+        try:
+            checked = [FileRef(self.generation.checked(file), file.size, file.rows, file.sha256) for file in parts]
+        except CorruptFileError as error:
+            _not_used("neighbour graph", error)
+            return None
+        changed = [shard for shard in self.embedded.shards if _relative(self.run.root, shard.path) not in self._shards]
+        return ParentGraph(tuple(checked), tuple(changed))
+
+    def files(self, folder: str) -> dict[str, FileRef] | None:
+        """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""
+        taken = {}
+        try:
+            for file in self.generation.manifest.under(folder):
+                name = file.path.rsplit("/", 1)[-1]
+                taken[name] = _linked(self.generation.checked(file), join(self.run.staged, folder, name), file)
+        except CorruptFileError as error:
+            _not_used(folder, error)
+            return None
+        return taken
+
+    def counts(self, stage: str) -> dict[str, Any]:
+        """What a stage of the parent's run counted."""
+        entry = self._metrics.get("stages", {}).get(stage, {})
+        return {name: value for name, value in entry.items() if name not in _NOT_COUNTS}
+
+    @cached_property
+    def _metrics(self) -> dict[str, Any]:
+        try:
+            metrics: dict[str, Any] = read_json(self.generation.path("metrics.json"))
+        except (CorruptFileError, GenerationError) as error:
+            _not_used("generation", error)
+            return {}
+        return metrics
+
+    @cached_property
+    def _shards(self) -> dict[str, str]:
+        return {file.path: file.sha256 for file in self.generation.manifest.files if file.path.startswith("vectors/")}
+
+    @cached_property
+    def _shards_of_now(self) -> dict[str, str]:
+        return {_relative(self.run.root, shard.path): shard.sha256 for shard in self.embedded.shards}
+
+    @cached_property
+    def _shards_are_there(self) -> bool:
+        # With one of them lost, another shard may answer for a text of the parent, with a vector that was never compared.
+        fs, inner = filesystem_of(self.run.root)
+        return all(fs.exists(join(inner, path)) for path in self._shards)
+
+    @property
+    def _one_encoder(self) -> bool:
+        # A shard's folder is named by the fingerprint of its encoder.
+        return len({path.rsplit("/", 1)[0] for path in (*self._shards, *self._shards_of_now)}) == 1
+
+
+def open_parent(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> Parent | None:
+    """The published generation as a source of finished work; None when there is none that can be read."""
+    published = read_current(run.root)
+    if published is None:
+        return None
+    try:
+        return Parent(run, open_generation(run.root, published), corpus, embedded)
+    except (CorruptFileError, GenerationError) as error:
+        _not_used("generation", error)
+        return None
+
+
+def _not_used(what: str, error: Exception) -> None:
+    warn([f"the published {what} is not used again, everything is computed anew: {error}"])
+
+
+def _linked(source: str, target: str, file: PublishedFile) -> FileRef:
+    """A checked file under a second path: a hard link where the disk has them, else a copy that is checked again."""
+    remove(target)
+    fs, inner = filesystem_of(source)
+    _, destination = filesystem_of(target)
+    fs.makedirs(destination.rsplit("/", 1)[0], exist_ok=True)
+    if is_local(source):
+        with contextlib.suppress(OSError):
+            os.link(inner, destination)
+            return FileRef(target, file.size, file.rows, file.sha256)
+    fs.cp_file(inner, destination)
+    if (copied := file_ref(target, file.rows)).sha256 != file.sha256:
+        raise CorruptFileError(f"{source} changed while it was copied to {target}")
+    return copied
+
+
+def _relative(root: str, path: str) -> str:
+    return path.removeprefix(root.rstrip("/") + "/")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,162 @@
+"""Runs after the first: what is taken over from the published generation, and that it is what a run from nothing gives."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main
+from tests.embedding.tiny import build_model
+from transforms.generations import open_generation, verify_generation
+
+TEXTS = {f"d{i}": f"{'abcdefg'[i % 7]} text {'xyz' * (i % 5)} number {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)}
+STAGES = ("index", "recall", "duplicates", "topics")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return build_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, model) -> Path:
+    """A root with one generation of TEXTS."""
+    root = tmp_path_factory.mktemp("first") / "root"
+    assert reindex(root, TEXTS, model) == 0
+    return root
+
+
+@pytest.fixture
+def root(first, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(first, tmp_path / "root"))
+
+
+def reindex(root: Path, texts: dict[str, str], model: str, *settings: str) -> int:
+    path = root.parent / f"{root.name}.jsonl"
+    path.write_text("".join(json.dumps({"id": doc_id, "text": text}) + "\n" for doc_id, text in texts.items()))
+    chosen = (
+        f"embedding.model={model}",
+        "embedding.device=cpu",
+        "embedding.precision=fp32",
+        "corpus.rows_per_part=16",
+        "neighbors.rows_per_tile=20",
+        "neighbors.k=12",
+        "topics.n_neighbors=10",
+        "topics.n_epochs=20",
+        *settings,
+    )
+    options = [part for setting in chosen for part in ("--set", setting)]
+    return main(["reindex", "--root", str(root), "--input", str(path), *options, "--format", "json"])
+
+
+def content(root: Path) -> dict[str, str]:
+    """sha256 of every published file of the current generation that holds results."""
+    generation = open_generation(str(root))
+    assert not verify_generation(str(root), generation.id).problems
+    prefix = f"generations/{generation.id}/"
+    return {
+        file.path.removeprefix(prefix): file.sha256
+        for file in generation.manifest.files
+        if file.path.startswith(prefix) and not file.path.endswith(("report.html", "metrics.json"))
+    }
+
+
+def stages(root: Path) -> dict:
+    return json.loads(Path(open_generation(str(root)).path("metrics.json")).read_text())["stages"]
+
+
+def reused(root: Path) -> set[str]:
+    return {name for name, stage in stages(root).items() if stage["reused"]}
+
+
+def from_nothing(tmp_path: Path, texts: dict[str, str], model: str, *settings: str) -> dict[str, str]:
+    assert reindex(tmp_path / "other", texts, model, *settings) == 0
+    assert not reused(tmp_path / "other")
+    return content(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("setting", "computed"),
+    [
+        ("duplicates.threshold=0.9", {"duplicates"}),
+        ("topics.min_samples=3", {"topics"}),
+        ("index.type=IVF4,Flat", {"index", "recall"}),
+        # Says how it is judged, not what it is.
+        ("index.recall_gate=0.5", set()),
+        # A list that is cut is another graph.
+        ("neighbors.k=11", {"duplicates", "topics"}),
+    ],
+)
+def test_a_changed_setting_computes_only_what_depends_on_it(root, tmp_path, model, setting, computed):
+    assert reindex(root, TEXTS, model, setting) == 0
+    assert set(STAGES) - reused(root) == computed
+    assert stages(root)["embed"]["texts_embedded"] == stages(root)["neighbors"]["rows_searched"] == 0
+    counts = open_generation(str(root)).manifest.counts
+    assert content(root) == from_nothing(tmp_path, TEXTS, model, setting)
+    assert counts == open_generation(str(tmp_path / "other")).manifest.counts
+
+
+def test_changed_texts_update_the_graph_and_reuse_nothing_else(root, tmp_path, model):
+    texts = {**TEXTS, "d7": "another text now", "new": "one more number"}
+    del texts["d3"], texts["d30"]
+    assert reindex(root, texts, model) == 0
+    graph = stages(root)["neighbors"]
+    assert not reused(root)
+    assert (
+        0 < graph["rows_searched"] < graph["rows"] == graph["rows_searched"] + graph["rows_updated"] + graph["rows_taken_over"]
+    )
+    assert content(root) == from_nothing(tmp_path, texts, model)
+
+
+@pytest.fixture(scope="module")
+def other_threshold(tmp_path_factory, model) -> dict[str, str]:
+    """What a run from nothing gives at another threshold."""
+    return from_nothing(tmp_path_factory.mktemp("threshold"), TEXTS, model, "duplicates.threshold=0.9")
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("neighbors/part-00001.parquet", "flipped"),
+        ("neighbors/part-00001.parquet", "missing"),
+        ("index/index.faiss", "flipped"),
+        ("topics/topics.parquet", "missing"),
+        ("metrics.json", "flipped"),
+    ],
+)
+def test_a_damaged_file_is_computed_again(root, other_threshold, capsys, model, file, damage):
+    path = Path(open_generation(str(root)).folder, file)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink() if damage == "missing" else path.write_bytes(data)
+    assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
+    assert f"{path} " in capsys.readouterr().err
+    assert content(root) == other_threshold
+
+
+def test_vectors_that_were_lost_are_compared_again(root, model):
+    graph = content(root)
+    shard = next((root / "vectors").glob("*/*.parquet"))
+    shard.unlink()
+    assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
+    # Embedded again they may differ from the vectors that were compared; here they do not, which nobody could know.
+    assert stages(root)["embed"]["texts_embedded"] > 0
+    assert reused(root) == set()
+    assert {name: sha for name, sha in content(root).items() if name.startswith(("neighbors", "index"))} == {
+        name: sha for name, sha in graph.items() if name.startswith(("neighbors", "index"))
+    }
+
+
+def test_another_model_takes_nothing_over(root, tmp_path, model):
+    other = build_model(tmp_path, seed=1)
+    assert reindex(root, TEXTS, other) == 0
+    assert reused(root) == set()
+    assert stages(root)["neighbors"]["rows_searched"] == 60
+
+
+def test_a_generation_that_is_taken_over_from_stays_whole(root, model):
+    parent = open_generation(str(root)).id
+    assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
+    assert verify_generation(str(root), parent).problems == ()
