@@ -21,7 +21,7 @@ from transforms.topics import TopicsOptions
 _NOT_RESULTS: dict[str, Any] = {
     "root": True,
     "runner": True,
-    "corpus": {"input", "max_quarantine_fraction", "unreadable_files"},
+    "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
     "index": {"rows_per_shard"},

@@ -6,6 +6,7 @@ Promises: a vector is stored once per (encoder fingerprint, content key); readin
 
 from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
 from transforms.vectors.fill import EmbedRecord, EmbedTask, FailedText, MissingRecord, count_missing, fill_part
+from transforms.vectors.measure import LengthRecord, measure_lengths
 from transforms.vectors.store import (
     StoredVectors,
     find_vectors,
@@ -20,6 +21,7 @@ __all__ = [
     "EmbedRecord",
     "EmbedTask",
     "FailedText",
+    "LengthRecord",
     "MissingRecord",
     "StoredVectors",
     "VectorBlock",
@@ -28,6 +30,7 @@ __all__ = [
     "find_vectors",
     "load_all",
     "load_array",
+    "measure_lengths",
     "save_array",
     "shard_rows",
     "store_directory",
