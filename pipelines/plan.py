@@ -5,7 +5,6 @@ from typing import Any
 from pipelines.config import Config
 from pipelines.embed import embed_tasks
 from pipelines.errors import warn
-from pipelines.gates import Allowed
 from pipelines.reindex import begin, choose_encoder, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
@@ -27,7 +26,7 @@ def make_plan(config: Config) -> dict[str, Any]:
 def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
     spec = choose_encoder(run, read_current(config.root))
-    corpus, passages = read_documents(run, Allowed(empty=True))
+    corpus, passages = read_documents(run)
     records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)
     warnings = model_warnings(spec)

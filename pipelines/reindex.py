@@ -112,10 +112,11 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
     spec = choose_encoder(run, parent)
-    corpus, passages = read_documents(run, allowed)
+    corpus, passages = read_documents(run)
     if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
         return nothing_new
     # Before the expensive part: a broken input costs no more than reading it.
+    check_not_empty(run, corpus, allowed)
     changes = find_changes(run, corpus, published)
     check_deletions(config, changes, allowed)
 
@@ -217,14 +218,10 @@ def model_warnings(spec: EncoderSpec) -> list[str]:
     return [*warnings_of(spec, ["search", "duplicates"]), *packing_warnings(spec)]
 
 
-def read_documents(run: Run, allowed: Allowed) -> tuple[CorpusResult, PassagesResult]:
-    """The first two stages, which every run makes: the corpus as it is now.
-
-    Raises GateRefusedError for a corpus without a usable document, unless that is allowed.
-    """
+def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
+    """The first two stages, which every run makes: the corpus as it is now."""
     # Always read: what the corpus is now decides everything else, and reading costs little beside embedding.
     corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
-    check_not_empty(run, corpus, allowed)
     return corpus, run.stage("passages", PassagesResult, None, lambda: make_passages(run, corpus))
 
 

@@ -52,7 +52,7 @@ def build_part(task: NeighborsTask, options: NeighborsOptions, threads: int | No
     """
     ids, queries = _concatenated(task.queries)
     total = sum(block.rows for block in task.blocks)
-    nearest = nearest_start(len(ids), min(options.k, total - 1))
+    nearest = nearest_start(len(ids), max(min(options.k, total - 1), 0))
     searched_exactly = 0
     progress = Progress(task.progress)
     with threadpool_limits(threads):
