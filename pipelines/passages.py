@@ -10,7 +10,10 @@ from transforms.files import FileRef
 
 @dataclass(frozen=True)
 class PassagesResult:
-    """The parts that hold a text (one empty part when there is none), each with the position of its first row; `rows` distinct texts in all."""
+    """The parts that hold a text, each with the position of its first row; `rows` distinct texts in all.
+
+    Where there is no text, there is one empty part.
+    """
 
     parts: list[tuple[int, FileRef]]
     rows: int

@@ -86,7 +86,7 @@ def _head(report: Report, width: int) -> list[str]:
     facts.append(f"{counted(counts['topics'], 'topic')}{share}")
     facts += [f"recall@{row.k} {row.recall:.4f}" for row in report.recall if row.k == 10]
     title = fit(report.title, width)
-    changes = textwrap.wrap(changes_line(report.changes), width) if report.changes else []
+    changes = textwrap.wrap(changes_line(report.changes), width, break_on_hyphens=False) if report.changes else []
     return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width), *changes]
 
 
