@@ -70,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     reindex.add_argument(
         "--allow-deletes", action="store_true", help="publish even if many documents, or any beside unreadable files, are gone"
     )
+    reindex.add_argument(
+        "--prometheus", metavar="FILE", help="write metrics for Prometheus there (key monitoring.prometheus_file)"
+    )
     reindex.add_argument("--allow-empty", action="store_true", help="publish even if the corpus has no document")
     reindex.add_argument("--dry-run", action="store_true", help="do all but publish, and show the gates; exit 3 if one refuses")
     verb("plan", _plan, "Say what a reindex would do, without embedding or publishing.", settings, running)
@@ -171,6 +174,8 @@ def _configuration(options: argparse.Namespace) -> Any:
         overrides["corpus.input"] = options.input
     if getattr(options, "workers", None) is not None:
         overrides["runner.workers"] = options.workers
+    if getattr(options, "prometheus", None) is not None:
+        overrides["monitoring.prometheus_file"] = options.prometheus
     if options.beam_options:
         overrides["runner.beam_options"] = options.beam_options
     return load_config(options.config, options.set, overrides)
@@ -215,7 +220,8 @@ def _stoppable() -> Iterator[list[int]]:
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        # With its number, for whoever records how the run ended.
+        raise KeyboardInterrupt(number)
 
     before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:

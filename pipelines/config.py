@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
 from transforms.corpus import CorpusOptions
 from transforms.duplicates import DuplicatesOptions
@@ -21,6 +22,7 @@ from transforms.topics import TopicsOptions
 _NOT_RESULTS: dict[str, Any] = {
     "root": True,
     "runner": True,
+    "monitoring": True,
     "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
@@ -45,6 +47,7 @@ class Config(BaseModel):
     duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
     topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
     report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
+    monitoring: MonitoringOptions = Field(MonitoringOptions(), description="What a run leaves for monitoring.")
     runner: RunnerOptions = Field(RunnerOptions(), description="Where the Beam jobs run.")
 
     @field_validator("root")

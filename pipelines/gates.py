@@ -69,9 +69,12 @@ def check_not_empty(run: Run, corpus: CorpusResult, allowed: Allowed) -> None:
     )
 
 
-def check_deletions(config: Config, found: ChangesResult, allowed: Allowed) -> None:
+def check_deletions(run: Run, found: ChangesResult, allowed: Allowed) -> None:
     """Raise GateRefusedError when documents are missing that may be a broken input's, unless that is allowed."""
-    if refused := deletions_refused(config, found, allowed):
+    run.facts["changes"] = {"since": found.since, **found.counts}
+    if refused := deletions_refused(run.config, found, allowed):
+        gate = _deleted_share(run.config, found, allowed).model_copy(update={"passed": False})
+        run.facts["gates"] = [gate.model_dump()]
         raise GateRefusedError(refused)
 
 
@@ -114,7 +117,6 @@ def measure_gates(
     share = corpus.counts["quarantined"] / max(1, read)
     sums = disagreements(corpus, passages, vectors, results)
     differing = count_differing(staged)
-    deleted_limit = 1.0 if allowed.deletes or (allowed.empty and not corpus.rows) else config.corpus.max_deleted_fraction
     gates = [
         _at_most("rows_lost", lost, 0, "rows read that are neither document nor quarantined"),
         _at_most(
@@ -130,12 +132,7 @@ def measure_gates(
             config.corpus.max_quarantine_fraction,
             "share of rows in quarantine; see corpus.max_quarantine_fraction",
         ),
-        _at_most(
-            "deleted_share",
-            found.changes.deleted_share,
-            deleted_limit,
-            "share of the published documents that are missing; see corpus.max_deleted_fraction",
-        ),
+        _deleted_share(config, found, allowed),
         _at_most("vectors_not_finite", vectors.not_finite, 0, "vectors with a NaN or an infinity"),
     ]
     if unit:
@@ -153,6 +150,16 @@ def measure_gates(
             meaning="recall@10 of the index against exact search; see index.recall_gate",
         ),
     ]
+
+
+def _deleted_share(config: Config, found: ChangesResult, allowed: Allowed) -> Gate:
+    unlimited = allowed.deletes or (allowed.empty and not found.changes.current)
+    return _at_most(
+        "deleted_share",
+        found.changes.deleted_share,
+        1.0 if unlimited else config.corpus.max_deleted_fraction,
+        "share of the published documents that are missing; see corpus.max_deleted_fraction",
+    )
 
 
 def _at_most(name: str, value: float, limit: float, meaning: str) -> Gate:

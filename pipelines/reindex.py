@@ -16,6 +16,7 @@ from pipelines.errors import GateRefusedError, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
 from pipelines.lock import only_run
+from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
@@ -89,8 +90,9 @@ def reindex(config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = Fal
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, and whatever stopped a stage; in
     all cases nothing is published.
     """
-    with begin(config) as run:
-        return _reindex(run, allowed, dry_run)
+    with begin(config) as run, LastRun(run, dry_run=dry_run) as last:
+        last.outcome = _reindex(run, allowed, dry_run)
+        return last.outcome
 
 
 @contextlib.contextmanager
@@ -118,7 +120,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
     changes = find_changes(run, corpus, published)
-    check_deletions(config, changes, allowed)
+    check_deletions(run, changes, allowed)
 
     reached("after_plan")
     # Here too, so that the run can still be stopped.
@@ -132,13 +134,14 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
             return nothing_new
         changes = find_changes(run, corpus, published, _AGAIN)
-        check_deletions(config, changes, allowed)
+        check_deletions(run, changes, allowed)
     vectors = measure_vectors(run, embedded)
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     staged = [*corpus.published, *results.published()]
     gates = measure_gates(config, corpus, changes, passages, vectors, results, staged, unit=spec.normalize, allowed=allowed)
+    run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     metrics_file = join(run.staged, "metrics.json")
     metrics = {
         "started": started.isoformat(timespec="seconds"),
@@ -359,6 +362,6 @@ def _fidelity(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedRe
 
 
 def _published_configuration(config: Config) -> dict[str, Any]:
-    values = config.model_dump(mode="json", exclude={"root", "runner"})
+    values = config.model_dump(mode="json", exclude={"root", "runner", "monitoring"})
     values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
     return values
