@@ -57,7 +57,12 @@ class Config(BaseModel):
 
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
-        return digest_of(self.model_dump(mode="json", exclude=_NOT_RESULTS))
+        return digest_of(result_settings(self))
+
+
+def result_settings(config: Config) -> dict[str, Any]:
+    """Every setting that can change what is published, as JSON values by section."""
+    return config.model_dump(mode="json", exclude=_NOT_RESULTS)
 
 
 def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:

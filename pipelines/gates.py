@@ -60,9 +60,15 @@ def _measure(run: Run, embedded: EmbedResult) -> VectorsResult:
 
 def check_not_empty(run: Run, corpus: CorpusResult, allowed: Allowed) -> None:
     """Raise GateRefusedError for a corpus without a usable document, unless that is allowed."""
+    if refused := empty_refused(run, corpus, allowed):
+        raise GateRefusedError(refused)
+
+
+def empty_refused(run: Run, corpus: CorpusResult, allowed: Allowed) -> str | None:
+    """Why a corpus is refused for being empty, or None."""
     if corpus.rows or allowed.empty:
-        return
-    raise GateRefusedError(
+        return None
+    return (
         f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
         f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish; if it "
         "really is empty, allow it with --allow-empty"

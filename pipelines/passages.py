@@ -35,4 +35,5 @@ def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
         if record.rows or (record.part == 0 and not texts):
             parts.append((start, record.passages))
             start += record.rows
-    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start})
+    characters = sum(record.characters for record in records)
+    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start, "characters": characters})

@@ -42,10 +42,10 @@ def command(tmp_path, model):
 def left(tmp_path: Path) -> tuple[dict, dict[str, float], dict]:
     """`last_run.json`, the Prometheus samples that have no label of their own, and all samples by their own labels."""
     run = json.loads((tmp_path / "root" / "last_run.json").read_text())
-    found = {
-        name.removeprefix("corpusbeam_"): {tuple(value for key, value in labels if key != "root"): value for labels, value in samples.items()}
-        for name, samples in parse((tmp_path / "run.prom").read_text()).items()
-    }  # fmt: skip
+    found = {}
+    for name, samples in parse((tmp_path / "run.prom").read_text()).items():
+        own = {tuple(value for key, value in labels if key != "root"): value for labels, value in samples.items()}
+        found[name.removeprefix("corpusbeam_")] = own
     return run, {name: samples[()] for name, samples in found.items() if () in samples}, found
 
 
