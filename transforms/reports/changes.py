@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from transforms.changes import STATES
 from transforms.reports.formats import number, words_of
 
 
 def changes_line(changes: Mapping[str, Any]) -> str:
     """`since ID: 12 added, 3 changed, …`: states that no document is in are left out, `unchanged` comes last."""
-    counts = {state: count for state, count in changes.items() if state != "since" and count}
+    counts = {state: changes[state] for state in STATES if changes.get(state)}
     unchanged = counts.pop("unchanged", 0)
     facts = [f"{number(count)} {words_of(state)}" for state, count in counts.items()]
     if unchanged or not facts:
