@@ -67,6 +67,14 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument("--workers", metavar="N", type=int, help="worker processes on this machine (key runner.workers)")
     reindex = verb("reindex", _reindex, "Build and publish a new generation of a corpus.", settings, running)
     reindex.add_argument("--example-query", metavar="TEXT", help="search shown in the summary (default: the largest topic)")
+    reindex.add_argument(
+        "--allow-deletes", action="store_true", help="publish even if many documents, or any beside unreadable files, are gone"
+    )
+    reindex.add_argument(
+        "--prometheus", metavar="FILE", help="write metrics for Prometheus there (key monitoring.prometheus_file)"
+    )
+    reindex.add_argument("--allow-empty", action="store_true", help="publish even if the corpus has no document")
+    reindex.add_argument("--dry-run", action="store_true", help="do all but publish, and show the gates; exit 3 if one refuses")
     verb("plan", _plan, "Say what a reindex would do, without embedding or publishing.", settings, running)
     verb("config", _config, "Print the configuration that the options give.", settings).add_argument(
         "--schema", action="store_true", help="print the JSON Schema of all keys instead"
@@ -87,12 +95,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _reindex(options: argparse.Namespace) -> int:
+    from pipelines.errors import EXIT_REFUSED
+    from pipelines.gates import Allowed
     from pipelines.reindex import reindex
     from pipelines.report import print_outcome
 
-    outcome = reindex(_configuration(options))
+    allowed = Allowed(deletes=options.allow_deletes, empty=options.allow_empty)
+    outcome = reindex(_configuration(options), allowed, dry_run=options.dry_run)
     print_outcome(outcome, options.format, options.example_query)
-    return 0
+    return EXIT_REFUSED if outcome.refused else 0
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -163,6 +174,8 @@ def _configuration(options: argparse.Namespace) -> Any:
         overrides["corpus.input"] = options.input
     if getattr(options, "workers", None) is not None:
         overrides["runner.workers"] = options.workers
+    if getattr(options, "prometheus", None) is not None:
+        overrides["monitoring.prometheus_file"] = options.prometheus
     if options.beam_options:
         overrides["runner.beam_options"] = options.beam_options
     return load_config(options.config, options.set, overrides)
@@ -207,7 +220,8 @@ def _stoppable() -> Iterator[list[int]]:
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        # With its number, for whoever records how the run ended.
+        raise KeyboardInterrupt(number)
 
     before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
 from transforms.corpus import CorpusOptions
 from transforms.duplicates import DuplicatesOptions
@@ -21,7 +22,8 @@ from transforms.topics import TopicsOptions
 _NOT_RESULTS: dict[str, Any] = {
     "root": True,
     "runner": True,
-    "corpus": {"input", "max_quarantine_fraction", "unreadable_files"},
+    "monitoring": True,
+    "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"characters_per_batch", "device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
     "index": {"rows_per_shard"},
@@ -45,6 +47,7 @@ class Config(BaseModel):
     duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
     topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
     report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
+    monitoring: MonitoringOptions = Field(MonitoringOptions(), description="What a run leaves for monitoring.")
     runner: RunnerOptions = Field(RunnerOptions(), description="Where the Beam jobs run.")
 
     @field_validator("root")
@@ -54,7 +57,12 @@ class Config(BaseModel):
 
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
-        return digest_of(self.model_dump(mode="json", exclude=_NOT_RESULTS))
+        return digest_of(result_settings(self))
+
+
+def result_settings(config: Config) -> dict[str, Any]:
+    """Every setting that can change what is published, as JSON values by section."""
+    return config.model_dump(mode="json", exclude=_NOT_RESULTS)
 
 
 def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:

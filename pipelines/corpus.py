@@ -16,7 +16,7 @@ from transforms.corpus import (
     plan_units,
     quarantine_reasons,
 )
-from transforms.files import digest_of, join
+from transforms.files import FileRef, digest_of, join
 from transforms.vectors import FailedText
 
 
@@ -36,11 +36,20 @@ class CorpusResult:
         return digest_of([part.documents.sha256 for part in self.parts])
 
     @property
-    def published(self) -> list:
+    def unreadable(self) -> int:
+        """How many input files could not be read, or not to their end."""
+        return len({path for unit in self.units for path, _ in unit.unreadable})
+
+    @property
+    def published(self) -> list[FileRef]:
         """The staged files that belong into the generation."""
+        return [*(part.documents for part in self.parts), *self.quarantine]
+
+    @property
+    def quarantine(self) -> list[FileRef]:
+        """The staged files that hold the rows in quarantine."""
         quarantine = [file for unit in self.units for file in unit.quarantine]
-        quarantine += [part.quarantine for part in self.parts if part.quarantine is not None]
-        return [*(part.documents for part in self.parts), *quarantine]
+        return quarantine + [part.quarantine for part in self.parts if part.quarantine is not None]
 
 
 def read_corpus(run: Run) -> CorpusResult:

@@ -10,7 +10,10 @@ from transforms.files import FileRef
 
 @dataclass(frozen=True)
 class PassagesResult:
-    """The parts that hold a text, each with the position of its first row; `rows` distinct texts in all."""
+    """The parts that hold a text, each with the position of its first row; `rows` distinct texts in all.
+
+    Where there is no text, there is one empty part.
+    """
 
     parts: list[tuple[int, FileRef]]
     rows: int
@@ -26,9 +29,11 @@ def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
     """Run the job over equal ranges of the key space."""
     plan = plan_passages(corpus.parts, run.config.corpus, run.scratch("passages"))
     records: list[PassagesRecord] = run.job("passages", DistinctPassages(plan), plan.tasks(), PassagesRecord)
-    parts, start = [], 0
+    parts, start, texts = [], 0, sum(record.rows for record in records)
     for record in sorted(records, key=lambda record: record.part):
-        if record.rows:
+        # An empty corpus has one empty part: the later stages need the dimension of its vectors, of which there are none.
+        if record.rows or (record.part == 0 and not texts):
             parts.append((start, record.passages))
             start += record.rows
-    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start})
+    characters = sum(record.characters for record in records)
+    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start, "characters": characters})

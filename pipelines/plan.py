@@ -1,15 +1,20 @@
 """`corpusbeam plan`: what a reindex would do, without loading the model and without publishing."""
 
+from dataclasses import asdict
 from typing import Any
 
+from pipelines.changes import find_changes
 from pipelines.config import Config
+from pipelines.differences import Difference, differences
 from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
+from pipelines.estimate import measured_rate
+from pipelines.gates import Allowed, deletions_refused, empty_refused
 from pipelines.reindex import begin, choose_encoder, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
-from transforms.files import read_json
-from transforms.generations import Generation, GenerationError, open_generation, read_current
+from transforms.generations import Generation, open_generation, read_current
+from transforms.reports import changes_line
 from transforms.vectors import MissingRecord
 from transforms.vectors.beam import CountMissing
 
@@ -17,7 +22,7 @@ from transforms.vectors.beam import CountMissing
 def make_plan(config: Config) -> dict[str, Any]:
     """Read the corpus, look its texts up in the vector store, and compare with the published generation.
 
-    Seconds are estimated from the rate of the published generation's run, and None without one.
+    Seconds are estimated from the rate of an earlier run (see `measured_rate`), and None without one.
     """
     with begin(config) as run:
         return _make_plan(run)
@@ -27,14 +32,18 @@ def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
     spec = choose_encoder(run, read_current(config.root))
     corpus, passages = read_documents(run)
-    records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     published = _published(config.root)
+    manifest = None if published is None else published.manifest
+    found = find_changes(run, corpus, manifest)
+    differing = [] if manifest is None else differences(manifest.encoder, manifest.configuration, spec, config)
+    records = run.job("missing", CountMissing(), embed_tasks(run, passages, spec), MissingRecord)
     damaged = sorted({path for record in records for path in record.damaged})
     warnings = [*model_warnings(spec), *damage_warnings(run.root, damaged)]
     warn(warnings)
     dimension = _dimension(spec, published)
     missing = sum(record.texts for record in records)
-    rate = _texts_per_second(published)
+    characters = sum(record.characters for record in records)
+    rate = measured_rate(published, spec)
     return {
         "root": config.root,
         "published": None if published is None else published.id,
@@ -44,7 +53,7 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "distinct_texts": passages.rows,
         "texts_to_embed": missing,
         "texts_stored": passages.rows - missing,
-        "characters_to_embed": sum(record.characters for record in records),
+        "characters_to_embed": characters,
         "model": spec.model,
         "fingerprint": spec.fingerprint,
         "profile": spec.profile,
@@ -54,17 +63,28 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "warnings": warnings,
         "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
         "settings_changed": published is not None and published.manifest.configuration_digest != config.results_digest(),
-        "embedding_seconds": None if rate is None else round(missing / rate, 1),
+        "embedding_seconds": None if rate is None else round(rate.seconds(missing, characters), 1),
+        "rate_of": None if rate is None else rate.generation,
+        "rate_of_same_model": None if rate is None else rate.same_model,
+        "changes": {"since": found.since, **found.counts},
+        "differences": [asdict(difference) for difference in differing],
+        "would_refuse": empty_refused(run, corpus, Allowed()) or deletions_refused(config, found, Allowed()),
     }
 
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The same as lines for a terminal."""
     seconds = plan["embedding_seconds"]
-    time = "unknown before the first run" if seconds is None else f"about {seconds:,} s at the rate of the last run"
+    model = "" if plan["rate_of_same_model"] else " (of another model)"
+    time = (
+        "unknown: no kept generation embedded 100 texts with this precision"
+        if seconds is None
+        else f"about {seconds:,} s at the rate of {plan['rate_of']}{model}"
+    )
     lines = [
         f"published        {plan['published'] or 'nothing yet'}",
         f"corpus           {plan['rows_read']:,} rows, {plan['documents']:,} documents, {plan['quarantined']:,} quarantined",
+        f"changes          {changes_line(plan['changes'])}",
         f"texts            {plan['distinct_texts']:,} distinct, {plan['texts_stored']:,} have a stored vector",
         f"to embed         {plan['texts_to_embed']:,} texts, {plan['characters_to_embed']:,} characters",
         f"embedding time   {time}",
@@ -75,6 +95,9 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         lines.append("The encoder is not the one of the published generation: every text is embedded again.")
     if plan["settings_changed"]:
         lines.append("Settings that change results differ from the published generation's: a new generation will be published.")
+    lines += [f"  {Difference(**difference).line()}" for difference in plan["differences"]]
+    if plan["would_refuse"]:
+        lines.append(f"A reindex would refuse: {plan['would_refuse']}")
     return lines
 
 
@@ -94,16 +117,3 @@ def _dimension(spec: EncoderSpec, published: Generation | None) -> int | None:
 
 def _published(root: str) -> Generation | None:
     return None if read_current(root) is None else open_generation(root)
-
-
-def _texts_per_second(published: Generation | None) -> float | None:
-    """The rate of the published generation's embedding stage, or None when it embedded too little to tell."""
-    if published is None:
-        return None
-    try:
-        stage = read_json(published.path("metrics.json"))["stages"]["embed"]
-    except (GenerationError, KeyError):
-        return None
-    if stage["texts_embedded"] < 100 or stage["seconds"] <= 0:
-        return None
-    return stage["texts_embedded"] / stage["seconds"]

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.changes import find_changes
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, warn
+from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall, reuse_index
 from pipelines.lock import only_run
+from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
@@ -22,6 +25,7 @@ from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.topics import TopicsResult, find_topics, reuse_topics
+from transforms.changes import Changes
 from transforms.corpus import UnitRecord
 from transforms.embedding import (
     EncoderSpec,
@@ -36,7 +40,6 @@ from transforms.embedding.beam import MeasurePrecision
 from transforms.files import FileRef, digest_of, file_ref, is_local, join, reached, redact, remove, write_json
 from transforms.generations import (
     FORMAT,
-    Gate,
     Manifest,
     generation_id,
     move_current,
@@ -67,22 +70,30 @@ _AGAIN = "_again"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: the generation that is published now, and whether this run published it."""
+    """How a run ended: the generation that is published now, and whether this run published it.
+
+    A dry run publishes nothing: `refused` says why a real one would not either, None when it would, and `report` is where its
+    report is.
+    """
 
     root: str
-    generation: str
+    generation: str | None
     published: bool
     metrics: dict[str, Any]
+    dry_run: bool = False
+    refused: str | None = None
+    report: str | None = None
 
 
-def reindex(config: Config) -> Outcome:
-    """Run every stage and publish a generation, or find that nothing has changed.
+def reindex(config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False) -> Outcome:
+    """Run every stage and publish a generation, or find that nothing has changed. A `dry_run` stops before publishing.
 
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, and whatever stopped a stage; in
     all cases nothing is published.
     """
-    with begin(config) as run:
-        return _reindex(run)
+    with begin(config) as run, LastRun(run, dry_run=dry_run) as last:
+        last.outcome = _reindex(run, allowed, dry_run)
+        return last.outcome
 
 
 @contextlib.contextmanager
@@ -99,37 +110,48 @@ def begin(config: Config) -> Iterator[Run]:
         yield Run(config, runner, splitter)
 
 
-def _reindex(run: Run) -> Outcome:
+def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
+    published = None if parent is None else read_manifest(config.root, parent)
     spec = choose_encoder(run, parent)
     corpus, passages = read_documents(run)
-    if nothing_new := _nothing_new(run, parent, spec, corpus):
+    if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
         return nothing_new
+    # Before the expensive part: a broken input costs no more than reading it.
+    check_not_empty(run, corpus, allowed)
+    changes = find_changes(run, corpus, published)
+    check_deletions(run, changes, allowed)
 
     reached("after_plan")
-    # Before the expensive part, so that it can still be stopped.
+    # Here too, so that the run can still be stopped.
     warnings = model_warnings(spec)
     warn(warnings)
     embedded = embed(run, spec, passages)
     if embedded.failed:
         fidelity, damaged = embedded.fidelity, embedded.damaged
-        corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed)
+        corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed, allowed)
         embedded = replace(embedded, fidelity=fidelity, damaged=sorted({*damaged, *embedded.damaged}))
-        if nothing_new := _nothing_new(run, parent, spec, corpus):
+        if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
             return nothing_new
+        changes = find_changes(run, corpus, published, _AGAIN)
+        check_deletions(run, changes, allowed)
     warn(damaged_shards := damage_warnings(run.root, embedded.damaged))
     warnings += damaged_shards
+    vectors = measure_vectors(run, embedded)
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
-    gates = list(_gates(config, corpus, results))
+    staged = [*corpus.published, *results.published()]
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, staged, unit=spec.normalize, allowed=allowed)
+    run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     metrics_file = join(run.staged, "metrics.json")
     metrics = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": run.metrics,
         "counts": counts,
+        "changes": {"since": changes.since, **changes.counts},
         "encoder": _encoder(run, parent, spec, embedded),
         "warnings": warnings,
         "gates": [gate.model_dump() for gate in gates],
@@ -139,16 +161,16 @@ def _reindex(run: Run) -> Outcome:
     report = run.stage("report", FileRef, None, lambda: write_report(run, metrics_file, _published_configuration(config)))
     metrics["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(metrics_file, metrics)
-    if refused := [gate for gate in gates if not gate.passed]:
-        raise GateRefusedError(
-            "; ".join(f"gate {gate.name} refused: {gate.value:g}, limit {gate.limit:g} ({gate.meaning})" for gate in refused)
-            + f". Nothing was published; the report of this run is {report.path}"
-        )
+    refused = refusal(gates, report.path)
+    if dry_run:
+        # What is staged, and the stages' records, stay: a run with these settings takes them over.
+        return Outcome(config.root, parent, False, metrics, dry_run=True, refused=refused, report=report.path)
+    if refused:
+        raise GateRefusedError(refused)
     generation = generation_id(
         started, digest_of([corpus.digest, spec.fingerprint, config.results_digest(), started.isoformat()])
     )
-    staged = [*corpus.published, *results.published(), file_ref(metrics_file), report]
-    moved = move_into_generation(config.root, generation, run.staged, staged)
+    moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
     manifest = Manifest(
         format=FORMAT,
         generation=generation,
@@ -162,6 +184,7 @@ def _reindex(run: Run) -> Outcome:
         counts=counts,
         gates=gates,
         files=published_files(config.root, [*moved, *embedded.shards]),
+        changes=changes.counts,
     ).with_digest()
     write_manifest(config.root, manifest)
     reached("after_manifest")
@@ -202,22 +225,10 @@ def model_warnings(spec: EncoderSpec) -> list[str]:
 
 
 def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
-    """The first two stages, which every run makes: the corpus as it is now.
-
-    Raises GateRefusedError for a corpus without a usable document.
-    """
+    """The first two stages, which every run makes: the corpus as it is now."""
     # Always read: what the corpus is now decides everything else, and reading costs little beside embedding.
     corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
-    _check_not_empty(run, corpus)
     return corpus, run.stage("passages", PassagesResult, None, lambda: make_passages(run, corpus))
-
-
-def _check_not_empty(run: Run, corpus: CorpusResult) -> None:
-    if corpus.rows == 0:
-        raise GateRefusedError(
-            f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
-            f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish"
-        )
 
 
 def embed(run: Run, spec: EncoderSpec, passages: PassagesResult, again: str = "") -> EmbedResult:
@@ -237,7 +248,7 @@ def embed(run: Run, spec: EncoderSpec, passages: PassagesResult, again: str = ""
 
 
 def without_failed(
-    run: Run, spec: EncoderSpec, units: list[UnitRecord], failed: list[FailedText]
+    run: Run, spec: EncoderSpec, units: list[UnitRecord], failed: list[FailedText], allowed: Allowed
 ) -> tuple[CorpusResult, PassagesResult, EmbedResult]:
     """The first three stages again, from the rows that were read, without the documents of texts that the model fails on.
 
@@ -251,11 +262,11 @@ def without_failed(
         ]
     )
     corpus = run.stage(f"corpus{_AGAIN}", CorpusResult, None, lambda: write_corpus(run, units, failed))
-    _check_not_empty(run, corpus)
+    check_not_empty(run, corpus, allowed)
     passages = run.stage(f"passages{_AGAIN}", PassagesResult, None, lambda: make_passages(run, corpus))
     embedded = embed(run, spec, passages, _AGAIN)
     if embedded.failed:
-        return without_failed(run, spec, units, [*failed, *embedded.failed])
+        return without_failed(run, spec, units, [*failed, *embedded.failed], allowed)
     return corpus, passages, embedded
 
 
@@ -323,45 +334,18 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
     return Results(index, recall, neighbors, duplicates, topics, counts)
 
 
-def _gates(config: Config, corpus: CorpusResult, results: Results) -> list[Gate]:
-    read, kept = corpus.counts["rows_read"], corpus.rows
-    lost = read - kept - corpus.counts["quarantined"] - corpus.counts["not_sampled"]
-    share = corpus.counts["quarantined"] / max(1, read)
-    return [
-        Gate(
-            name="rows_lost",
-            value=lost,
-            limit=0,
-            passed=lost == 0,
-            meaning="rows read that are neither document nor quarantined",
-        ),
-        Gate(
-            name="quarantine_share",
-            value=share,
-            limit=config.corpus.max_quarantine_fraction,
-            passed=share <= config.corpus.max_quarantine_fraction,
-            meaning="share of rows in quarantine; see corpus.max_quarantine_fraction",
-        ),
-        Gate(
-            name="recall_at_10",
-            value=results.recall.measured.recall_at_10,
-            limit=config.index.recall_gate,
-            passed=results.recall.measured.passed,
-            meaning="recall@10 of the index against exact search; see index.recall_gate",
-        ),
-    ]
-
-
-def _nothing_new(run: Run, parent: str | None, spec: EncoderSpec, corpus: CorpusResult) -> Outcome | None:
+def _nothing_new(
+    run: Run, published: Manifest | None, spec: EncoderSpec, corpus: CorpusResult, dry_run: bool
+) -> Outcome | None:
     """How a run ends that would publish what the published generation is already; None when there is something to do."""
-    if parent is None:
+    if published is None:
         return None
-    manifest = read_manifest(run.root, parent)
-    published = (manifest.corpus_digest, manifest.configuration_digest, manifest.encoder["fingerprint"])
-    if published != (corpus.digest, run.config.results_digest(), spec.fingerprint):
+    found = (published.corpus_digest, published.configuration_digest, published.encoder["fingerprint"])
+    if found != (corpus.digest, run.config.results_digest(), spec.fingerprint):
         return None
     remove(run.work)
-    return Outcome(run.root, parent, False, {"stages": run.metrics})
+    changes = {"since": published.generation, **Changes(unchanged=corpus.rows).as_dict()}
+    return Outcome(run.root, published.generation, False, {"stages": run.metrics, "changes": changes}, dry_run=dry_run)
 
 
 def _encoder(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedResult) -> dict[str, Any]:
@@ -387,6 +371,6 @@ def _fidelity(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedRe
 
 
 def _published_configuration(config: Config) -> dict[str, Any]:
-    values = config.model_dump(mode="json", exclude={"root", "runner"})
+    values = config.model_dump(mode="json", exclude={"root", "runner", "monitoring"})
     values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
     return values

@@ -4,11 +4,20 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from pipelines.gates import gate_lines
 from pipelines.search import open_searcher
 from pipelines.stage import Run
 from transforms.files import FileRef, join, read_json
-from transforms.generations import Generation, open_generation
-from transforms.reports import ReportOptions, ReportRecord, ReportTask, passage_label, read_report, terminal_summary
+from transforms.generations import Gate, Generation, open_generation
+from transforms.reports import (
+    ReportOptions,
+    ReportRecord,
+    ReportTask,
+    changes_line,
+    passage_label,
+    read_report,
+    terminal_summary,
+)
 from transforms.reports.beam import WriteReport
 
 if TYPE_CHECKING:
@@ -39,11 +48,23 @@ def corpus_title(configuration: dict[str, Any]) -> str:
 def print_outcome(outcome: "Outcome", output: str, example_query: str | None) -> None:
     """Print how a run ended: one line when nothing changed, else the summary, or all metrics as JSON."""
     if output == "json":
-        print(json.dumps({"generation": outcome.generation, "published": outcome.published, **outcome.metrics}, indent=2))
+        found = {"generation": outcome.generation, "published": outcome.published, "dry_run": outcome.dry_run}
+        if outcome.dry_run:
+            found |= {"refused": outcome.refused, "report": outcome.report}
+        print(json.dumps({**found, **outcome.metrics}, indent=2))
+    elif outcome.report is not None:
+        print("\n".join(_dry_run_lines(outcome)))
     elif not outcome.published:
         print(f"No change: generation {outcome.generation} under {outcome.root} already is what this corpus and settings give.")
     else:
         print(_summary(open_generation(outcome.root, outcome.generation), example_query))
+
+
+def _dry_run_lines(outcome: "Outcome") -> list[str]:
+    metrics = outcome.metrics
+    gates = gate_lines(Gate(**gate) for gate in metrics["gates"])
+    end = outcome.refused or f"All gates passed. Nothing was published (--dry-run); the report of this run is {outcome.report}"
+    return [changes_line(metrics["changes"]), *gates, end]
 
 
 def print_report(root: str, output: str) -> None:

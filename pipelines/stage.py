@@ -28,6 +28,8 @@ class Run:
     runner: Runner
     splitter: PassageSplitter | None = None
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # What a run that ends early can still say to monitoring: changes, counts, gates.
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def root(self) -> str:

@@ -30,6 +30,11 @@ class TopicsResult:
     counts: dict[str, int]
     reused: bool = False
 
+    @property
+    def assigned(self) -> list[FileRef]:
+        """The table that has a row for every passage, alone."""
+        return [file for file in self.published if file.name == "assignments.parquet"]
+
 
 def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> TopicsResult | None:
     """The parent's tables, when it had the same texts, vectors, graph and settings; else None."""

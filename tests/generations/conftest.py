@@ -38,6 +38,7 @@ def make_generation(root: str) -> Callable[..., Manifest]:
             "versions": {"faiss": "1.12.0"},
             "counts": {"documents": 12, "pairs": 0},
             "gates": [Gate(name="recall", value=0.998, limit=0.95, passed=True, meaning="recall@10 of the index")],
+            "changes": {"added": 12},
             "files": published_files(root, [file_ref(f"{root}/{name}", 7) for name in (SHARD, *reversed(names))]),
         }
         manifest = Manifest(**{**values, **fields}).with_digest()

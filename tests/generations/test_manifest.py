@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -144,6 +145,21 @@ def test_a_newer_format_is_refused_by_its_number(root, make_generation):
 
 def test_a_missing_manifest(root):
     with pytest.raises(GenerationError, match=f"'{FIRST}' has no manifest"):
+        read_manifest(root, FIRST)
+
+
+def test_a_manifest_of_format_1_is_read_with_the_digest_that_it_was_sealed_with(root, make_generation):
+    path = Path(manifest_path(root, FIRST))
+    values = make_generation().model_dump(mode="json")
+    values["format"] = 1
+    del values["changes"], values["digest"]
+    # As the first version did it: canonical JSON of all fields that there were.
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    path.write_text(json.dumps({**values, "digest": hashlib.sha256(canonical).hexdigest()}))
+    found = read_manifest(root, FIRST)
+    assert (found.format, found.changes, found.counts) == (1, {}, {"documents": 12, "pairs": 0})
+    path.write_text(json.dumps({**values, "digest": hashlib.sha256(canonical).hexdigest(), "changes": {}}))
+    with pytest.raises(CorruptFileError, match="changed after it was written"):
         read_manifest(root, FIRST)
 
 

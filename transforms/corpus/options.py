@@ -52,6 +52,14 @@ class CorpusOptions(BaseModel):
     max_quarantine_fraction: float = Field(
         default=0.05, ge=0, le=1, description="Largest fraction of rows in quarantine with which a run still publishes."
     )
+    # A full snapshot that lost a tenth of its documents overnight is more often a broken export than a decision.
+    max_deleted_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Largest fraction of the published documents that may be missing from the input; a run with more needs "
+        "--allow-deletes.",
+    )
     unreadable_files: Literal["fail", "quarantine"] = Field(
         default="fail",
         description="What a file that cannot be read does: stop the run (a file that is missing for a night must not look "

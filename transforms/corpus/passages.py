@@ -81,7 +81,8 @@ def write_passages(task: PartTask, plan: PassagesPlan) -> PassagesRecord:
     passages = texts.append_column("id", pa.array(ids)).select(PASSAGES_SCHEMA.names).cast(PASSAGES_SCHEMA)
     path = join(plan.directory, f"part-{task.part:05d}.parquet")
     documents = int(texts["n_documents"].to_numpy().sum())
-    return PassagesRecord(task.part, write_table(path, passages), passages.num_rows, documents)
+    characters = pc.sum(pc.utf8_length(passages["text"])).as_py() or 0
+    return PassagesRecord(task.part, write_table(path, passages), passages.num_rows, documents, characters)
 
 
 def distinct_texts(rows: pa.Table) -> pa.Table:

@@ -51,9 +51,10 @@ class DocumentsRecord:
 
 @dataclass(frozen=True)
 class PassagesRecord:
-    """One part of the distinct passages was written: `rows` texts that `documents` documents have."""
+    """One part of the distinct passages was written: `rows` texts of `characters` together, that `documents` documents have."""
 
     part: int
     passages: FileRef
     rows: int
     documents: int
+    characters: int

@@ -110,7 +110,7 @@ def _where(reason: str, found: pa.Array) -> np.ndarray:
 def quarantine_table(rows: Iterable[Row]) -> pa.Table:
     """Refused rows as a table of QUARANTINE_SCHEMA; what is not UTF-8 appears with escapes."""
     columns = [
-        (row.source, row.row, _printable(row.doc_id), row.reason, _printable(row.detail), _printable(row.text)) for row in rows
+        (row.source, row.row, printable(row.doc_id), row.reason, printable(row.detail), printable(row.text)) for row in rows
     ]
     names = QUARANTINE_SCHEMA.names
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in columns], schema=QUARANTINE_SCHEMA)
@@ -122,7 +122,7 @@ def without_excerpts(quarantine: pa.Table) -> pa.Table:
     return quarantine.set_column(column, QUARANTINE_SCHEMA.field(column), pa.nulls(quarantine.num_rows, pa.string()))
 
 
-def _printable(value: str | bytes | None) -> str | None:
+def printable(value: str | bytes | None) -> str | None:
     """The first characters of a value as a string that can be encoded."""
     if value is None:
         return None

@@ -119,6 +119,8 @@ def _replaced(pairs: Pairs, rows: np.ndarray, complete: Pairs) -> Pairs:
 
 def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: DuplicatesOptions) -> Iterator[pa.Table]:
     """The pairs as rows, in tables of bounded size; the texts of one other part at a time are in memory."""
+    if not len(pairs.rows):
+        return
     first_ids = np.array([block.ids()[0] for block in task.blocks])
     own = _wordings(ids[np.unique(pairs.rows)], first_ids, task.passages)
     part_of_other = np.searchsorted(first_ids, pairs.others, side="right") - 1

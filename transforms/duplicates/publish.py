@@ -127,7 +127,8 @@ def _texts(paired: np.ndarray, passages: Sequence[FileRef]) -> _Texts:
 
 def _owners(ids: np.ndarray, documents: Sequence[FileRef]) -> _Owners:
     """All passages that are one of the texts `ids`, read one part of the documents at a time."""
-    tables = []
+    schema = pa.schema([("id", pa.int64()), ("doc_id", pa.string()), ("passage_no", pa.int32())])
+    tables = [schema.empty_table()]
     for part in documents:
         table = read_table(part.path, ["content_key", "doc_id", "passage_no"])
         if table.num_rows:

@@ -8,7 +8,7 @@ not made for is said in a warning; only safetensors are loaded and no code of a 
 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CanaryError, Fidelity
-from transforms.embedding.encoder import Encoded, Encoder, VectorError, check_vectors, load_encoder
+from transforms.embedding.encoder import NORM_TOLERANCE, Encoded, Encoder, VectorError, check_vectors, load_encoder
 from transforms.embedding.facts import ModelFacts, read_facts, transformer_folder
 from transforms.embedding.findings import fidelity_warnings, packing_warnings, truncation_warnings
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
@@ -20,6 +20,7 @@ from transforms.embedding.precision import measure_precision
 from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, ModelProfile, find_profile
 
 __all__ = [
+    "NORM_TOLERANCE",
     "NO_PROFILE",
     "PROFILES",
     "CanaryError",

@@ -35,7 +35,7 @@ _FIDELITY_TEXTS = 64
 # Precisions in which the library itself can run a model, by the name of torch's type.
 _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 # Norms of vectors that were normalised in fp32 are within 1e-3 of 1; anything else is a fault.
-_NORM_TOLERANCE = 1e-3
+NORM_TOLERANCE = 1e-3
 # Other vectors may have any length whose products neither vanish nor overflow in float32.
 _SHORTEST, _LONGEST = 1e-18, 1e18
 
@@ -277,7 +277,7 @@ def check_vectors(vectors: np.ndarray, names: Sequence[str], unit: bool = True) 
     Bad is what is not finite, and with `unit` what has not length 1 ± 1e-3; without it, a length outside 1e-18 … 1e18.
     """
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    good = np.abs(norms - 1) <= _NORM_TOLERANCE if unit else (norms >= _SHORTEST) & (norms <= _LONGEST)
+    good = np.abs(norms - 1) <= NORM_TOLERANCE if unit else (norms >= _SHORTEST) & (norms <= _LONGEST)
     bad = np.flatnonzero(~good)
     if len(bad):
         i = int(bad[0])

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transforms.files import CorruptFileError, FileRef, digest_of, join, read_json, write_json
 
-# Raised when a reader of this version could misread a generation; older readers then refuse it by this number.
-FORMAT = 1
+# Raised whenever a field is added or changes its meaning; older readers then refuse a generation by this number.
+# 1: as below without `changes`. 2: with `changes`.
+FORMAT = 2
 
 
 class GenerationError(Exception):
@@ -39,7 +40,10 @@ class Gate(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A published generation. `digest` is the sha256 of the canonical JSON of every other field."""
+    """A published generation. `digest` is the sha256 of the canonical JSON of every other field, as they are in the file.
+
+    `changes` says how many documents became what since the parent (states of `transforms.changes`); empty in format 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,6 +59,7 @@ class Manifest(BaseModel):
     counts: dict[str, int]
     gates: list[Gate]
     files: list[PublishedFile]
+    changes: dict[str, int] = {}
     digest: str = ""
 
     def with_digest(self) -> "Manifest":
@@ -118,6 +123,8 @@ def read_manifest(root: str, generation: str) -> Manifest:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:
         raise CorruptFileError(f"{path} is not a manifest ({error.error_count()} problems)") from error
-    if manifest.digest != manifest.content_digest() or manifest.generation != generation:
+    # Over the fields that the file has: one that this version would add with its default was not sealed.
+    sealed = digest_of({name: value for name, value in values.items() if name != "digest"})
+    if manifest.digest != sealed or manifest.generation != generation:
         raise CorruptFileError(f"{path} was changed after it was written; roll back or reindex")
     return manifest

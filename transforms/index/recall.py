@@ -35,7 +35,7 @@ def exact_top(queries: VectorBlock, blocks: Sequence[VectorBlock], depth: int) -
     """
     query_ids, vectors = queries.ids(), np.ascontiguousarray(queries.vectors())
     truth = Truth(np.full((queries.rows, depth), -1, np.int64), np.full((queries.rows, depth), -np.inf, np.float32))
-    for block in blocks:
+    for block in blocks if queries.rows else ():
         k = min(depth + 1, block.rows)  # one more, for the query itself
         others = np.ascontiguousarray(block.vectors())
         scores, columns = faiss.knn(vectors, others, k, metric=faiss.METRIC_INNER_PRODUCT)
@@ -76,7 +76,7 @@ class RecallMeter:
         neighbour: with ties, as equal vectors of different texts give, which ids come first is no merit and no fault.
         """
         depth = max(ranks, default=0)
-        if depth == 0:
+        if depth <= 0:
             return [1.0 for _ in ranks]
         scores, ids = index.search(self._queries, depth + 1)
         found = best_of([without_self(self._query_ids, ids, scores)])

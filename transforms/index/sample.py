@@ -33,6 +33,8 @@ def sampled_rows(ids: np.ndarray, count: int, *, last: bool = False) -> np.ndarr
 def rows_of(blocks: Sequence[VectorBlock], rows: np.ndarray) -> np.ndarray:
     """The vectors at ascending positions, float32 (rows, dim), reading each block once and only the rows needed."""
     ordered = sorted(blocks)
+    if not len(rows):
+        return np.empty((0, ordered[0].dim), np.float32)
     starts = np.array([block.start for block in ordered])
     block_of = np.searchsorted(starts, rows, side="right") - 1
     vectors = [ordered[b].vectors()[rows[block_of == b] - ordered[b].start] for b in np.unique(block_of)]

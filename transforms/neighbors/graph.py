@@ -72,7 +72,7 @@ def build_part(task: NeighborsTask, options: NeighborsOptions, threads: int | No
     """
     ids, queries = _concatenated(task.queries)
     total = sum(block.rows for block in task.blocks)
-    k = min(options.k, total - 1)
+    k = max(min(options.k, total - 1), 0)
     progress = Progress(task.progress)
     with threadpool_limits(threads):
         nearest, searched, taken_over = _from_parent(task, ids, queries, k)

@@ -6,6 +6,7 @@ the configuration are masked, and what is sampled or left out is said on the pag
 """
 
 from transforms.reports.beam import WriteReport
+from transforms.reports.changes import changes_line
 from transforms.reports.documents import Document, passage_label
 from transforms.reports.groups import Group, Member
 from transforms.reports.html import render_html
@@ -32,6 +33,7 @@ __all__ = [
     "Stage",
     "Topic",
     "WriteReport",
+    "changes_line",
     "clean",
     "fit",
     "passage_label",

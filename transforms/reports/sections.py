@@ -4,6 +4,7 @@ import html
 import json
 import re
 
+from transforms.reports.changes import changes_line
 from transforms.reports.documents import Document
 from transforms.reports.formats import counted, duration, memory, moment, number, percent, words_of
 from transforms.reports.groups import DEFINITION, DEFINITION_WITHOUT_TEXT, Group
@@ -28,6 +29,8 @@ def meta(report: Report) -> str:
         facts.append(report.model)
     if report.stages:
         facts.append(f"run took {duration(report.seconds)}")
+    if report.changes:
+        facts.append(changes_line(report.changes))
     return " <span aria-hidden='true'>·</span> ".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
 
 

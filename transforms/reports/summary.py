@@ -18,10 +18,13 @@ STAGES = (
     "precision",
     "corpus",
     "passages",
+    "changes",
     "embed",
     "corpus_again",
     "passages_again",
     "embed_again",
+    "changes_again",
+    "vectors",
     "index",
     "recall",
     "neighbors",
@@ -122,6 +125,7 @@ class Report:
     quarantine: tuple[QuarantineReason, ...]
     texts_kept: bool
     warnings: tuple[str, ...] = ()
+    changes: Mapping[str, Any] | None = None
 
     @property
     def seconds(self) -> float:
@@ -198,6 +202,7 @@ def read_report(
         quarantine=quarantine,
         texts_kept=keeps_text(folder),
         warnings=tuple(safe_text(str(warning)) for warning in metrics.get("warnings") or ()),
+        changes=metrics.get("changes"),
     )
 
 

@@ -5,6 +5,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from transforms.reports.changes import changes_line
 from transforms.reports.formats import counted, duration, memory, number, percent, words_of
 from transforms.reports.summary import Report
 
@@ -85,7 +86,8 @@ def _head(report: Report, width: int) -> list[str]:
     facts.append(f"{counted(counts['topics'], 'topic')}{share}")
     facts += [f"recall@{row.k} {row.recall:.4f}" for row in report.recall if row.k == 10]
     title = fit(report.title, width)
-    return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width)]
+    changes = textwrap.wrap(changes_line(report.changes), width, break_on_hyphens=False) if report.changes else []
+    return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width), *changes]
 
 
 def _stages(report: Report, width: int) -> list[str]:

@@ -17,6 +17,7 @@ from transforms.vectors.fill import (
     fill_part,
 )
 from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
+from transforms.vectors.measure import LengthRecord, measure_lengths
 from transforms.vectors.store import is_named_by, store_directory, stored_shards, vector_schema, write_shard
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "EmbedRecord",
     "EmbedTask",
     "FailedText",
+    "LengthRecord",
     "MissingRecord",
     "ShardIndex",
     "StoredShard",
@@ -38,6 +40,7 @@ __all__ = [
     "is_named_by",
     "load_all",
     "load_array",
+    "measure_lengths",
     "save_array",
     "store_directory",
     "stored_shards",

@@ -7,6 +7,7 @@ import apache_beam as beam
 
 from transforms.embedding import EmbeddingOptions, EncoderSpec
 from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
+from transforms.vectors.measure import LengthRecord, measure_lengths
 
 
 @dataclass
@@ -31,6 +32,16 @@ class CountMissing(beam.PTransform):
         """Spread the parts over the workers and look each up."""
         count = beam.Map(count_missing).with_output_types(MissingRecord)
         return tasks | "SpreadParts" >> beam.Reshuffle() | "CountMissing" >> count
+
+
+@dataclass
+class MeasureLengths(beam.PTransform):
+    """VectorBlock → LengthRecord: whether its vectors are finite, and how far from length 1."""
+
+    def expand(self, blocks: beam.PCollection) -> beam.PCollection:
+        """Spread the blocks over the workers and measure each."""
+        measure = beam.Map(measure_lengths).with_output_types(LengthRecord)
+        return blocks | "SpreadBlocks" >> beam.Reshuffle() | "MeasureLengths" >> measure
 
 
 class _FillPart(beam.DoFn):

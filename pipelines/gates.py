@@ -1,0 +1,221 @@
+"""The gates: what must hold before a generation is published, each with the number that was measured."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.changes import ChangesResult
+from pipelines.config import Config
+from pipelines.corpus import CorpusResult
+from pipelines.embed import EmbedResult
+from pipelines.errors import GateRefusedError
+from pipelines.passages import PassagesResult
+from pipelines.stage import Run
+from transforms.embedding import NORM_TOLERANCE
+from transforms.files import FileRef, redact, sha256_of
+from transforms.generations import Gate
+from transforms.vectors import LengthRecord
+from transforms.vectors.beam import MeasureLengths
+
+if TYPE_CHECKING:
+    from pipelines.reindex import Results
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What the person who started this run allows it to publish, though it looks like a broken input."""
+
+    deletes: bool = False
+    empty: bool = False
+
+
+@dataclass(frozen=True)
+class VectorsResult:
+    """What the vectors of a run are like: see LengthRecord."""
+
+    rows: int
+    not_finite: int
+    largest_deviation: float
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """The same for the metrics."""
+        return {"vectors": self.rows, "not_finite": self.not_finite, "largest_deviation": self.largest_deviation}
+
+
+def measure_vectors(run: Run, embedded: EmbedResult) -> VectorsResult:
+    """Measure every indexed vector, as a stage: one task for each block."""
+    inputs = [file.sha256 for file in embedded.block_files]
+    return run.stage("vectors", VectorsResult, inputs, lambda: _measure(run, embedded))
+
+
+def _measure(run: Run, embedded: EmbedResult) -> VectorsResult:
+    found: list[LengthRecord] = run.job("vectors", MeasureLengths(), embedded.blocks, LengthRecord)
+    return VectorsResult(
+        sum(record.rows for record in found),
+        sum(record.not_finite for record in found),
+        max((record.largest_deviation for record in found), default=0.0),
+    )
+
+
+def check_not_empty(run: Run, corpus: CorpusResult, allowed: Allowed) -> None:
+    """Raise GateRefusedError for a corpus without a usable document, unless that is allowed."""
+    if refused := empty_refused(run, corpus, allowed):
+        raise GateRefusedError(refused)
+
+
+def empty_refused(run: Run, corpus: CorpusResult, allowed: Allowed) -> str | None:
+    """Why a corpus is refused for being empty, or None."""
+    if corpus.rows or allowed.empty:
+        return None
+    return (
+        f"the corpus {[redact(pattern) for pattern in run.config.corpus.input]} has no usable document "
+        f"({corpus.counts['rows_read']} rows read, {corpus.counts['quarantined']} quarantined): nothing to publish; if it "
+        "really is empty, allow it with --allow-empty"
+    )
+
+
+def check_deletions(run: Run, found: ChangesResult, allowed: Allowed) -> None:
+    """Raise GateRefusedError when documents are missing that may be a broken input's, unless that is allowed."""
+    run.facts["changes"] = {"since": found.since, **found.counts}
+    if refused := deletions_refused(run.config, found, allowed):
+        gate = _deleted_share(run.config, found, allowed).model_copy(update={"passed": False})
+        run.facts["gates"] = [gate.model_dump()]
+        raise GateRefusedError(refused)
+
+
+def deletions_refused(config: Config, found: ChangesResult, allowed: Allowed) -> str | None:
+    """Why the deletions of a run are refused, or None."""
+    changes = found.changes
+    # An empty corpus deletes everything, and whoever allows it knows.
+    if not changes.deleted or allowed.deletes or (allowed.empty and not changes.current):
+        return None
+    missing = f"{changes.deleted:,} of the {changes.published:,} published documents ({changes.deleted_share:.1%}) are missing"
+    if found.unreadable:
+        files = "1 input file" if found.unreadable == 1 else f"{found.unreadable} input files"
+        return (
+            f"{missing} while {files} could not be read: what is in an unreadable file is not deleted. Restore it, or, if "
+            "these documents really are gone, allow it with --allow-deletes. Nothing was published"
+        )
+    if changes.deleted_share > config.corpus.max_deleted_fraction:
+        return (
+            f"{missing} from the input, more than corpus.max_deleted_fraction {config.corpus.max_deleted_fraction:g}: check "
+            "the input, or, if they really are gone, allow it with --allow-deletes. Nothing was published"
+        )
+    return None
+
+
+def measure_gates(
+    config: Config,
+    corpus: CorpusResult,
+    found: ChangesResult,
+    passages: PassagesResult,
+    vectors: VectorsResult,
+    results: "Results",
+    staged: Sequence[FileRef],
+    *,
+    unit: bool,
+    allowed: Allowed,
+) -> list[Gate]:
+    """All gates of a run. `unit`: the indexed vectors must have length 1. `staged` are the files that would be published."""
+    read, kept = corpus.counts["rows_read"], corpus.rows
+    lost = read - kept - corpus.counts["quarantined"] - corpus.counts["not_sampled"]
+    share = corpus.counts["quarantined"] / max(1, read)
+    sums = disagreements(corpus, passages, vectors, results)
+    differing = count_differing(staged)
+    gates = [
+        _at_most("rows_lost", lost, 0, "rows read that are neither document nor quarantined"),
+        _at_most(
+            "counts_add_up",
+            len(sums),
+            0,
+            "numbers of documents, passages, texts, vectors, index entries and neighbour lists that disagree"
+            + (f": {'; '.join(sums)}" if sums else ""),
+        ),
+        _at_most(
+            "quarantine_share",
+            share,
+            config.corpus.max_quarantine_fraction,
+            "share of rows in quarantine; see corpus.max_quarantine_fraction",
+        ),
+        _deleted_share(config, found, allowed),
+        _at_most("vectors_not_finite", vectors.not_finite, 0, "vectors with a NaN or an infinity"),
+    ]
+    if unit:
+        gates.append(
+            _at_most("unit_length", vectors.largest_deviation, NORM_TOLERANCE, "largest difference of a vector's length from 1")
+        )
+    return [
+        *gates,
+        _at_most("checksums", differing, 0, "finished files that, read again, have other bytes than when they were written"),
+        Gate(
+            name="recall_at_10",
+            value=results.recall.measured.recall_at_10,
+            limit=config.index.recall_gate,
+            passed=results.recall.measured.passed,
+            meaning="recall@10 of the index against exact search; see index.recall_gate",
+        ),
+    ]
+
+
+def _deleted_share(config: Config, found: ChangesResult, allowed: Allowed) -> Gate:
+    unlimited = allowed.deletes or (allowed.empty and not found.changes.current)
+    return _at_most(
+        "deleted_share",
+        found.changes.deleted_share,
+        1.0 if unlimited else config.corpus.max_deleted_fraction,
+        "share of the published documents that are missing; see corpus.max_deleted_fraction",
+    )
+
+
+def _at_most(name: str, value: float, limit: float, meaning: str) -> Gate:
+    # Not `not value > limit`: a NaN passes no gate.
+    return Gate(name=name, value=value, limit=limit, passed=value <= limit, meaning=meaning)
+
+
+def disagreements(corpus: CorpusResult, passages: PassagesResult, vectors: VectorsResult, results: "Results") -> list[str]:
+    """Numbers that must be equal and are not, in words."""
+    equal = [
+        ("passages of the documents", corpus.passages, "rows of the documents", _rows(p.documents for p in corpus.parts)),
+        ("passages of the documents", corpus.passages, "topic assignments", _rows(results.topics.assigned)),
+        ("distinct texts", passages.rows, "rows of the passages", _rows(passages.files)),
+        ("distinct texts", passages.rows, "vectors", vectors.rows),
+        ("distinct texts", passages.rows, "index entries", results.index.counts["texts_indexed"]),
+        ("distinct texts", passages.rows, "neighbour lists", _rows(results.neighbors.published)),
+    ]
+    return [f"{left:,} {one} but {right:,} {other}" for one, left, other, right in equal if left != right]
+
+
+def _rows(files: Iterable[FileRef]) -> int:
+    return sum(file.rows or 0 for file in files)
+
+
+def count_differing(files: Iterable[FileRef]) -> int:
+    """How many files do not have the bytes that they were recorded with, or are missing."""
+    return sum(not _is_whole(file) for file in files)
+
+
+def _is_whole(file: FileRef) -> bool:
+    try:
+        return sha256_of(file.path) == (file.sha256, file.size)
+    except FileNotFoundError:
+        return False
+
+
+def refusal(gates: Iterable[Gate], report: str) -> str | None:
+    """What a person is told of the gates that did not pass, or None when all did."""
+    refused = [gate for gate in gates if not gate.passed]
+    if not refused:
+        return None
+    return (
+        "; ".join(f"gate {gate.name} refused: {gate.value:g}, limit {gate.limit:g} ({gate.meaning})" for gate in refused)
+        + f". Nothing was published; the report of this run is {report}"
+    )
+
+
+def gate_lines(gates: Iterable[Gate]) -> list[str]:
+    """The gates as lines for a terminal."""
+    return [
+        f"gate {gate.name:<19} {gate.value:>12.6g}  limit {gate.limit:<8g} {'passed' if gate.passed else 'REFUSED'}"
+        for gate in gates
+    ]
