@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,10 +128,8 @@ def test_a_request_that_is_repeated_after_its_answer_was_lost_has_written(s3_buc
     assert write_if(url, b"mine, with a number of my own", first) == second
 
 
-def test_a_file_system_without_conditions_is_refused_unless_that_is_allowed(folder):
-    if not folder.startswith("memory"):
-        pytest.skip("local")
-    path = f"{folder}/POINTER"
+def test_a_file_system_without_conditions_is_refused_unless_that_is_allowed():
+    path = f"memory://{uuid.uuid4().hex}/POINTER"
     assert not has_conditional_writes(path)
     with pytest.raises(UnconditionalError, match=r"memory://.*no conditional writes.*publish\.unconditional_writes"):
         write_if(path, b"x", None)

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,8 @@ def test_after_a_conflict_the_lock_is_free(tmp_path):
     assert read_current(str(tmp_path)) == SECOND
 
 
-def test_a_root_without_conditional_writes_is_refused_unless_that_is_allowed(folder):
-    if not folder.startswith("memory"):
-        pytest.skip("local")
+def test_a_root_without_conditional_writes_is_refused_unless_that_is_allowed():
+    folder = f"memory://{uuid.uuid4().hex}"
     with pytest.raises(UnconditionalError, match=r"memory://.*no conditional writes"):
         move_current(folder, None, FIRST)
     assert read_current(folder) is None

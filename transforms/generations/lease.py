@@ -19,7 +19,19 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 
-from transforms.files import ConflictError, Versioned, delete_if, is_local, join, reached, read_versioned, redact, write_if
+from transforms.files import (
+    ConflictError,
+    UnconditionalError,
+    Versioned,
+    delete_if,
+    is_local,
+    join,
+    reached,
+    read_versioned,
+    redact,
+    remove,
+    write_if,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -115,9 +127,11 @@ class Lease:
             write_if(self._path, b"{}\n", None)
         except ConflictError:
             return
-        raise RootInUseError(
+        remove(self._path)
+        raise UnconditionalError(
             f"the store of root {redact(self.root)!r} ignores conditions of writes (If-None-Match), so that two runs at once "
-            "could both publish: use a store that has them"
+            "could both publish: use a store that has them, or set publish.unconditional_writes to true and make sure yourself "
+            "that only one runs"
         )
 
     def _held_by(self, found: Versioned) -> str | None:
