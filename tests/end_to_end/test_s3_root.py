@@ -5,15 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from tests.embedding.tiny import build_model
-from tests.s3 import S3Server
 from transforms.files import read_versioned, write_if
-from transforms.generations import read_current, read_manifest
+from transforms.generations import list_generations, read_current, read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def corpus(write_jsonl, sentences) -> Path:
 
 def settings(corpus: Path, model: str) -> list[str]:
     # A precision of its own: "auto" would measure, and two runs could measure differently.
-    values = [f"embedding.model={model}", "embedding.precision=fp32", "topics.min_topic_documents=3"]
+    values = [f"embedding.model={model}", "embedding.precision=fp32", "topics.min_cluster_size=2"]
     return ["--input", str(corpus), *(part for value in values for part in ("--set", value))]
 
 
@@ -87,9 +87,13 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
     assert corpusbeam("verify", "--root", remote, "--generation", first).code == 0
 
 
-def test_a_changed_object_is_found(corpusbeam, s3_bucket, corpus, model):
-    root = f"{s3_bucket}/root"
+def test_a_run_stays_below_its_root_and_a_changed_object_is_found(corpusbeam, s3_server, s3_bucket, corpus, model):
+    root, path = f"{s3_bucket}/root", f"/{s3_bucket.removeprefix('s3://')}"
+    s3_server.requests.clear()
     assert corpusbeam("reindex", "--root", root, *settings(corpus, model)).code == 0
+    paths = {asked.rstrip("/") for _, asked in s3_server.requests}
+    assert f"{path}/root/LEASE" in paths
+    assert all(asked == path or asked.startswith(f"{path}/root/") for asked in paths)
     fs, index = fsspec.filesystem("s3"), f"{root}/generations/{read_current(root)}/index/index.faiss"
     data = bytearray(fs.cat_file(index))
     data[len(data) // 2] ^= 1
@@ -106,10 +110,9 @@ def command(root: str, corpus: Path, model: str) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", "reindex", "--root", root, *settings(corpus, model)]
 
 
-@pytest.mark.parametrize("where", ["local", "s3"])
-def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbeam, request, tmp_path, corpus, model, where):
+def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbeam, tmp_path, corpus, model):
     """The first holds the lease for certain: it stops at the barrier. Killed there, it does not hold up the next one."""
-    root = str(tmp_path / "root") if where == "local" else f"{request.getfixturevalue('s3_bucket')}/root"
+    root = str(tmp_path / "root")
     signal_file = tmp_path / "reached"
     first = subprocess.Popen(
         command(root, corpus, model),
@@ -121,6 +124,7 @@ def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbe
     try:
         while not signal_file.exists():
             assert first.poll() is None, first.stderr.read()
+            time.sleep(0.05)
         second = corpusbeam("reindex", "--root", root, *settings(corpus, model))
         assert second.code == 4
         assert f"process {first.pid} on " in second.err
@@ -138,19 +142,19 @@ def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbe
     assert third.json["generation"] == read_current(root)
 
 
-@pytest.mark.parametrize("where", ["local", "s3"])
-def test_a_command_that_was_paused_while_another_published_exits_with_4(corpusbeam, request, tmp_path, corpus, model, where):
-    """A real command, stopped by SIGSTOP with its manifest still to come, that another takes over from, and then goes on."""
-    root = str(tmp_path / "root") if where == "local" else f"{request.getfixturevalue('s3_bucket')}/root"
-    fifo = tmp_path / "fifo.jsonl"
-    os.mkfifo(fifo)
+def test_a_command_that_was_paused_while_another_published_exits_with_4(corpusbeam, s3_bucket, corpus, model):
+    """A real command, stopped by SIGSTOP between manifest and pointer; another takes over and publishes; then it goes on."""
+    root = f"{s3_bucket}/root"
     first = subprocess.Popen(
-        command(root, fifo, model), env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAIT_BEFORE_PUBLISHING, *command(root, corpus, model)[3:]],
+        env=dict(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        # It holds the lease and waits for its input: there it is stopped.
-        while read_versioned(f"{root}/LEASE") is None:
-            assert first.poll() is None, first.stderr.read()
+        assert first.stdout.readline() == "after_manifest\n"
         first.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, first.pid, os.WSTOPPED)
         found = read_versioned(f"{root}/LEASE")
@@ -158,13 +162,11 @@ def test_a_command_that_was_paused_while_another_published_exits_with_4(corpusbe
         assert lease["holder"]["pid"] == first.pid
         # As silent as it would be a minute later.
         write_if(f"{root}/LEASE", json.dumps({**lease, "expires": "2020-01-01T00:00:00+00:00"}).encode(), found.version)
-        assert corpusbeam("reindex", "--root", root, *settings(corpus, model)).code == 0
+        ran = corpusbeam("reindex", "--root", root, *settings(corpus, model))
+        assert ran.code == 0, ran.err
         current = read_current(root)
         first.send_signal(signal.SIGCONT)
-        # Nothing is left that could make it fail but its lease.
-        with fifo.open("wb") as pipe:
-            pipe.write(corpus.read_bytes())
-        out, err = first.communicate(timeout=120)
+        out, err = first.communicate("go\n", timeout=120)
     finally:
         first.kill()
         first.communicate()
@@ -172,12 +174,20 @@ def test_a_command_that_was_paused_while_another_published_exits_with_4(corpusbe
     assert "has lost its lease" in err
     assert out == ""
     assert read_current(root) == current
+    assert len(list_generations(root)) == 2
 
 
-def test_no_request_of_a_run_lists_or_reads_outside_its_root(corpusbeam, s3_server: S3Server, s3_bucket, corpus, model):
-    bucket = s3_bucket.removeprefix("s3://")
-    s3_server.requests.clear()
-    assert corpusbeam("reindex", "--root", f"{s3_bucket}/root", *settings(corpus, model)).code == 0
-    paths = {path for _, path in s3_server.requests}
-    assert paths
-    assert all(path.rstrip("/") == f"/{bucket}" or path.startswith(f"/{bucket}/root/") for path in paths)
+# The command line, with a barrier that lets go: it waits for a line on stdin. Patched where the modules take it from.
+WAIT_BEFORE_PUBLISHING = """
+import sys
+import transforms.files
+
+def reached(name):
+    if name == "after_manifest":
+        print(name, flush=True)
+        sys.stdin.readline()
+
+transforms.files.reached = reached
+from pipelines.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
