@@ -2,11 +2,13 @@
 
 In: finished files with their checksums. Out: `generations/ID/` with a manifest, and CURRENT naming it.
 Promises: readers see the old generation or the new one, never a mixture; nothing in a generation changes after its manifest
-is written; a reader refuses a file whose bytes are not the manifest's; of two runs with one parent only one can publish.
+is written; a reader refuses a file whose bytes are not the manifest's; of two runs with one parent only one can publish;
+one process at a time holds the lease on a root, and one that died does not hold it.
 """
 
-from transforms.generations.assemble import generation_id, list_generations, move_into_generation
+from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
 from transforms.generations.current import PublishConflictError, move_current, read_current
+from transforms.generations.lease import Lease, LeaseLostError, RootInUseError, hold_lease
 from transforms.generations.manifest import (
     FORMAT,
     Gate,
@@ -18,6 +20,7 @@ from transforms.generations.manifest import (
     read_manifest,
     write_manifest,
 )
+from transforms.generations.options import PublishOptions
 from transforms.generations.reading import Generation, open_generation
 from transforms.generations.verify import Verification, verify_generation
 
@@ -26,11 +29,17 @@ __all__ = [
     "Gate",
     "Generation",
     "GenerationError",
+    "Lease",
+    "LeaseLostError",
     "Manifest",
     "PublishConflictError",
+    "PublishOptions",
     "PublishedFile",
+    "RootInUseError",
     "Verification",
+    "check_moved",
     "generation_id",
+    "hold_lease",
     "list_generations",
     "manifest_path",
     "move_current",

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from transforms.corpus import doc_hash, part_of
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Metric, encoder_spec, load_encoder
-from transforms.files import read_table
+from transforms.files import filesystem_of, is_local, read_table
 from transforms.generations import Generation, GenerationError
+from transforms.index import read_index
 
 # An index beyond this is memory-mapped: the first answer does not wait for gigabytes that one query never touches.
 _MMAP_ABOVE_BYTES = 256 << 20
@@ -87,15 +88,18 @@ class Searcher:
         if self._index is None:
             path = self._generation.path("index/index.faiss")
             size = self._generation.manifest.file("index/index.faiss").size
-            flags = faiss.IO_FLAG_MMAP_IFC if size > _MMAP_ABOVE_BYTES else 0
-            self._index = faiss.read_index(path, flags)
+            if is_local(path) and size > _MMAP_ABOVE_BYTES:
+                self._index = faiss.read_index(filesystem_of(path)[1], faiss.IO_FLAG_MMAP_IFC)
+            else:
+                self._index = read_index(path)
         return self._index
 
     def _owners_of(self, ids: np.ndarray) -> _Owners:
         """The passages that are the texts with these ids; equal texts share an id."""
         path = self._generation.path("index/ids.parquet")
         columns = ["id", "doc_id", "passage_no"]
-        table = pq.read_table(path, columns=columns, filters=pc.field("id").isin(ids.tolist()))
+        fs, inner = filesystem_of(path)
+        table = pq.read_table(inner, columns=columns, filters=pc.field("id").isin(ids.tolist()), filesystem=fs)
         owners: _Owners = {}
         for text, doc_id, passage_no in zip(*(table[name].to_pylist() for name in columns), strict=True):
             owners.setdefault(text, []).append((doc_id, passage_no))
@@ -118,7 +122,8 @@ class Searcher:
         texts: dict[tuple[str, int], str] = {}
         for part, wanted in sorted(by_part.items()):
             path = self._generation.checked(parts[part])
-            if "text" not in pq.read_schema(path).names:
+            fs, inner = filesystem_of(path)
+            if "text" not in pq.read_schema(inner, filesystem=fs).names:
                 return {}
             table = read_table(path, columns=["doc_id", "passage_no", "text"])
             table = table.filter(pc.field("doc_id").isin(sorted(wanted)))
