@@ -7,6 +7,7 @@ is written; a reader refuses a file whose bytes are not the manifest's; of two r
 
 from transforms.generations.assemble import generation_id, list_generations, move_into_generation
 from transforms.generations.current import PublishConflictError, move_current, read_current
+from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, remove_garbage
 from transforms.generations.manifest import (
     FORMAT,
     Gate,
@@ -18,27 +19,41 @@ from transforms.generations.manifest import (
     read_manifest,
     write_manifest,
 )
+from transforms.generations.pins import Pin, pin_generation, read_pins, unpin_generation
 from transforms.generations.reading import Generation, open_generation
-from transforms.generations.verify import Verification, verify_generation
+from transforms.generations.rollback import Rollback, roll_back
+from transforms.generations.verify import Verification, notes_on, verify_generation
 
 __all__ = [
     "FORMAT",
+    "Garbage",
     "Gate",
     "Generation",
     "GenerationError",
     "Manifest",
+    "Pin",
     "PublishConflictError",
     "PublishedFile",
+    "Removal",
+    "Retention",
+    "Rollback",
     "Verification",
+    "find_garbage",
     "generation_id",
     "list_generations",
     "manifest_path",
     "move_current",
     "move_into_generation",
+    "notes_on",
     "open_generation",
+    "pin_generation",
     "published_files",
     "read_current",
     "read_manifest",
+    "read_pins",
+    "remove_garbage",
+    "roll_back",
+    "unpin_generation",
     "verify_generation",
     "write_manifest",
 ]
