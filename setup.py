@@ -7,6 +7,7 @@ from setuptools import setup
 PACKAGES = [
     "pipelines",
     "transforms",
+    "transforms.comparison",
     "transforms.corpus",
     "transforms.duplicates",
     "transforms.embedding",
@@ -56,10 +57,12 @@ setup(
         "test": [
             "duckdb>=1.2",
             "hypothesis>=6.130",
+            "moto[server]>=5.1",
             "mypy>=1.15",
             "polars>=1.20",
             "pytest>=8.3",
             "ruff>=0.11",
+            "s3fs>=2026.1",
             "types-psutil",
             "types-PyYAML",
             "types-tqdm",

@@ -80,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "--verify", action="store_true", help="compare all checksums of the generation before it is published"
     )
+    lost = "for a file system without conditional writes: of two writers at one moment, one is lost"
+    rollback.add_argument("--unconditional-writes", action="store_true", help=lost)
     pin = verb("pin", _pin, "Keep a generation until the pin is removed.", reading)
     pin.add_argument("generation", metavar="ID")
     pin.add_argument("--reason", metavar="TEXT", default="", help="why, shown by status")
@@ -92,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("grace", 7, "leftovers younger than this stay"),
     ):
         gc.add_argument(f"--{name}-days", metavar="DAYS", type=_days, default=days, help=f"{text} (default: {days})")
+    gc.add_argument("--unconditional-writes", action="store_true", help=lost)
     diff = verb("diff", _diff, "What is different between two generations.", reading)
     diff.add_argument("a", metavar="A", nargs="?", help="default: the parent of B")
     diff.add_argument("b", metavar="B", nargs="?", help="default: the published one")
@@ -154,7 +157,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _rollback(options: argparse.Namespace) -> int:
     from pipelines.published import rollback, rollback_lines
 
-    found = rollback(options.root, options.generation, verified=options.verify)
+    found = rollback(options.root, options.generation, verified=options.verify, unconditional=options.unconditional_writes)
     _show(options, found, lambda: rollback_lines(found))
     return 0
 
@@ -174,7 +177,8 @@ def _gc(options: argparse.Namespace) -> int:
     from transforms.generations import Retention
 
     age, grace = timedelta(days=options.keep_days), timedelta(days=options.grace_days)
-    found = collect(options.root, Retention(options.keep_last, age, grace), dry_run=options.dry_run)
+    retention, unconditional = Retention(options.keep_last, age, grace), options.unconditional_writes
+    found = collect(options.root, retention, dry_run=options.dry_run, unconditional=unconditional)
     _show(options, found, lambda: gc_lines(found))
     return 0
 

@@ -10,7 +10,8 @@ from pipelines.runner import RunnerOptions
 from transforms.corpus import CorpusOptions
 from transforms.duplicates import DuplicatesOptions
 from transforms.embedding import EmbeddingOptions
-from transforms.files import digest_of, filesystem_of
+from transforms.files import digest_of, filesystem_of, holds_credentials, redact
+from transforms.generations import PublishOptions
 from transforms.index import IndexOptions
 from transforms.neighbors import NeighborsOptions
 from transforms.reports import ReportOptions
@@ -21,6 +22,7 @@ from transforms.topics import TopicsOptions
 _NOT_RESULTS: dict[str, Any] = {
     "root": True,
     "runner": True,
+    "publish": True,
     "corpus": {"input", "max_quarantine_fraction", "unreadable_files"},
     "embedding": {"device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
@@ -45,11 +47,14 @@ class Config(BaseModel):
     duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
     topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
     report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
+    publish: PublishOptions = Field(PublishOptions(), description="How a generation is published, and by one run at a time.")
     runner: RunnerOptions = Field(RunnerOptions(), description="Where the Beam jobs run.")
 
     @field_validator("root")
     @classmethod
     def _no_trailing_slash(cls, root: str) -> str:
+        if holds_credentials(root):
+            raise ValueError("the URL has credentials: give them through the environment")
         return root.rstrip("/") or "/"
 
     def results_digest(self) -> str:
@@ -119,7 +124,7 @@ def _problem(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}: `corpusbeam config --schema` lists every key"
-    return f"{key}: {item['msg']}, got {item['input']!r}"
+    return f"{key}: {item['msg']}, got {redact(repr(item['input']))}"
 
 
 def config_yaml(config: Config) -> str:

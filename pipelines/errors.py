@@ -4,9 +4,10 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.config import ConfigurationError
-from pipelines.lock import RootInUseError
 from pipelines.runner import RunnerError
 from transforms.corpus import InputError, QuarantineLimitError
+from transforms.files import UnconditionalError
+from transforms.generations import LeaseLostError, RootInUseError
 from transforms.search import EncoderMismatchError, QueryError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_IN_USE = 1, 2, 3, 4
@@ -19,12 +20,14 @@ class GateRefusedError(Exception):
 # The first class that fits decides; everything else failed.
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigurationError, EXIT_USAGE),
+    (UnconditionalError, EXIT_USAGE),
     (RunnerError, EXIT_USAGE),
     (InputError, EXIT_USAGE),
     (QueryError, EXIT_USAGE),
     (EncoderMismatchError, EXIT_REFUSED),
     (GateRefusedError, EXIT_REFUSED),
     (RootInUseError, EXIT_IN_USE),
+    (LeaseLostError, EXIT_IN_USE),
     (QuarantineLimitError, EXIT_REFUSED),
 )
 

@@ -1,21 +1,38 @@
 """`corpusbeam gc`: remove what no kept generation uses."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.lock import only_run
-from transforms.generations import Removal, Retention, find_garbage, remove_garbage
+from transforms.generations import (
+    GenerationError,
+    Lease,
+    Removal,
+    Retention,
+    find_garbage,
+    hold_lease,
+    list_generations,
+    remove_garbage,
+)
 
 
-def collect(root: str, retention: Retention, *, dry_run: bool = False) -> dict[str, Any]:
+# A pause that loses the lease is longer than this, so that the lease is always proven after one.
+_SECONDS_BETWEEN_CHECKS = 1.0
+
+
+def collect(root: str, retention: Retention, *, dry_run: bool = False, unconditional: bool = False) -> dict[str, Any]:
     """Remove, or with `dry_run` list, the generations, vector shards and leftovers that nothing needs.
 
     Raises RootInUseError while a run is active, CorruptFileError or GenerationError when what is kept cannot be read; then
     nothing was removed.
     """
-    with only_run(root):
+    if not list_generations(root):
+        # Without this a root that was misspelt would be made, and found empty.
+        raise GenerationError(f"nothing is published under {root!r}: there is nothing to collect")
+    with hold_lease(root, unconditional=unconditional) as lease:
         garbage = find_garbage(root, retention, datetime.now(UTC))
-        removed = list(garbage.removals) if dry_run else remove_garbage(root, garbage)
+        removed = list(garbage.removals) if dry_run else remove_garbage(root, garbage, _checking(lease))
     return {
         "root": root,
         "dry_run": dry_run,
@@ -25,6 +42,19 @@ def collect(root: str, retention: Retention, *, dry_run: bool = False) -> dict[s
         "bytes": sum(removal.size for removal in removed),
         "removed": [_described(removal) for removal in removed],
     }
+
+
+def _checking(lease: Lease) -> Callable[[], None]:
+    """Proves, at most once a second, that the lease is still held: proof is a write."""
+    proven = time.monotonic()
+
+    def check() -> None:
+        nonlocal proven
+        if time.monotonic() - proven >= _SECONDS_BETWEEN_CHECKS:
+            lease.check()
+            proven = time.monotonic()
+
+    return check
 
 
 def _described(removal: Removal) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from transforms.files import CorruptFileError, filesystem_of, join, read_json
+from transforms.files import CorruptFileError, join, read_json
 from transforms.generations import (
     GenerationError,
     list_generations,
@@ -16,6 +16,7 @@ from transforms.generations import (
     unpin_generation,
     verify_generation,
 )
+from transforms.generations.lease import LEASE_NAME
 
 
 def status(root: str) -> dict[str, Any]:
@@ -40,7 +41,8 @@ def status(root: str) -> dict[str, Any]:
         "generations": list_generations(root),
         "history": [_generation(root, name) for name in list_generations(root)],
         "pins": {name: {"reason": pin.reason, "created": pin.created} for name, pin in sorted(pins.items())},
-        "last_run": _last_run(root),
+        "lease": _json(root, LEASE_NAME),
+        "last_run": _json(root, "last_run.json"),
     }
 
 
@@ -69,6 +71,10 @@ def status_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"{mark} {name}  {entry['created']} {size}{pinned}")
     gone = sorted(set(found["pins"]) - {entry["generation"] for entry in found["history"]})
     lines += [f"pin of {name}, which does not exist: remove it with `corpusbeam pin {name} --remove`" for name in gone]
+    if (lease := found["lease"]) is not None:
+        holder = lease.get("holder") or {}
+        who = f"process {holder.get('pid')} on {holder.get('host')} since {lease.get('acquired')}, until {lease.get('expires')}"
+        lines.append(f"in use by    {lease.get('problem') or who}")
     if found["last_run"] is not None:
         lines.append("last run     " + ", ".join(f"{key} {value}" for key, value in found["last_run"].items() if _short(value)))
     return lines
@@ -94,17 +100,15 @@ def _generation(root: str, name: str) -> dict[str, Any]:
     }
 
 
-def _last_run(root: str) -> dict[str, Any] | None:
-    """What the last run left of how it ended, or None."""
-    path = join(root, "last_run.json")
-    fs, inner = filesystem_of(path)
-    if not fs.exists(inner):
-        return None
+def _json(root: str, name: str) -> dict[str, Any] | None:
+    """What a file directly under the root holds, None when it is not there; damage is told and hides nothing else."""
     try:
-        found = read_json(path)
+        found = read_json(join(root, name))
+    except FileNotFoundError:
+        return None
     except ValueError as error:
-        raise CorruptFileError(f"{path} is not JSON ({error}): remove it, the next run writes it again") from error
-    return found if isinstance(found, dict) else {"outcome": found}
+        return {"problem": f"{join(root, name)} is not JSON ({error})"}
+    return found if isinstance(found, dict) else {"value": found}
 
 
 def verify(root: str, generation: str | None, *, every: bool = False) -> dict[str, Any]:
@@ -160,9 +164,9 @@ def pin_lines(found: dict[str, Any]) -> list[str]:
     return [f"generation {found['generation']} is {done}"]
 
 
-def rollback(root: str, generation: str | None, *, verified: bool = False) -> dict[str, Any]:
+def rollback(root: str, generation: str | None, *, verified: bool = False, unconditional: bool = False) -> dict[str, Any]:
     """Make a retained generation current, by default the parent of the current one; see `roll_back` for what it raises."""
-    done = roll_back(root, generation, verify=verified)
+    done = roll_back(root, generation, verify=verified, unconditional=unconditional)
     return {"root": root, "from": done.before, "to": done.after, "moved": done.moved}
 
 

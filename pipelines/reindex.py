@@ -13,7 +13,6 @@ from pipelines.duplicates import DuplicatesResult, mine_duplicates
 from pipelines.embed import EmbedResult, embed_passages
 from pipelines.errors import GateRefusedError, warn
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall
-from pipelines.lock import only_run
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
 from pipelines.report import write_report
@@ -32,12 +31,13 @@ from transforms.embedding import (
     warnings_of,
 )
 from transforms.embedding.beam import MeasurePrecision
-from transforms.files import FileRef, digest_of, file_ref, is_local, join, reached, redact, remove, write_json
+from transforms.files import FileRef, digest_of, file_ref, has_conditional_writes, join, reached, redact, remove, write_json
 from transforms.generations import (
     FORMAT,
     Gate,
     Manifest,
     generation_id,
+    hold_lease,
     move_current,
     move_into_generation,
     published_files,
@@ -77,8 +77,8 @@ class Outcome:
 def reindex(config: Config) -> Outcome:
     """Run every stage and publish a generation, or find that nothing has changed.
 
-    Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, and whatever stopped a stage; in
-    all cases nothing is published.
+    Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, LeaseLostError when another run has
+    taken the root over, and whatever stopped a stage; in all cases nothing is published.
     """
     with begin(config) as run:
         return _reindex(run)
@@ -88,14 +88,14 @@ def reindex(config: Config) -> Outcome:
 def begin(config: Config) -> Iterator[Run]:
     """A run that has its root for itself.
 
-    Raises RunnerError, ConfigurationError or ValueError before anything is written when the runner, the size of passages or the
-    root cannot be used, RootInUseError when another run is active.
+    Raises RunnerError, ConfigurationError or UnconditionalError before anything is written when the runner, the size of
+    passages or the root cannot be used, RootInUseError when another run is active.
     """
-    runner, splitter = Runner(config.runner), passage_splitter(config)
-    if not is_local(config.root):
-        raise ValueError(f"root {redact(config.root)!r} is not a local folder: publishing elsewhere is not supported yet")
-    with only_run(config.root), runner:
-        yield Run(config, runner, splitter)
+    runner, splitter, publish = Runner(config.runner), passage_splitter(config), config.publish
+    if publish.unconditional_writes and not has_conditional_writes(config.root):
+        warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
+    with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
+        yield Run(config, runner, splitter, lease=lease)
 
 
 def _reindex(run: Run) -> Outcome:
@@ -162,7 +162,8 @@ def _reindex(run: Run) -> Outcome:
     ).with_digest()
     write_manifest(config.root, manifest)
     reached("after_manifest")
-    move_current(config.root, parent, generation)
+    run.check_lease()
+    move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)
     reached("after_pointer")
     remove(run.work)
     return Outcome(config.root, generation, True, metrics)

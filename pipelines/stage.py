@@ -14,6 +14,7 @@ from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
 from transforms.corpus import PassageSplitter
 from transforms.files import FileRef, digest_of, join, reached, read_json, remove, sha256_of, write_json
+from transforms.generations import Lease
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Run:
     runner: Runner
     splitter: PassageSplitter | None = None
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lease: Lease | None = None
 
     @property
     def root(self) -> str:
@@ -52,6 +54,11 @@ class Run:
         """Run one Beam job over descriptors and return the records that it leaves."""
         return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}.json"))
 
+    def check_lease(self) -> None:
+        """Raise LeaseLostError when another process has taken the root over meanwhile."""
+        if self.lease is not None:
+            self.lease.check()
+
     def stage(
         self,
         name: str,
@@ -68,7 +75,10 @@ class Run:
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
         only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
         has `seconds`, `peak_rss_mb`, `resumed` and the result's `counts`.
+
+        Raises LeaseLostError, before anything is done, when another process has taken the root over.
         """
+        self.check_lease()
         record_path = join(self.work, "stages", f"{name}.json")
         digest = digest_of(inputs)
         # What an earlier run reported that died here is not this run's progress.

@@ -7,6 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from tests.s3 import ENVIRONMENT, S3Server, start_s3
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, encoder_spec, load_encoder
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -44,3 +45,27 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     fs = fsspec.filesystem("memory")
     if fs.exists(name):
         fs.rm(name, recursive=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server of this test run's own."""
+    pytest.importorskip("moto", reason="S3 is tested with moto: install corpusbeam[test]")
+    pytest.importorskip("s3fs")
+    server = start_s3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket, which this process and those that it starts can use."""
+    import s3fs
+
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"corpusbeam-{uuid.uuid4().hex}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    yield f"s3://{bucket}"
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.generations.conftest import FIRST, SECOND
-from transforms.files import write_bytes
+from transforms.files import UnconditionalError, write_bytes
 from transforms.generations import GenerationError, PublishConflictError, move_current, read_current
 
 
@@ -45,9 +45,29 @@ def test_after_a_conflict_the_lock_is_free(tmp_path):
     assert read_current(str(tmp_path)) == SECOND
 
 
-def test_a_root_elsewhere_is_refused():
-    with pytest.raises(GenerationError, match="memory://root is not supported"):
-        move_current("memory://root", None, FIRST)
+def test_a_root_without_conditional_writes_is_refused_unless_that_is_allowed(folder):
+    if not folder.startswith("memory"):
+        pytest.skip("local")
+    with pytest.raises(UnconditionalError, match=r"memory://.*no conditional writes"):
+        move_current(folder, None, FIRST)
+    assert read_current(folder) is None
+    move_current(folder, None, FIRST, unconditional=True)
+    move_current(folder, FIRST, SECOND, unconditional=True)
+    assert read_current(folder) == SECOND
+    with pytest.raises(PublishConflictError):
+        move_current(folder, FIRST, SECOND, unconditional=True)
+
+
+def test_on_s3_the_pointer_moves_from_its_parent_only(s3_bucket):
+    root = f"{s3_bucket}/root"
+    assert read_current(root) is None
+    with pytest.raises(PublishConflictError, match=f"CURRENT names None, this run started from {FIRST}"):
+        move_current(root, FIRST, SECOND)
+    move_current(root, None, FIRST)
+    with pytest.raises(PublishConflictError):
+        move_current(root, None, SECOND)
+    move_current(root, FIRST, SECOND)
+    assert read_current(root) == SECOND
 
 
 BAD = [
@@ -122,8 +142,13 @@ for line in sys.stdin:
 ROUNDS = 60
 
 
-def test_of_two_processes_with_one_parent_exactly_one_publishes(tmp_path):
-    command = [sys.executable, "-c", RACER, str(tmp_path)]
+@pytest.fixture(params=["local", "s3"])
+def racing_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3_bucket')}/root"
+
+
+def test_of_two_processes_with_one_parent_exactly_one_publishes(racing_root):
+    command = [sys.executable, "-c", RACER, racing_root]
     repository = Path(__file__).parents[2]
     racers = [
         subprocess.Popen(
@@ -144,7 +169,7 @@ def test_of_two_processes_with_one_parent_exactly_one_publishes(tmp_path):
             tell("go")
             outcomes = [racer.stdout.readline().strip() for racer in racers]
             assert sorted(outcomes) == ["lost", "won"]
-            assert read_current(str(tmp_path)) == f"20260101T000000Z-{number:04x}{outcomes.index('won'):04x}"
+            assert read_current(racing_root) == f"20260101T000000Z-{number:04x}{outcomes.index('won'):04x}"
     finally:
         for racer in racers:
             racer.stdin.close()
@@ -152,43 +177,17 @@ def test_of_two_processes_with_one_parent_exactly_one_publishes(tmp_path):
             racer.stdout.close()
 
 
-def test_the_compare_and_the_set_are_one_step(tmp_path, monkeypatch):
-    """The worst moment for a second run: the first has compared and not yet set. It waits, and then it has lost."""
-    root, outcome = str(tmp_path), []
-    third = "20260103T000000Z-33333333"
+def test_a_writer_that_was_overtaken_after_its_look_is_refused(tmp_path, monkeypatch):
+    """Both have seen the parent; the other writes first. The write itself then refuses."""
+    root, third = str(tmp_path), "20260103T000000Z-33333333"
     move_current(root, None, FIRST)
 
-    def publish_second():
-        try:
-            move_current(root, FIRST, third)
-            outcome.append("published")
-        except PublishConflictError:
-            outcome.append("conflict")
+    def overtake(point):
+        monkeypatch.undo()
+        assert point == "before_pointer"
+        move_current(root, FIRST, third)
 
-    other = threading.Thread(target=publish_second)
-
-    def slow_write(path, data):
-        if threading.current_thread() is not other:
-            other.start()
-            other.join(0.2)
-            assert outcome == []
-        write_bytes(path, data)
-
-    monkeypatch.setattr("transforms.generations.current.write_bytes", slow_write)
-    move_current(root, FIRST, SECOND)
-    other.join()
-    assert outcome == ["conflict"]
-    assert read_current(root) == SECOND
-
-
-def test_a_writer_that_dies_does_not_block_the_next(tmp_path):
-    code = (
-        "import os, sys; from transforms.generations import current\n"
-        "current.write_bytes = lambda *_: os._exit(9)\n"
-        "current.move_current(sys.argv[1], None, '20260101T000000Z-00000000')"
-    )
-    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
-    assert died.returncode == 9
-    assert (tmp_path / "CURRENT.lock").exists()
-    move_current(str(tmp_path), None, FIRST)
-    assert read_current(str(tmp_path)) == FIRST
+    monkeypatch.setattr("transforms.generations.current.reached", overtake)
+    with pytest.raises(PublishConflictError, match=f"CURRENT names {third}, this run started from {FIRST}"):
+        move_current(root, FIRST, SECOND)
+    assert read_current(root) == third

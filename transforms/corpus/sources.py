@@ -7,7 +7,7 @@ from transforms.corpus import jsonl, parquet, python_docs
 from transforms.corpus.errors import InputError
 from transforms.corpus.options import PYTHON_DOCS, CorpusOptions
 from transforms.corpus.units import Slice, SourceUnit, pack
-from transforms.files import filesystem_of, is_local, redact
+from transforms.files import filesystem_of, holds_credentials, is_local, redact
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def plan_units(options: CorpusOptions) -> list[SourceUnit]:
 def _files(value: str, options: CorpusOptions) -> list[Slice]:
     """The files that one input value means, as slices named relative to its fixed part, sorted."""
     try:
-        if redact(value).count("***") > value.count("***"):
+        if holds_credentials(value):
             raise InputError(f"input {redact(value)!r} has credentials in the URL: give them through the environment")
         fs, inner = filesystem_of(value)
         if fs.isfile(inner):

@@ -8,6 +8,15 @@ environment, never from here.
 
 from transforms.files.atomic import read_json, write_bytes, write_json
 from transforms.files.barriers import STOP_AT, reached
+from transforms.files.conditional import (
+    ConflictError,
+    UnconditionalError,
+    Versioned,
+    delete_if,
+    has_conditional_writes,
+    read_versioned,
+    write_if,
+)
 from transforms.files.parquet import (
     CorruptFileError,
     describe,
@@ -17,20 +26,26 @@ from transforms.files.parquet import (
     write_named_by_digest,
     write_table,
 )
-from transforms.files.paths import filesystem_of, fsync_directory, is_local, join, list_files, redact, remove
+from transforms.files.paths import filesystem_of, fsync_directory, holds_credentials, is_local, join, list_files, redact, remove
 from transforms.files.progress import Progress, read_progress
 from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
 
 __all__ = [
     "STOP_AT",
+    "ConflictError",
     "CorruptFileError",
     "FileRef",
     "Progress",
+    "UnconditionalError",
+    "Versioned",
+    "delete_if",
     "describe",
     "digest_of",
     "file_ref",
     "filesystem_of",
     "fsync_directory",
+    "has_conditional_writes",
+    "holds_credentials",
     "is_local",
     "join",
     "list_files",
@@ -39,11 +54,13 @@ __all__ = [
     "read_json",
     "read_progress",
     "read_table",
+    "read_versioned",
     "redact",
     "remove",
     "sha256_of",
     "write_batches",
     "write_bytes",
+    "write_if",
     "write_json",
     "write_named_by_digest",
     "write_table",

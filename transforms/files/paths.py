@@ -7,6 +7,7 @@ from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.dircache import DirCache
 
 
 def is_local(path: str) -> bool:
@@ -20,6 +21,9 @@ def filesystem_of(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     The file system is made where it is used and never travels on a DoFn: pickled file systems contain their secrets.
     """
     fs, inner = url_to_fs(path)
+    # A listing that is kept says nothing about what other processes have written since: a run looks for exactly that.
+    if isinstance(getattr(fs, "dircache", None), DirCache):
+        fs.dircache.use_listings_cache = False
     return fs, inner
 
 
@@ -55,6 +59,11 @@ def redact(url: str) -> str:
     if "://" not in url:
         return url
     return _SECRET_QUERY.sub("?***", _USER_INFORMATION.sub(_without_user, url))
+
+
+def holds_credentials(url: str) -> bool:
+    """Whether a URL has something that `redact` replaces: such a URL would reach logs and records, and is refused."""
+    return redact(url).count("***") > url.count("***")
 
 
 def _without_user(found: re.Match[str]) -> str:

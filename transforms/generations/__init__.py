@@ -2,12 +2,14 @@
 
 In: finished files with their checksums. Out: `generations/ID/` with a manifest, and CURRENT naming it.
 Promises: readers see the old generation or the new one, never a mixture; nothing in a generation changes after its manifest
-is written; a reader refuses a file whose bytes are not the manifest's; of two runs with one parent only one can publish.
+is written; a reader refuses a file whose bytes are not the manifest's; of two runs with one parent only one can publish;
+one process at a time holds the lease on a root, and one that died does not hold it.
 """
 
-from transforms.generations.assemble import generation_id, list_generations, move_into_generation
+from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
 from transforms.generations.current import PublishConflictError, move_current, read_current
 from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, remove_garbage
+from transforms.generations.lease import Lease, LeaseLostError, RootInUseError, hold_lease
 from transforms.generations.manifest import (
     FORMAT,
     Gate,
@@ -20,6 +22,7 @@ from transforms.generations.manifest import (
     write_manifest,
 )
 from transforms.generations.pins import Pin, pin_generation, read_pins, unpin_generation
+from transforms.generations.options import PublishOptions
 from transforms.generations.reading import Generation, open_generation
 from transforms.generations.rollback import Rollback, roll_back
 from transforms.generations.verify import Verification, notes_on, verify_generation
@@ -30,16 +33,22 @@ __all__ = [
     "Gate",
     "Generation",
     "GenerationError",
+    "Lease",
+    "LeaseLostError",
     "Manifest",
     "Pin",
     "PublishConflictError",
+    "PublishOptions",
     "PublishedFile",
     "Removal",
     "Retention",
     "Rollback",
+    "RootInUseError",
     "Verification",
+    "check_moved",
     "find_garbage",
     "generation_id",
+    "hold_lease",
     "list_generations",
     "manifest_path",
     "move_current",

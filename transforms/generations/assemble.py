@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from transforms.files import FileRef, filesystem_of, fsync_directory, is_local, join
+from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, fsync_directory, is_local, join
 
 
 def generation_id(now: datetime, digest: str) -> str:
@@ -15,7 +15,8 @@ def generation_id(now: datetime, digest: str) -> str:
 def move_into_generation(root: str, generation: str, staged: str, files: Sequence[FileRef]) -> list[FileRef]:
     """Move staged files into `generations/ID/`, keeping their paths below `staged`.
 
-    Nobody reads the folder before its manifest exists, so the moves need no order.
+    Nobody reads the folder before its manifest exists, so the moves need no order. Afterwards every file is read once more:
+    raises CorruptFileError when one is not what its stage wrote, such as when another run wrote into the same work folder.
     """
     folder = join(root, "generations", generation)
     prefix = staged.rstrip("/") + "/"
@@ -35,7 +36,19 @@ def move_into_generation(root: str, generation: str, staged: str, files: Sequenc
     if is_local(root):
         for directory in sorted(directories):
             fsync_directory(directory)
+    check_moved(moved)
     return moved
+
+
+def check_moved(files: Sequence[FileRef]) -> None:
+    """Compare size and sha256 of files with their references. Raises CorruptFileError with the path of one that differs."""
+    for file in files:
+        found = file_ref(file.path)
+        if (found.size, found.sha256) != (file.size, file.sha256):
+            raise CorruptFileError(
+                f"{file.path} has sha256 {found.sha256[:16]}…, its stage wrote {file.sha256[:16]}…: it was changed before "
+                "it was published; nothing was published, run again"
+            )
 
 
 def list_generations(root: str) -> list[str]:

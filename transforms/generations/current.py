@@ -1,12 +1,8 @@
 """CURRENT: the one pointer that readers follow, moved by compare-and-set."""
 
-import contextlib
-import fcntl
-import os
 import re
-from collections.abc import Iterator
 
-from transforms.files import filesystem_of, is_local, join, reached, write_bytes
+from transforms.files import ConflictError, Versioned, join, reached, read_versioned, write_if
 from transforms.generations.manifest import GenerationError
 
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -21,40 +17,39 @@ def read_current(root: str) -> str | None:
 
     Raises GenerationError when CURRENT does not hold a generation id.
     """
-    fs, inner = filesystem_of(join(root, "CURRENT"))
+    return _generation(root, read_versioned(join(root, "CURRENT")))
+
+
+def move_current(root: str, parent: str | None, generation: str, *, unconditional: bool = False) -> None:
+    """Point CURRENT at `generation` if it still points at `parent`; readers see the old or the new id, never less.
+
+    Raises PublishConflictError when it points elsewhere, UnconditionalError where the file system has no conditional writes
+    and `unconditional` does not allow to do without (then two writers at one moment can both believe to have published).
+    """
+    path = join(root, "CURRENT")
+    seen = read_versioned(path)
+    _check_parent(_generation(root, seen), parent)
+    reached("before_pointer")
     try:
-        text = fs.cat_file(inner).decode("ascii", "replace").strip()
-    except FileNotFoundError:
+        write_if(path, f"{generation}\n".encode(), None if seen is None else seen.version, unconditional=unconditional)
+    except ConflictError:
+        found = read_current(root)
+        raise PublishConflictError(_moved(found, parent)) from None
+
+
+def _generation(root: str, current: Versioned | None) -> str | None:
+    if current is None:
         return None
+    text = current.data.decode("ascii", "replace").strip()
     if not _ID.fullmatch(text):
         raise GenerationError(f"{join(root, 'CURRENT')} holds {text[:80]!r}, which is not a generation id")
     return text
 
 
-def move_current(root: str, parent: str | None, generation: str) -> None:
-    """Point CURRENT at `generation` if it still points at `parent`; readers see the old or the new id, never less.
-
-    Raises PublishConflictError when it points elsewhere. Only local roots are supported: another file system needs a
-    conditional write of its own.
-    """
-    if not is_local(root):
-        raise GenerationError(f"publishing to {root} is not supported: the root must be a folder of a local file system")
-    with _exclusive(join(root, "CURRENT.lock")):
-        found = read_current(root)
-        if found != parent:
-            raise PublishConflictError(
-                f"CURRENT names {found}, this run started from {parent}: another run published; run again"
-            )
-        reached("before_pointer")
-        write_bytes(join(root, "CURRENT"), f"{generation}\n".encode())
+def _check_parent(found: str | None, parent: str | None) -> None:
+    if found != parent:
+        raise PublishConflictError(_moved(found, parent))
 
 
-@contextlib.contextmanager
-def _exclusive(path: str) -> Iterator[None]:
-    """Hold an advisory lock that the kernel drops when the process dies; the file itself stays and means nothing."""
-    handle = os.open(filesystem_of(path)[1], os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _moved(found: str | None, parent: str | None) -> str:
+    return f"CURRENT names {found}, this run started from {parent}: another run published; run again"

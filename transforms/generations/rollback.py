@@ -18,14 +18,14 @@ class Rollback:
     moved: bool
 
 
-def roll_back(root: str, generation: str | None = None, *, verify: bool = False) -> Rollback:
+def roll_back(root: str, generation: str | None = None, *, verify: bool = False, unconditional: bool = False) -> Rollback:
     """Point CURRENT at `generation`, by default the parent of the current one.
 
     Needs no lease: a run that is active started from what was current, so its publication is refused. The target is pinned
     while the pointer moves, so that a collection at the same time leaves it.
 
     Raises GenerationError for an unknown or damaged target and when there is no parent, CorruptFileError for a damaged
-    manifest, PublishConflictError when CURRENT moved meanwhile; in all cases CURRENT stays.
+    manifest, PublishConflictError when CURRENT moved meanwhile, UnconditionalError as `move_current` does; in all cases CURRENT stays.
     """
     before = read_current(root)
     if generation is None:
@@ -46,7 +46,7 @@ def roll_back(root: str, generation: str | None = None, *, verify: bool = False)
                 f"generation {generation} is damaged: {problems[0]}{more}; CURRENT still names {before}. "
                 "`corpusbeam verify --all` says which generations are whole"
             )
-        move_current(root, before, generation)
+        move_current(root, before, generation, unconditional=unconditional)
     finally:
         if held:
             unpin_generation(root, generation)
