@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from transforms.files import filesystem_of, redact
 from transforms.generations import (
     GenerationError,
     Lease,
@@ -12,10 +13,8 @@ from transforms.generations import (
     Retention,
     find_garbage,
     hold_lease,
-    list_generations,
     remove_garbage,
 )
-
 
 # A pause that loses the lease is longer than this, so that the lease is always proven after one.
 _SECONDS_BETWEEN_CHECKS = 1.0
@@ -27,9 +26,10 @@ def collect(root: str, retention: Retention, *, dry_run: bool = False, unconditi
     Raises RootInUseError while a run is active, CorruptFileError or GenerationError when what is kept cannot be read; then
     nothing was removed.
     """
-    if not list_generations(root):
-        # Without this a root that was misspelt would be made, and found empty.
-        raise GenerationError(f"nothing is published under {root!r}: there is nothing to collect")
+    fs, inner = filesystem_of(root)
+    if not fs.isdir(inner):
+        # Taking the lease would make a root that was misspelt, and find nothing in it.
+        raise GenerationError(f"there is no root {redact(root)!r}: name the folder that `corpusbeam reindex` publishes to")
     with hold_lease(root, unconditional=unconditional) as lease:
         garbage = find_garbage(root, retention, datetime.now(UTC))
         removed = list(garbage.removals) if dry_run else remove_garbage(root, garbage, _checking(lease))

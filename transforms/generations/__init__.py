@@ -21,8 +21,8 @@ from transforms.generations.manifest import (
     read_manifest,
     write_manifest,
 )
-from transforms.generations.pins import Pin, pin_generation, read_pins, unpin_generation
 from transforms.generations.options import PublishOptions
+from transforms.generations.pins import Pin, pin_generation, read_pins, unpin_generation
 from transforms.generations.reading import Generation, open_generation
 from transforms.generations.rollback import Rollback, roll_back
 from transforms.generations.verify import Verification, notes_on, verify_generation

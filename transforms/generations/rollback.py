@@ -25,7 +25,8 @@ def roll_back(root: str, generation: str | None = None, *, verify: bool = False,
     while the pointer moves, so that a collection at the same time leaves it.
 
     Raises GenerationError for an unknown or damaged target and when there is no parent, CorruptFileError for a damaged
-    manifest, PublishConflictError when CURRENT moved meanwhile, UnconditionalError as `move_current` does; in all cases CURRENT stays.
+    manifest, PublishConflictError when CURRENT moved meanwhile, UnconditionalError as `move_current` does; in all
+    cases CURRENT stays.
     """
     before = read_current(root)
     if generation is None:
