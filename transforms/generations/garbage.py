@@ -19,7 +19,8 @@ from transforms.generations.manifest import manifest_path, read_manifest
 from transforms.generations.pins import REMOVAL_MARK, is_pinned, read_pins
 
 _TEMPORARY = (".tmp", ".partial")
-_OURS = ("generations", "vectors", "pins", "work")
+# Where this project writes: folders, and files directly under the root.
+_OURS = ("generations/", "vectors/", "pins/", "work/", "CURRENT.", "LEASE.", "last_run.json.", "metrics.")
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _removals(
             yield Removal("orphan", name, "no manifest: left by a run that died", tuple(own))
     gone = {file.path for own in (*generations.values(), *work.values()) for file in own}
     for file in files:
-        if file.path in used or file.path in gone or file.modified > before or file.path.split("/")[0] not in _OURS:
+        if file.path in used or file.path in gone or file.modified > before or not file.path.startswith(_OURS):
             continue
         if file.path.endswith(_TEMPORARY):
             yield Removal("temporary", file.path, "temporary file of a process that died", (file,))

@@ -1,5 +1,6 @@
 """Rolling back: CURRENT set to a generation that exists, after a look at whether it is whole."""
 
+import contextlib
 from dataclasses import dataclass
 
 from transforms.generations.check import missing_or_resized
@@ -50,7 +51,9 @@ def roll_back(root: str, generation: str | None = None, *, verify: bool = False,
         move_current(root, before, generation, unconditional=unconditional)
     finally:
         if held:
-            unpin_generation(root, generation)
+            # Another rollback at the same moment may have taken it away already.
+            with contextlib.suppress(GenerationError):
+                unpin_generation(root, generation)
     return Rollback(before, generation, True)
 
 
