@@ -80,9 +80,33 @@ def build_parser() -> argparse.ArgumentParser:
         "--schema", action="store_true", help="print the JSON Schema of all keys instead"
     )
     verb("status", _status, "Show what is published.", reading)
-    verb("verify", _verify, "Recompute the checksum of every published file.", reading).add_argument(
-        "--generation", metavar="ID", help="default: the published one"
+    verify = verb("verify", _verify, "Recompute the checksum of every published file.", reading).add_mutually_exclusive_group()
+    verify.add_argument("--generation", metavar="ID", help="default: the published one")
+    verify.add_argument("--all", action="store_true", help="all generations")
+    rollback = verb("rollback", _rollback, "Make an earlier generation the published one.", reading)
+    rollback.add_argument("generation", metavar="ID", nargs="?", help="default: the parent of the published one")
+    rollback.add_argument(
+        "--verify", action="store_true", help="compare all checksums of the generation before it is published"
     )
+    lost = "for a file system without conditional writes: of two writers at one moment, one is lost"
+    rollback.add_argument("--unconditional-writes", action="store_true", help=lost)
+    pin = verb("pin", _pin, "Keep a generation until the pin is removed.", reading)
+    pin.add_argument("generation", metavar="ID")
+    pin.add_argument("--reason", metavar="TEXT", default="", help="why, shown by status")
+    pin.add_argument("--remove", action="store_true", help="take the pin away")
+    gc = verb("gc", _gc, "Remove generations, vectors and leftovers that nothing needs any more.", reading)
+    gc.add_argument("--dry-run", action="store_true", help="list what would be removed, remove nothing")
+    gc.add_argument("--keep-last", metavar="N", type=_count, default=7, help="newest generations that stay (default: 7)")
+    for name, days, text in (
+        ("keep", 14, "generations younger than this stay"),
+        ("grace", 7, "leftovers younger than this stay"),
+    ):
+        gc.add_argument(f"--{name}-days", metavar="DAYS", type=_days, default=days, help=f"{text} (default: {days})")
+    gc.add_argument("--unconditional-writes", action="store_true", help=lost)
+    diff = verb("diff", _diff, "What is different between two generations.", reading)
+    diff.add_argument("a", metavar="A", nargs="?", help="default: the parent of B")
+    diff.add_argument("b", metavar="B", nargs="?", help="default: the published one")
+    diff.add_argument("--examples", metavar="N", type=_count, default=5, help="ids shown of each kind (default: 5)")
     search = verb("search", _search, "Search the published generation.", reading)
     search.add_argument("query", help="what to look for")
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
@@ -136,9 +160,64 @@ def _status(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipelines.published import verify, verify_lines
 
-    found = verify(options.root, options.generation)
+    found = verify(options.root, options.generation, every=options.all)
     _show(options, found, lambda: verify_lines(found))
     return EXIT_FAILED if found["problems"] else 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from pipelines.published import rollback, rollback_lines
+
+    found = rollback(options.root, options.generation, verified=options.verify, unconditional=options.unconditional_writes)
+    _show(options, found, lambda: rollback_lines(found))
+    return 0
+
+
+def _pin(options: argparse.Namespace) -> int:
+    from pipelines.published import pin, pin_lines
+
+    found = pin(options.root, options.generation, options.reason, take_away=options.remove)
+    _show(options, found, lambda: pin_lines(found))
+    return 0
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from datetime import timedelta
+
+    from pipelines.gc import collect, gc_lines
+    from transforms.generations import Retention
+
+    age, grace = timedelta(days=options.keep_days), timedelta(days=options.grace_days)
+    retention, unconditional = Retention(options.keep_last, age, grace), options.unconditional_writes
+    found = collect(options.root, retention, dry_run=options.dry_run, unconditional=unconditional)
+    _show(options, found, lambda: gc_lines(found))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from pipelines.diff import diff, diff_lines
+
+    found = diff(options.root, options.a, options.b, options.examples)
+    _show(options, found, lambda: diff_lines(found))
+    return 0
+
+
+def _count(text: str) -> int:
+    """A number that counts something: 0, 1, 2 …"""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of things: give 0, 1, 2 …")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    """A length of time in days, short enough to be subtracted from a date."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days: give 0 to 100000, fractions allowed")
+    return days
 
 
 def _search(options: argparse.Namespace) -> int:

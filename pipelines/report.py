@@ -80,7 +80,8 @@ def _summary(generation: Generation, example_query: str | None) -> str:
     configuration = generation.manifest.configuration
     metrics = read_json(generation.path("metrics.json"))
     options = ReportOptions(**configuration["report"])
-    report = read_report(generation.folder, metrics, options, title=corpus_title(configuration), configuration=configuration)
+    folder = generation.checked_folder("documents", "duplicates", "index", "quarantine", "topics")
+    report = read_report(folder, metrics, options, title=corpus_title(configuration), configuration=configuration)
     query = example_query or (report.topics[0].title if report.topics else None)
     answers = []
     if query is not None:

@@ -90,3 +90,22 @@ def test_generations_of_another_file_system(folder, make_generation):
     make_generation(root=folder)
     write_bytes(f"{folder}/CURRENT", f"{FIRST}\n".encode())
     assert open_generation(folder).path("report.html") == f"{folder}/generations/{FIRST}/report.html"
+
+
+def test_a_folder_is_given_when_all_its_files_are_what_was_published(root, published):
+    assert published.checked_folder("neighbors", "index") == published.folder
+    assert published.checked_folder("absent") == published.folder
+    extra = Path(published.folder, "neighbors", "part-00009.parquet")
+    extra.write_bytes(b"")
+    with pytest.raises(CorruptFileError, match=r"part-00009.parquet is not in the manifest"):
+        published.checked_folder("index", "neighbors")
+    assert published.checked_folder("index") == published.folder
+    extra.unlink()
+    changed = Path(published.folder, "neighbors", "part-00001.parquet")
+    data = changed.read_bytes()
+    changed.write_bytes(b"?" + data[1:])
+    with pytest.raises(CorruptFileError, match="sha256"):
+        open_generation(root).checked_folder("neighbors")
+    changed.unlink()
+    with pytest.raises(CorruptFileError, match="is missing"):
+        open_generation(root).checked_folder("neighbors")

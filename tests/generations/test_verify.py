@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.generations.conftest import FIRST, INSIDE, SECOND, SHARD
-from transforms.generations import manifest_path, verify_generation
+from transforms.files import write_bytes
+from transforms.generations import manifest_path, notes_on, verify_generation
 
 FILES = [*(f"generations/{FIRST}/{name}" for name in INSIDE), SHARD]
 
@@ -102,3 +103,31 @@ def test_a_damaged_missing_or_newer_manifest_is_the_one_problem(root, make_gener
     make_generation(format=99)
     (problem,) = verify_generation(root, FIRST).problems
     assert "format 99" in problem
+
+
+def test_what_no_generation_needs_is_a_note_and_no_problem(root, published, make_generation):
+    make_generation(SECOND)
+    assert notes_on(root, [FIRST, SECOND]) == []
+    for name in ("CURRENT", "LEASE", "last_run.json", "metrics.prom", "pins/x.json", "work/lock"):
+        write_bytes(f"{root}/{name}", b"")
+    assert notes_on(root, [FIRST, SECOND]) == []
+    write_bytes(f"{root}/vectors/abc/part-2.parquet", b"of a run that died")
+    write_bytes(f"{root}/README.txt", b"somebody's")
+    spare, foreign = notes_on(root, [FIRST, SECOND])
+    assert "1 files under vectors" in spare
+    assert "vectors/abc/part-2.parquet" in spare
+    assert foreign.startswith(f"{root}/README.txt")
+    assert verify_generation(root, FIRST).problems == ()
+
+
+def test_notes_need_every_manifest(root, published):
+    Path(manifest_path(root, FIRST)).write_bytes(b"{")
+    (note,) = notes_on(root, [FIRST])
+    assert "cannot be told" in note
+
+
+def test_notes_on_another_file_system(folder, make_generation):
+    make_generation(root=folder)
+    assert notes_on(folder, [FIRST]) == []
+    write_bytes(f"{folder}/vectors/abc/part-2.parquet", b"")
+    assert len(notes_on(folder, [FIRST])) == 1

@@ -8,6 +8,7 @@ one process at a time holds the lease on a root, and one that died does not hold
 
 from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
 from transforms.generations.current import PublishConflictError, move_current, read_current
+from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, remove_garbage
 from transforms.generations.lease import Lease, LeaseLostError, RootInUseError, hold_lease
 from transforms.generations.manifest import (
     FORMAT,
@@ -21,33 +22,47 @@ from transforms.generations.manifest import (
     write_manifest,
 )
 from transforms.generations.options import PublishOptions
+from transforms.generations.pins import Pin, pin_generation, read_pins, unpin_generation
 from transforms.generations.reading import Generation, open_generation
-from transforms.generations.verify import Verification, verify_generation
+from transforms.generations.rollback import Rollback, roll_back
+from transforms.generations.verify import Verification, notes_on, verify_generation
 
 __all__ = [
     "FORMAT",
+    "Garbage",
     "Gate",
     "Generation",
     "GenerationError",
     "Lease",
     "LeaseLostError",
     "Manifest",
+    "Pin",
     "PublishConflictError",
     "PublishOptions",
     "PublishedFile",
+    "Removal",
+    "Retention",
+    "Rollback",
     "RootInUseError",
     "Verification",
     "check_moved",
+    "find_garbage",
     "generation_id",
     "hold_lease",
     "list_generations",
     "manifest_path",
     "move_current",
     "move_into_generation",
+    "notes_on",
     "open_generation",
+    "pin_generation",
     "published_files",
     "read_current",
     "read_manifest",
+    "read_pins",
+    "remove_garbage",
+    "roll_back",
+    "unpin_generation",
     "verify_generation",
     "write_manifest",
 ]

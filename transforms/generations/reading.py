@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from transforms.files import CorruptFileError, join, sha256_of
+from transforms.files import CorruptFileError, filesystem_of, join, sha256_of
 from transforms.generations.current import read_current
 from transforms.generations.manifest import GenerationError, Manifest, PublishedFile, read_manifest
 
@@ -40,6 +40,25 @@ class Generation:
     def path(self, name: str) -> str:
         """The checked path of a file named relative to the generation's folder."""
         return self.checked(self.manifest.file(name))
+
+    def checked_folder(self, *names: str) -> str:
+        """The generation's folder, after every published file in its folders `names` was checked.
+
+        For readers that list a folder themselves. Raises CorruptFileError also for a file there that was not published.
+        """
+        for name in names:
+            published = self.manifest.under(name)
+            for file in published:
+                self.checked(file)
+            fs, inner = filesystem_of(join(self.folder, name))
+            fs.invalidate_cache(inner)
+            base = inner.rstrip("/") + "/"
+            known = {file.path for file in published}
+            for found in sorted(fs.find(inner)):
+                relative = f"generations/{self.id}/{name}/{found[len(base) :]}"
+                if relative not in known:
+                    raise CorruptFileError(f"{join(self.root, relative)} is not in the manifest; remove it")
+        return self.folder
 
 
 def open_generation(root: str, generation: str | None = None) -> Generation:
