@@ -1,0 +1,120 @@
+"""SIGKILL at every named point of a run: readers see the old or the new generation whole, and the next run mends everything."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.commands import PART, Child, has_verb, run_here
+from tests.faults.conftest import Night
+from tests.faults.readers import keys, orphans, read_whole, results, stored_vectors
+from transforms.generations import read_current
+
+pytestmark = pytest.mark.slow
+
+# Barriers, and how many parts of texts the dead run may have embedded without having stored them.
+BARRIERS = {
+    "after_plan": 0,
+    "mid_shard": 1,
+    "mid_shard:3": 1,
+    "before_record_embed": 0,
+    "after_embed": 0,
+    "after_index": 0,
+    "before_record_neighbors": 0,
+    "after_topics": 0,
+    "after_report": 0,
+    "after_manifest": 0,
+    "before_pointer": 0,
+    "after_pointer": 0,
+}
+GC = ("gc", "--keep-last", "1", "--keep-days", "0", "--grace-days", "0")
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+def test_a_kill_at_any_point_loses_nothing(night: Night, barrier: str, tmp_path: Path):
+    root = night.root(tmp_path)
+    old = read_current(str(root))
+    Child(night.arguments(root), tmp_path / "killed", barrier).kill()
+    assert_published(root, night, old, new=barrier == "after_pointer")
+    assert not list(root.rglob("CURRENT*.tmp"))
+    stored = stored_vectors(root)
+
+    ran = run_here(night.arguments(root))
+    assert ran.code == 0, ran.err
+    assert ran.json["published"] == (barrier != "after_pointer")
+    generation = read_whole(root, night.new)
+    assert results(generation) == night.results
+    assert generation.manifest.parent == old
+    assert not [path for path in root.glob("work/*") if path.is_dir()], "work of the dead run is left"
+
+    # The store is the truth: the next run embeds exactly what is not in it.
+    missing = keys(generation) - set(stored)
+    embed = ran.json["stages"].get("embed", {"resumed": True})
+    assert (0 if embed["resumed"] else embed["texts_embedded"]) == len(missing)
+    if barrier not in ("after_plan", "mid_shard", "mid_shard:3"):
+        assert not missing
+    collect(root)
+    assert results(read_whole(root, night.new)) == night.results
+
+
+def test_what_a_run_had_stored_before_it_died_is_not_embedded_again(nights: dict[str, Night], tmp_path: Path):
+    """Dying with its third shard, it loses that shard at most."""
+    night = nights["first"]
+    root = night.root(tmp_path)
+    Child(night.arguments(root), tmp_path / "killed", "mid_shard:3").kill()
+    stored = stored_vectors(root)
+    assert len(stored) >= 2
+    ran = run_here(night.arguments(root))
+    assert ran.code == 0, ran.err
+    texts = len(keys(read_whole(root, night.new)))
+    assert ran.json["stages"]["embed"]["texts_embedded"] == texts - len(stored)
+    assert texts > 3 * PART, "the corpus has too few texts for a third shard in the middle of the work"
+
+
+def test_deaths_one_after_another_end_like_none(nights: dict[str, Night], tmp_path: Path):
+    """A run that died is picked up by one that dies later, and so on."""
+    night = nights["update"]
+    root = night.root(tmp_path)
+    old = read_current(str(root))
+    for number, barrier in enumerate(("mid_shard", "after_index", "after_manifest", "before_pointer")):
+        Child(night.arguments(root), tmp_path / f"killed{number}", barrier).kill()
+        assert_published(root, night, old, new=False)
+    assert run_here(night.arguments(root)).code == 0
+    assert results(read_whole(root, night.new)) == night.results
+    collect(root)
+
+
+def test_a_kill_in_the_middle_of_gc_loses_nothing(nights: dict[str, Night], tmp_path: Path):
+    if not has_verb("gc"):
+        pytest.skip("corpusbeam has no verb gc yet")
+    night = nights["update"]
+    root = night.root(tmp_path)
+    # Something to collect: the orphaned generation of a dead run, then the one that was published before.
+    Child(night.arguments(root), tmp_path / "dead", "before_pointer").kill()
+    assert run_here(night.arguments(root)).code == 0
+    assert orphans(root) or len(list(root.glob("generations/*"))) > 1
+    Child([*GC, "--root", str(root)], tmp_path / "killed", "mid_gc").kill()
+    assert results(read_whole(root, night.new)) == night.results
+    collect(root)
+    assert results(read_whole(root, night.new)) == night.results
+    assert [path.name for path in root.glob("generations/*")] == [read_current(str(root))]
+    ran = run_here(night.arguments(root))
+    assert (ran.code, ran.json["published"]) == (0, False)
+
+
+def collect(root: Path) -> None:
+    """Collect garbage, after which no file is left that belongs to no generation."""
+    if has_verb("gc"):
+        ran = run_here([*GC, "--root", str(root)])
+        assert ran.code == 0, ran.err
+        assert orphans(root) == []
+
+
+def assert_published(root: Path, night: Night, old: str | None, *, new: bool) -> None:
+    """Readers see the new generation whole when `new`, otherwise what they saw before."""
+    if new:
+        assert read_whole(root, night.new).id != old
+        assert results(read_whole(root, night.new)) == night.results
+        return
+    assert read_current(str(root)) == old
+    if night.old is not None:
+        assert read_whole(root, night.old).id == old
