@@ -39,7 +39,7 @@ def read_whole(root: Path, documents: dict[str, str]) -> Generation:
 
 
 def results(generation: Generation) -> dict[str, Any]:
-    """All that two runs of one corpus must have in common: sha256 of the published files by path, vectors by key, counts, digests.
+    """All that two runs of one corpus must have in common: sha256 of files by path, vectors by key, counts, digests.
 
     Vectors are compared by key: in which shard one is depends on what was stored before.
     """
@@ -69,7 +69,7 @@ def keys(generation: Generation) -> set[bytes]:
 
 
 def stored_vectors(root: Path) -> dict[bytes, bytes]:
-    """Every vector in the store by its content key, with whether its text was cut short; equal ones may be in several shards."""
+    """Every stored vector by its content key, with whether its text was cut short; several shards may hold the same one."""
     found: dict[bytes, bytes] = {}
     for path in sorted(root.glob("vectors/*/*.parquet")):
         table = pq.read_table(path)

@@ -11,5 +11,5 @@ import hdbscan  # noqa: E402, F401
 import umap  # noqa: E402, F401
 
 import pipelines.reindex  # noqa: E402
-import pipelines.report  # noqa: E402
+import pipelines.report  # noqa: E402, F401
 import transforms.embedding.beam  # noqa: E402, F401

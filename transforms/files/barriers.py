@@ -5,8 +5,8 @@ import pathlib
 import time
 from collections import Counter
 
-# NAME=FILE: at the point of that name the process writes FILE and waits until it is killed; NAME:3=FILE: when it comes there for
-# the third time. Never set outside tests.
+# NAME=FILE: at the point of that name the process writes FILE and waits until it is killed; NAME:3=FILE: when it comes there
+# for the third time. Never set outside tests.
 STOP_AT = "CORPUSBEAM_STOP_AT"
 
 _passed: Counter[str] = Counter()
