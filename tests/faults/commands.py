@@ -1,6 +1,7 @@
 """Commands that can be stopped: real processes with the real command line, their signals, and runs that nobody disturbs."""
 
 import contextlib
+import ctypes
 import io
 import json
 import multiprocessing
@@ -77,13 +78,24 @@ def has_verb(name: str) -> bool:
 _processes = multiprocessing.get_context("forkserver")
 
 
-def _command(arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+def _command(arguments: list[str], environment: dict[str, str], out: str, err: str, privileged: bool) -> None:
     """The body of a child: its own output, its own environment, then the command as `python -m pipelines.cli` runs it."""
     for path, number in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(environment)
+    if not privileged:
+        _obey_permissions()
     sys.argv = ["corpusbeam", *arguments]
     sys.exit(main(arguments))
+
+
+def _obey_permissions() -> None:
+    """Give up all capabilities of this process: without them the permissions of files hold for root too."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of the interface, this process
+    nothing = (ctypes.c_uint32 * 6)()
+    if libc.capset(header, nothing):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 @dataclass
@@ -91,12 +103,13 @@ class Child:
     """A command in a process of its own, which stops at the barrier `stop_at` (NAME, or NAME:3 for its third time).
 
     Forked from a server that has imported the libraries, which costs a fresh interpreter several seconds; from there on it is a
-    process like any other. Its files are in `folder`.
+    process like any other. Its files are in `folder`. With `privileged` False it obeys permissions also when root runs the tests.
     """
 
     arguments: list[str]
     folder: Path
-    stop_at: str
+    stop_at: str = ""
+    privileged: bool = True
     _process: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +119,7 @@ class Child:
         _processes.set_forkserver_preload(["tests.faults.warm"])
         environment = {STOP_AT: f"{self.stop_at}={self._signal}"} if self.stop_at else {}
         outputs = str(self.folder / "out"), str(self.folder / "err")
-        self._process = _processes.Process(target=_command, args=(self.arguments, environment, *outputs))
+        self._process = _processes.Process(target=_command, args=(self.arguments, environment, *outputs, self.privileged))
         self._process.start()
 
     @property
