@@ -271,9 +271,10 @@ def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
     """Turn what went wrong into one message and an exit code; a traceback only with --debug."""
     try:
         return run(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         number = received[0] if received else signal.SIGINT
-        print(f"corpusbeam: stopped by {signal.Signals(number).name}; nothing was published", file=sys.stderr, flush=True)
+        what = stop.args[0] if stop.args else "nothing was published"
+        print(f"corpusbeam: stopped by {signal.Signals(number).name}; {what}", file=sys.stderr, flush=True)
         # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
         os._exit(128 + number)
     except BrokenPipeError:

@@ -1,5 +1,7 @@
 """What a user is told when something goes wrong or looks wrong, and with which exit code."""
 
+import errno
+import re
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +34,10 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+# As Python writes an OSError of a full disk or an exhausted quota.
+_NO_SPACE = re.compile(rf"(?:OSError: )?\[Errno (?:{errno.ENOSPC}|{errno.EDQUOT})\] ([^:]+): '(.+)'")
+
+
 def exit_code(error: Exception) -> int:
     """The exit code for an error that reached the command line."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_FAILED)
@@ -40,6 +46,9 @@ def exit_code(error: Exception) -> int:
 def message(error: Exception) -> str:
     """One line for a person, without Beam's note about the step where the error was raised."""
     text = str(error).split(" [while running ")[0].strip()
+    if _NO_SPACE.search(text):
+        # Also as the text of an error that was raised in a job.
+        text = _NO_SPACE.sub(r"\2: \1; nothing was published: free some space and run again", text)
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError | FileNotFoundError):
         text = f"{error.filename or text}: {error.strerror or 'cannot be used'}; check that it exists and can be written"
     return text or f"{type(error).__name__} without a message; run again with --debug"

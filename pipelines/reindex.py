@@ -189,9 +189,15 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     write_manifest(config.root, manifest)
     reached("after_manifest")
     run.check_lease()
-    move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)
-    reached("after_pointer")
-    remove(run.work)
+    try:
+        move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)
+        reached("after_pointer")
+        remove(run.work)
+    except KeyboardInterrupt:
+        # Whoever stopped the run at this moment must hear the truth about it.
+        if read_current(config.root) == generation:
+            raise KeyboardInterrupt(f"generation {generation} was published before") from None
+        raise
     return Outcome(config.root, generation, True, metrics)
 
 

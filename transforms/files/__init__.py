@@ -6,7 +6,7 @@ changed on disk is refused when it is read. Paths are local paths or any fsspec 
 environment, never from here.
 """
 
-from transforms.files.atomic import read_json, write_bytes, write_json
+from transforms.files.atomic import read_json, write_atomically, write_bytes, write_json
 from transforms.files.barriers import STOP_AT, reached
 from transforms.files.conditional import (
     ConflictError,
@@ -58,6 +58,7 @@ __all__ = [
     "redact",
     "remove",
     "sha256_of",
+    "write_atomically",
     "write_batches",
     "write_bytes",
     "write_if",

@@ -1,5 +1,6 @@
 """Whole-file writes: a reader sees the complete file or none."""
 
+import errno
 import json
 import os
 import uuid
@@ -8,13 +9,16 @@ from typing import Any, BinaryIO
 
 from transforms.files.paths import filesystem_of, fsync_directory, is_local, make_parent
 
+# What only a write can meet: a disk that is full, a quota or a file size that is used up.
+_OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
     """Call `write` with an open binary file; what it wrote appears at `path` only when it returns.
 
     Local: a temporary file in the same directory (a rename across file systems is a copy, hence not atomic), synced,
     renamed, and the directory synced. Elsewhere: a temporary object moved to its name; object stores show an object
-    only when it is complete.
+    only when it is complete. Raises OSError with the path, also where the system names none, as on a full disk.
     """
     fs, inner = filesystem_of(path)
     make_parent(fs, inner)
@@ -31,9 +35,11 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
             with fs.open(temporary, "wb") as file:
                 write(file)
             fs.mv(temporary, inner)
-    except BaseException:
+    except BaseException as error:
         if fs.exists(temporary):
             fs.rm(temporary)
+        if isinstance(error, OSError) and error.errno in _OF_WRITES and error.filename is None:
+            raise OSError(error.errno, os.strerror(error.errno), inner) from error
         raise
 
 

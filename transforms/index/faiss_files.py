@@ -1,14 +1,14 @@
-"""FAISS files on local disks and elsewhere: FAISS itself needs a real file."""
+"""FAISS files on local disks and elsewhere: to read one, FAISS itself needs a real file."""
 
 import hashlib
 import os
 import tempfile
-import uuid
+from typing import BinaryIO
 
 import faiss
 import numpy as np
 
-from transforms.files import FileRef, file_ref, filesystem_of, fsync_directory, is_local
+from transforms.files import FileRef, file_ref, filesystem_of, is_local, write_atomically
 
 
 def index_bytes(index: faiss.Index) -> bytes:
@@ -31,28 +31,16 @@ def fingerprint_of(data: bytes) -> str:
 
 
 def write_index(index: faiss.Index, path: str) -> FileRef:
-    """Write an index, whole or not at all, without a second copy in memory."""
-    fs, inner = filesystem_of(path)
-    if is_local(path):
-        os.makedirs(os.path.dirname(inner), exist_ok=True)
-        temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
-        try:
-            faiss.write_index(index, temporary)
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, inner)
-            fsync_directory(os.path.dirname(inner))
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            local = os.path.join(folder, "index.faiss")
-            faiss.write_index(index, local)
-            fs.makedirs(os.path.dirname(inner), exist_ok=True)
-            temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
-            fs.put_file(local, temporary)
-            fs.mv(temporary, inner)
+    """Write an index, whole or not at all, without a second copy in memory. Raises OSError with the path, as on a full disk."""
+
+    def write(file: BinaryIO) -> None:
+        # Not by FAISS itself: what its own file cannot take, it prints, and raises without an error number.
+        writer = faiss.PyCallbackIOWriter(file.write)
+        faiss.write_index(index, writer)
+        # Hands on what it has buffered.
+        del writer
+
+    write_atomically(path, write)
     return file_ref(path)
 
 
