@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if beam_options and options.verb not in ("reindex", "plan"):
         parser.error(f"Beam options after -- make sense for reindex and plan only, not for {options.verb}")
+    _refuse_credentials(parser, options)
     options.beam_options = beam_options
     _set_up_messages(options.debug)
     with _stoppable() as received:
@@ -116,6 +117,16 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
+
+
+def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """A root with a password in its URL would be shown in messages and reports; the environment is the place for one."""
+    root = getattr(options, "root", None)
+    if root is not None and "://" in root:
+        from transforms.files import holds_credentials
+
+        if holds_credentials(root):
+            parser.error("--root has credentials in the URL: give them through the environment")
 
 
 def _reindex(options: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mappi
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
-            raise ConfigurationError(f"--set needs key.path=value, got {setting!r}")
+            raise ConfigurationError(f"--set needs key.path=value, got {redact(setting)!r}")
         _set(values, key.strip(), _parse_value(setting, text))
     for key, value in (overrides or {}).items():
         _set(values, key, value)
@@ -115,7 +115,7 @@ def _parse_value(setting: str, text: str) -> Any:
     try:
         return yaml.safe_load(text) if text.strip() else ""
     except yaml.YAMLError:
-        raise ConfigurationError(f"--set {setting!r}: the value is not YAML; quote it") from None
+        raise ConfigurationError(f"--set {redact(setting)!r}: the value is not YAML; quote it") from None
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

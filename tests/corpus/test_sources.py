@@ -7,6 +7,7 @@ import pytest
 
 from tests.corpus.helpers import build, write_jsonl, write_parquet
 from transforms.corpus import CorpusOptions, InputError, plan_units
+from transforms.corpus.lines import read_lines
 from transforms.corpus.sources import _fixed_part
 from transforms.corpus.units import UNIT_BYTES_MIN, UNIT_SLICES, Slice, pack
 
@@ -245,3 +246,15 @@ def test_small_files_are_packed_and_large_ones_are_not():
         (2, "parquet", 1),
         (3, "text", 2),
     ]
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2", ".xz", ".zst"])
+def test_lines_of_an_object_store_are_those_of_a_local_file(s3_bucket, tmp_path, ending):
+    name = f"corpus.jsonl{ending}"
+    lines = [b'{"id": %d, "text": "text %d"}' % (number, number) for number in range(3000)]
+    with fsspec.open(str(tmp_path / name), "wb", compression="infer") as file:
+        file.write(b"\n".join([*lines[:-1], lines[-1] + b" " * 10_000]))
+    fsspec.filesystem("s3").put_file(str(tmp_path / name), f"{s3_bucket}/{name}")
+    here, there = list(read_lines(str(tmp_path / name))), list(read_lines(f"{s3_bucket}/{name}"))
+    assert here == there
+    assert [line.rstrip() for _, line, _ in there] == lines

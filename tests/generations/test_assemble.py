@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.generations.conftest import FIRST, SECOND
-from transforms.files import file_ref, write_bytes
+from transforms.files import CorruptFileError, file_ref, write_bytes
 from transforms.generations import generation_id, list_generations, move_current, move_into_generation, read_current
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))
@@ -41,6 +41,19 @@ def test_staged_files_are_moved_with_their_paths(folder):
     for ref in refs:
         with pytest.raises(FileNotFoundError):
             file_ref(ref.path)
+
+
+@pytest.mark.parametrize("change", [b"another run's bytes", b"bytes", b"", b"the bytes and more"], ids=len)
+def test_a_staged_file_that_another_writer_changed_is_not_published(folder, change):
+    staged = f"{folder}/root/work/staged"
+    refs = []
+    for name in ("index/ids.parquet", "report.html"):
+        write_bytes(f"{staged}/{name}", b"the bytes")
+        refs.append(file_ref(f"{staged}/{name}"))
+    write_bytes(f"{staged}/index/ids.parquet", change)
+    with pytest.raises(CorruptFileError, match=f"generations/{FIRST}/index/ids.parquet has sha256 .*nothing was published"):
+        move_into_generation(f"{folder}/root", FIRST, staged, refs)
+    assert list_generations(f"{folder}/root") == []
 
 
 def test_a_file_from_elsewhere_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
+from fsspec.spec import AbstractBufferedFile
 
 from transforms.corpus.rows import MAX_TEXT_BYTES
 
@@ -27,7 +28,8 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
             yield io.BufferedReader(stream)
     else:
         with fsspec.open(path, "rb", compression="infer") as file:
-            yield file
+            # A file of an object store has a readline that takes no limit.
+            yield io.BufferedReader(file) if isinstance(file, AbstractBufferedFile) else file
 
 
 def read_lines(path: str) -> Iterator[tuple[int, bytes, bool]]:
