@@ -14,7 +14,8 @@ from pipelines.errors import warn
 from pipelines.stage import Run
 from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, is_local, join, read_json, remove
 from transforms.generations import Generation, GenerationError, PublishedFile, open_generation, read_current
-from transforms.neighbors import ParentGraph
+from transforms.neighbors import ChangesRecord, ChangesTask, ParentGraph
+from transforms.neighbors.beam import FindChanges
 
 # What a stage's entry in metrics.json has beside the counts of its result.
 _NOT_COUNTS = ("seconds", "peak_rss_mb", "resumed", "reused")
@@ -41,7 +42,6 @@ class Parent:
         return (
             documents == [part.documents.sha256 for part in self.corpus.parts]
             and self._shards_of_now == self._shards
-            and self._shards_are_there
             and all(_installed(name) == version for name, version in self.generation.manifest.versions.items())
         )
 
@@ -55,17 +55,23 @@ class Parent:
         return [file.sha256 for file in self.generation.manifest.under(folder)] == [file.sha256 for file in sorted(files)]
 
     def graph(self) -> ParentGraph | None:
-        """The parent's neighbour graph, when it compares vectors of the same encoder; None when it cannot be used."""
+        """The parent's neighbour graph with what has changed since, found by a job of one worker.
+
+        None when its vectors are another encoder's, when it is damaged, or when so much is new that it saves nothing.
+        """
         parts = self.generation.manifest.under("neighbors")
-        if not parts or not self._one_encoder or not self._shards_are_there:
+        if not parts or not self._one_encoder:
             return None
         try:
-            checked = [FileRef(self.generation.checked(file), file.size, file.rows, file.sha256) for file in parts]
+            checked = tuple(FileRef(self.generation.checked(file), file.size, file.rows, file.sha256) for file in parts)
         except CorruptFileError as error:
             _not_used("neighbour graph", error)
             return None
-        changed = [shard for shard in self.embedded.shards if _relative(self.run.root, shard.path) not in self._shards]
-        return ParentGraph(tuple(checked), tuple(changed))
+        root, blocks = self.run.root, tuple(self.embedded.unit_blocks)
+        then, now = (tuple(join(root, path) for path in sorted(shards)) for shards in (self._shards, self._shards_of_now))
+        task = ChangesTask(checked, then, now, blocks, self.run.scratch("changes"))
+        (changes,) = self.run.job("changes", FindChanges(), [task], ChangesRecord)
+        return ParentGraph(checked, changes) if changes.pays else None
 
     def files(self, folder: str) -> dict[str, FileRef] | None:
         """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""
@@ -100,12 +106,6 @@ class Parent:
     @cached_property
     def _shards_of_now(self) -> dict[str, str]:
         return {_relative(self.run.root, shard.path): shard.sha256 for shard in self.embedded.shards}
-
-    @cached_property
-    def _shards_are_there(self) -> bool:
-        # With one of them lost, another shard may answer for a text of the parent, with a vector that was never compared.
-        fs, inner = filesystem_of(self.run.root)
-        return all(fs.exists(join(inner, path)) for path in self._shards)
 
     @property
     def _one_encoder(self) -> bool:

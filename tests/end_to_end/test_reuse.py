@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
 from tests.embedding.tiny import build_model
 from transforms.generations import open_generation, verify_generation
+from transforms.vectors import write_shard
 
 TEXTS = {f"d{i}": f"{'abcdefg'[i % 7]} text {'xyz' * (i % 5)} number {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)}
 STAGES = ("index", "recall", "duplicates", "topics")
@@ -136,17 +139,26 @@ def test_a_damaged_file_is_computed_again(root, other_threshold, capsys, model, 
     assert content(root) == other_threshold
 
 
-def test_vectors_that_were_lost_are_compared_again(root, model):
-    graph = content(root)
-    shard = next((root / "vectors").glob("*/*.parquet"))
-    shard.unlink()
+def test_vectors_that_were_lost_and_came_back_otherwise_are_compared_again(root, tmp_path, model):
+    """Keys and documents are the same, and yet nothing of the parent's may be taken over for these texts."""
+    path = next((root / "vectors").glob("*/*.parquet"))
+    table = pq.read_table(path)
+    path.unlink()
+    vectors = np.array(table["vector"].to_pylist(), np.float32)[:, ::-1]
+    write_shard(str(path.parent), table["content_key"].to_pylist(), vectors, np.zeros(len(vectors), bool))
+    shutil.copytree(root / "vectors", tmp_path / "other" / "vectors")
     assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
-    # Embedded again they may differ from the vectors that were compared; here they do not, which nobody could know.
-    assert stages(root)["embed"]["texts_embedded"] > 0
+    assert stages(root)["embed"]["texts_embedded"] == 0
     assert reused(root) == set()
-    assert {name: sha for name, sha in content(root).items() if name.startswith(("neighbors", "index"))} == {
-        name: sha for name, sha in graph.items() if name.startswith(("neighbors", "index"))
-    }
+    assert content(root) == from_nothing(tmp_path, TEXTS, model, "duplicates.threshold=0.9")
+
+
+def test_vectors_that_were_lost_and_are_embedded_alike_are_taken_over(root, other_threshold, model):
+    next((root / "vectors").glob("*/*.parquet")).unlink()
+    assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
+    assert stages(root)["embed"]["texts_embedded"] > 0
+    assert reused(root) == {"index", "recall", "topics"}
+    assert content(root) == other_threshold
 
 
 def test_another_model_takes_nothing_over(root, tmp_path, model):

@@ -1,4 +1,5 @@
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import brute_force, clumpy_vectors, make_blocks, make_ids, random_vectors, unit
-from transforms.neighbors import NeighborsOptions, NeighborsTask, ParentGraph, build_part, plan_tiles, read_neighbors
+from transforms.neighbors import (
+    ChangesTask,
+    NeighborsOptions,
+    NeighborsTask,
+    ParentGraph,
+    build_part,
+    find_changes,
+    plan_tiles,
+    read_neighbors,
+)
 from transforms.vectors import write_shard
 
 
@@ -16,6 +26,14 @@ def build(folder, vectors, ids, rows, options, parent=None):
         build_part(NeighborsTask(part, tile, blocks, f"{folder}/out", None, parent), options)
         for part, tile in enumerate(plan_tiles(blocks, options))
     ]
+
+
+def graph_of(folder, records, ids, then=(), now=()):
+    """The graph of these records as the parent of a corpus with these ids."""
+    parts = tuple(record.file for record in records)
+    blocks = make_blocks(f"{folder}/ids", np.zeros((len(ids), 1), np.float32), ids, len(ids))
+    shards = (tuple(sorted({shard.path for shard in shards})) for shards in (then, now))
+    return ParentGraph(parts, find_changes(ChangesTask(parts, *shards, blocks, f"{folder}/changes")))
 
 
 def bytes_of(records):
@@ -44,6 +62,13 @@ class Case:
         noise = draw(st.sampled_from([1e-7, 0.01, 1.0])) * generator.normal(size=self.vectors.shape)
         self.now[self.changed] = unit(self.vectors + noise)[self.changed]
 
+    def shards(self, folder, compacted):
+        """What the parent's vectors were stored in, and what those of now are: new shards for what changed, or one for all."""
+        same = np.setdiff1d(np.arange(len(self.ids)), self.changed)
+        old = [shard(folder, self.ids[rows], self.vectors[rows]) for rows in (same, self.changed) if len(rows)]
+        rows = [np.arange(len(self.ids))] if compacted else [rows for rows in (same, self.changed) if len(rows)]
+        return old, [shard(folder, self.ids[some], self.now[some]) for some in rows]
+
 
 @settings(max_examples=40)
 @given(st.data())
@@ -59,9 +84,8 @@ def test_an_update_writes_the_bytes_of_a_graph_from_nothing(data):
     with tempfile.TemporaryDirectory() as folder:
         rows = data.draw(sizes)
         parent = build(f"{folder}/a", case.vectors[case.before], case.ids[case.before], data.draw(sizes), before)
-        changed = (shard(f"{folder}/s", case.ids[case.changed], case.now[case.changed]),) if len(case.changed) else ()
-        graph = ParentGraph(tuple(record.file for record in parent), changed)
         vectors, ids = case.now[case.after], case.ids[case.after]
+        graph = graph_of(folder, parent, ids, *case.shards(f"{folder}/s", data.draw(st.booleans())))
         updated = build(f"{folder}/b", vectors, ids, rows, now, graph)
         assert bytes_of(updated) == bytes_of(build(f"{folder}/c", vectors, ids, rows, now))
         for record in updated:
@@ -73,10 +97,10 @@ def test_an_update_writes_the_bytes_of_a_graph_from_nothing(data):
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):
-    """400 texts, every list of which was made by the parent."""
+    """400 texts and the records of their graph."""
     folder = tmp_path_factory.mktemp("before")
     vectors, ids = random_vectors(400), make_ids(400)
-    return vectors, ids, tuple(record.file for record in build(folder, vectors, ids, 100, NeighborsOptions(k=8)))
+    return vectors, ids, build(folder, vectors, ids, 100, NeighborsOptions(k=8))
 
 
 def counts(records):
@@ -85,51 +109,73 @@ def counts(records):
 
 def test_nothing_is_searched_when_nothing_changed(tmp_path, before):
     vectors, ids, parts = before
-    assert counts(build(tmp_path, vectors, ids, 150, NeighborsOptions(k=8), ParentGraph(parts))) == (0, 0, 400)
+    assert counts(build(tmp_path, vectors, ids, 150, NeighborsOptions(k=8), graph_of(tmp_path, parts, ids))) == (0, 0, 400)
 
 
 def test_a_smaller_k_searches_nothing_and_a_larger_one_everything(tmp_path, before):
     vectors, ids, parts = before
-    assert counts(build(tmp_path / "a", vectors, ids, 150, NeighborsOptions(k=5), ParentGraph(parts))) == (0, 400, 0)
-    assert counts(build(tmp_path / "b", vectors, ids, 150, NeighborsOptions(k=9), ParentGraph(parts))) == (400, 0, 0)
+    assert counts(build(tmp_path / "a", vectors, ids, 150, NeighborsOptions(k=5), graph_of(tmp_path, parts, ids))) == (
+        0,
+        400,
+        0,
+    )
+    assert counts(build(tmp_path / "b", vectors, ids, 150, NeighborsOptions(k=9), graph_of(tmp_path, parts, ids))) == (
+        400,
+        0,
+        0,
+    )
 
 
 def test_only_new_texts_are_searched_when_none_left(tmp_path, before):
     vectors, ids, _ = before
     old = np.arange(400) % 40 != 7
     parent = build(tmp_path / "a", vectors[old], ids[old], 100, NeighborsOptions(k=8))
-    graph = ParentGraph(tuple(record.file for record in parent))
+    graph = graph_of(tmp_path, parent, ids)
     searched, updated, taken_over = counts(build(tmp_path / "b", vectors, ids, 100, NeighborsOptions(k=8), graph))
-    _, neighbor_ids, _ = read_neighbors(before[2][0].path)
+    _, neighbor_ids, _ = read_neighbors(before[2][0].file.path)
     concerned = np.isin(neighbor_ids, ids[~old]).any(axis=1)[old].sum()
     assert (searched, updated, taken_over) == (10, concerned, 390 - concerned)
 
 
 def test_lists_that_lost_somebody_are_searched_unless_a_new_text_takes_the_place(tmp_path, before):
     vectors, ids, parts = before
-    _, neighbor_ids, _ = read_neighbors(parts[0].path)
+    _, neighbor_ids, _ = read_neighbors(parts[0].file.path)
     stay = np.arange(400) != 123
     losers = np.isin(neighbor_ids, ids[123]).any(axis=1).sum()
     assert losers
-    left = build(tmp_path / "a", vectors[stay], ids[stay], 100, NeighborsOptions(k=8), ParentGraph(parts))
+    left = build(
+        tmp_path / "a", vectors[stay], ids[stay], 100, NeighborsOptions(k=8), graph_of(tmp_path / "a", parts, ids[stay])
+    )
     assert counts(left) == (losers, 0, 399 - losers)
     # An edit: text 123 leaves and a new one with the same vector comes, which stands wherever the old one stood. Of two that
     # tie with a list's end only the one of smaller id is certain to be in it.
     edited = ids.copy()
     edited[123] -= 1
-    replaced = build(tmp_path / "b", vectors, edited, 100, NeighborsOptions(k=8), ParentGraph(parts))
+    replaced = build(tmp_path / "b", vectors, edited, 100, NeighborsOptions(k=8), graph_of(tmp_path / "b", parts, edited))
     assert counts(replaced) == (1, losers, 399 - losers)
 
 
-def test_too_many_new_texts_are_a_graph_from_nothing(tmp_path, before):
-    vectors, ids, _ = before
+def test_too_many_new_texts_do_not_pay(tmp_path, before):
+    vectors, ids, records = before
     parent = build(tmp_path / "a", vectors[::2], ids[::2], 100, NeighborsOptions(k=8))
-    graph = ParentGraph(tuple(record.file for record in parent))
-    assert counts(build(tmp_path / "b", vectors, ids, 100, NeighborsOptions(k=8), graph)) == (400, 0, 0)
+    assert not graph_of(tmp_path, parent, ids).changes.pays
+    assert graph_of(tmp_path, records, ids[:350]).changes.pays
 
 
 def test_a_text_with_the_largest_possible_id_keeps_its_list(tmp_path):
     vectors, ids = random_vectors(30), make_ids(30)
     ids[-1] = np.iinfo(np.int64).max
-    parts = tuple(record.file for record in build(tmp_path, vectors, ids, 30, NeighborsOptions(k=4)))
-    assert counts(build(tmp_path, vectors, ids, 10, NeighborsOptions(k=4), ParentGraph(parts))) == (0, 0, 30)
+    parts = build(tmp_path, vectors, ids, 30, NeighborsOptions(k=4))
+    assert counts(build(tmp_path, vectors, ids, 10, NeighborsOptions(k=4), graph_of(tmp_path, parts, ids))) == (0, 0, 30)
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_where_a_shard_is_lost_every_text_counts_as_changed(tmp_path, before, damage):
+    vectors, ids, records = before
+    then = shard(f"{tmp_path}/s", ids, vectors)
+    now = [shard(f"{tmp_path}/s", ids[:200], vectors[:200]), shard(f"{tmp_path}/s", ids[200:], vectors[200:])]
+    assert graph_of(tmp_path, records, ids, [then], now).changes.texts_added == 0
+    data = bytearray(Path(then.path).read_bytes())
+    data[300] ^= 1
+    Path(then.path).unlink() if damage == "missing" else Path(then.path).write_bytes(data)
+    assert graph_of(tmp_path, records, ids, [then], now).changes.texts_added == 400

@@ -8,6 +8,7 @@ arithmetic that does not round (see `cosine.py`); memory is one chunk of vectors
 the size of the corpus.
 """
 
+from transforms.neighbors.changes import ChangesRecord, ChangesTask, find_changes
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines, screening_error, snap
 from transforms.neighbors.exact import Nearest, nearest_others, nearest_start, search_chunk
 from transforms.neighbors.graph import (
@@ -22,6 +23,8 @@ from transforms.neighbors.tables import neighbors_schema, read_neighbors
 from transforms.neighbors.update import ParentGraph
 
 __all__ = [
+    "ChangesRecord",
+    "ChangesTask",
     "Nearest",
     "NeighborsOptions",
     "NeighborsRecord",
@@ -30,6 +33,7 @@ __all__ = [
     "build_part",
     "exact_cosines",
     "exact_pair_cosines",
+    "find_changes",
     "nearest_others",
     "nearest_start",
     "neighbors_schema",

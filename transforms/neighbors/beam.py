@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.neighbors.changes import ChangesRecord, find_changes
 from transforms.neighbors.graph import NeighborsRecord, NeighborsTask, build_part
 from transforms.neighbors.options import NeighborsOptions
 
@@ -20,6 +21,15 @@ class NeighborGraph(beam.PTransform):
         """Spread the tiles over the workers and search each."""
         build = beam.ParDo(_BuildPart(self.options, self.threads)).with_output_types(NeighborsRecord)
         return tasks | "SpreadTiles" >> beam.Reshuffle() | "SearchTiles" >> build
+
+
+@dataclass
+class FindChanges(beam.PTransform):
+    """ChangesTask → ChangesRecord: what an earlier graph does not know. One worker."""
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Compare for each task."""
+        return tasks | "Compare" >> beam.Map(find_changes).with_output_types(ChangesRecord)
 
 
 class _BuildPart(beam.DoFn):

@@ -7,21 +7,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transforms.files import FileRef, Progress, join, write_table
+from transforms.neighbors.changes import load_ids
 from transforms.neighbors.exact import Nearest, nearest_start, search_chunk
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stream import grouped, snapped_chunks
 from transforms.neighbors.tables import neighbors_table
-from transforms.neighbors.update import (
-    Changes,
-    ParentGraph,
-    added_chunks,
-    all_ids,
-    carried_over,
-    compare,
-    parent_lists,
-    proven,
-    with_added,
-)
+from transforms.neighbors.update import ParentGraph, added_chunks, carried_over, parent_lists, proven, with_added
 from transforms.vectors import VectorBlock
 
 
@@ -102,24 +93,23 @@ def _searched(
 def _from_parent(task: NeighborsTask, ids: np.ndarray, queries: np.ndarray, k: int) -> tuple[Nearest, np.ndarray, int]:
     """The lists as far as they follow from the parent's, the rows that must be searched, and how many are the parent's own."""
     nearest, everybody = nearest_start(len(ids), k), np.arange(len(ids))
-    changes = None if task.parent is None or not k else compare(task.parent, all_ids(task.blocks))
-    if task.parent is None or changes is None:
+    if task.parent is None or not k:
         return nearest, everybody, 0
-    kept = np.flatnonzero(~np.isin(ids, changes.added, assume_unique=True))
+    kept = np.flatnonzero(~np.isin(ids, load_ids(task.parent.changes.added), assume_unique=True))
     if not len(kept):
         return nearest, everybody, 0
     listed = parent_lists(task.parent, ids[kept])
-    updated, sure = _updated(task, listed, changes, queries[kept], k)
+    updated, sure = _updated(task, task.parent, listed, queries[kept], k)
     nearest.ids[kept[sure]], nearest.cosines[kept[sure]] = updated.ids[sure, :k], updated.cosines[sure, :k]
     same = listed.ids.shape[1] == k and int(np.all(updated.ids[sure, :k] == listed.ids[sure], axis=1).sum())
     return nearest, np.setdiff1d(everybody, kept[sure], assume_unique=True), int(same)
 
 
-def _updated(task: NeighborsTask, listed: Nearest, changes: Changes, queries: np.ndarray, k: int) -> tuple[Nearest, np.ndarray]:
-    if not len(changes.added) and not len(changes.gone) and listed.ids.shape[1] >= k:
-        return listed, np.ones(len(listed.ids), bool)
-    left, bound = carried_over(listed, changes, k)
-    updated = with_added(left, queries, bound, added_chunks(task.blocks, changes.added), k)
+def _updated(
+    task: NeighborsTask, parent: ParentGraph, listed: Nearest, queries: np.ndarray, k: int
+) -> tuple[Nearest, np.ndarray]:
+    left, bound = carried_over(listed, parent.changes, k)
+    updated = with_added(left, queries, bound, added_chunks(task.blocks, load_ids(parent.changes.added)), k)
     return updated, proven(updated, bound, k)
 
 

@@ -8,13 +8,13 @@ at. Only where fewer than k places are proven in this way is the text searched f
 Cosines do not depend on who computes them (see `cosine.py`), hence what is carried over and what is computed now may be mixed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.corpus import ids_of
-from transforms.files import FileRef, read_table
+from transforms.files import FileRef
+from transforms.neighbors.changes import ChangesRecord, load_ids
 from transforms.neighbors.cosine import exact_pair_cosines, screening_error, snap
 from transforms.neighbors.exact import Nearest, nearest_start
 from transforms.neighbors.tables import read_neighbors
@@ -23,33 +23,13 @@ from transforms.vectors import VectorBlock
 # Rows, and new texts, that are compared at a time: their float32 scores take 16 MB.
 _ROWS, _ADDED = 1024, 4096
 
-# Above this share of new texts comparing everybody with them costs about as much as it saves.
-_MOST_ADDED = 0.25
-
 
 @dataclass(frozen=True)
 class ParentGraph:
-    """A graph of the same encoder: all its `parts`, whose checksums were verified.
-
-    `changed` are shards of the vector store that the parent did not use: a text whose vector is in one of them counts as new,
-    because another vector than the one that the parent compared may be in it.
-    """
+    """A graph of the same encoder: all its `parts`, whose checksums were verified, and what has changed since."""
 
     parts: tuple[FileRef, ...]
-    changed: tuple[FileRef, ...] = ()
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What distinguishes the texts of now from the parent's, as ascending ids int64.
-
-    `added` texts were not compared by the parent, `gone` ones may be in its lists but not with the vector that counts now; a
-    text with another vector is in both. `parent_texts` is how many the parent had.
-    """
-
-    added: np.ndarray
-    gone: np.ndarray
-    parent_texts: int
+    changes: ChangesRecord
 
 
 @dataclass(frozen=True)
@@ -63,19 +43,6 @@ class Bound:
     cosines: np.ndarray
 
 
-def compare(parent: ParentGraph, ids: np.ndarray) -> Changes | None:
-    """How texts with ascending `ids` int64 (n,) differ from the parent's; None when an update of so many would not pay."""
-    before = [read_table(part.path, ["id"])["id"].to_numpy() for part in parent.parts]
-    keys = [read_table(shard.path, ["content_key"])["content_key"].combine_chunks() for shard in parent.changed]
-    changed = np.concatenate([np.empty(0, np.int64), *(ids_of(some) for some in keys)])
-    old = np.concatenate([np.empty(0, np.int64), *before])
-    kept = np.setdiff1d(np.intersect1d(ids, old, assume_unique=True), changed)
-    added = np.setdiff1d(ids, kept, assume_unique=True)
-    if len(added) > _MOST_ADDED * len(ids):
-        return None
-    return Changes(added, np.setdiff1d(old, kept, assume_unique=True), len(old))
-
-
 def parent_lists(parent: ParentGraph, ids: np.ndarray) -> Nearest:
     """The parent's lists of `ids`, int64 (rows,) ascending, each of which it has; its parts may have other borders."""
     first, last = int(ids[0]), int(ids[-1])
@@ -86,14 +53,14 @@ def parent_lists(parent: ParentGraph, ids: np.ndarray) -> Nearest:
     return Nearest(neighbor_ids, cosines).rows(np.searchsorted(found, ids))
 
 
-def carried_over(listed: Nearest, changes: Changes, k: int) -> tuple[Nearest, Bound]:
+def carried_over(listed: Nearest, changes: ChangesRecord, k: int) -> tuple[Nearest, Bound]:
     """What is left of the parent's lists, in at least `k` places of which the last may be empty, and their bounds."""
     rows, length = listed.ids.shape
-    if length < changes.parent_texts - 1:
+    if length < changes.texts_then - 1:
         bound = Bound(listed.ids[:, -1], listed.cosines[:, -1])
     else:
         bound = Bound(np.full(rows, -1, np.int64), np.full(rows, -np.inf, np.float32))
-    gone = np.isin(listed.ids, changes.gone)
+    gone = np.isin(listed.ids, load_ids(changes.gone))
     left = Nearest(np.where(gone, -1, listed.ids), np.where(gone, np.float32(-np.inf), listed.cosines))
     return nearest_start(rows, max(k, length)).with_candidates(left.ids, left.cosines), bound
 
@@ -154,8 +121,3 @@ def _padded(rows: np.ndarray, ids: np.ndarray, cosines: np.ndarray) -> tuple[np.
     padded = nearest_start(len(hit), int(counts.max()))
     padded.ids[line, place], padded.cosines[line, place] = ids, cosines
     return hit, padded
-
-
-def all_ids(blocks: Sequence[VectorBlock]) -> np.ndarray:
-    """The ids of all texts, ascending, int64 (n,)."""
-    return np.concatenate([block.ids() for block in sorted(blocks)])
