@@ -12,6 +12,7 @@ from transforms.generations import (
     Removal,
     Retention,
     find_garbage,
+    freed_bytes,
     hold_lease,
     remove_garbage,
 )
@@ -39,7 +40,7 @@ def collect(root: str, retention: Retention, *, dry_run: bool = False, unconditi
         "kept": dict(sorted(garbage.kept.items())),
         "generations_removed": [removal.name for removal in removed if removal.kind == "generation"],
         "files": sum(len(removal.files) for removal in removed),
-        "bytes": sum(removal.size for removal in removed),
+        "bytes": freed_bytes(removed),
         "removed": [_described(removal) for removal in removed],
     }
 

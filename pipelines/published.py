@@ -1,5 +1,6 @@
 """`corpusbeam status`, `verify`, `pin` and `rollback`: what is published, whether it is whole, and which of it is current."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from transforms.files import CorruptFileError, join, read_json
@@ -72,12 +73,23 @@ def status_lines(found: dict[str, Any]) -> list[str]:
     gone = sorted(set(found["pins"]) - {entry["generation"] for entry in found["history"]})
     lines += [f"pin of {name}, which does not exist: remove it with `corpusbeam pin {name} --remove`" for name in gone]
     if (lease := found["lease"]) is not None:
-        holder = lease.get("holder") or {}
-        who = f"process {holder.get('pid')} on {holder.get('host')} since {lease.get('acquired')}, until {lease.get('expires')}"
-        lines.append(f"in use by    {lease.get('problem') or who}")
+        lines.append(f"in use by    {_holder(lease)}")
     if found["last_run"] is not None:
         lines.append("last run     " + ", ".join(f"{key} {value}" for key, value in found["last_run"].items() if _short(value)))
     return lines
+
+
+def _holder(lease: dict[str, Any]) -> str:
+    """Who holds the lease, or held it when it died; a released lease leaves no file."""
+    if "problem" in lease:
+        return str(lease["problem"])
+    holder, expires = lease.get("holder") or {}, str(lease.get("expires"))
+    try:
+        over = datetime.fromisoformat(expires) < datetime.now(UTC)
+    except (ValueError, TypeError):
+        over = False
+    end = f"its lease ended {expires}: it died, the next run takes over" if over else f"its lease is valid until {expires}"
+    return f"process {holder.get('pid')} on {holder.get('host')} since {str(lease.get('acquired'))[:19]}, {end}"
 
 
 def _short(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The command line as tests use it: in this process, because the model and the libraries take seconds to load."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,3 +72,29 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+# A corpus with a bad row is published only with this.
+BAD_ROW_ALLOWED = ("--set", "corpus.max_quarantine_fraction=0.5")
+
+
+@pytest.fixture(scope="session")
+def _two_generations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two_generations")
+    after = [*((f"q{i:02d}", SENTENCES[i]) for i in range(1, 9)), ("q09", "The weather is fine."), ("q10", SENTENCES[10])]
+    for documents in ([(f"q{i:02d}", text) for i, text in enumerate(SENTENCES[:10])], after):
+        rows = [json.dumps({"id": doc_id, "text": text}) for doc_id, text in [*documents, ("blank", " ")]]
+        (folder / "corpus.jsonl").write_text("\n".join([*rows, ""]))
+        code = main(["reindex", "--root", str(folder / "root"), "--input", str(folder / "corpus.jsonl"), *BAD_ROW_ALLOWED])
+        assert code == 0
+    return folder
+
+
+@pytest.fixture
+def two_generations(_two_generations: Path, tmp_path: Path) -> Path:
+    """A root of one's own with two generations of a help desk's questions, ten documents and one bad row each.
+
+    In the second one q00 is gone, q10 is new, and q09 has another text. `corpus.jsonl` beside the root is its corpus.
+    """
+    shutil.copytree(_two_generations, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "root"

@@ -20,6 +20,7 @@ from transforms.generations import (
     Manifest,
     Retention,
     find_garbage,
+    freed_bytes,
     garbage,
     generation_id,
     list_generations,
@@ -195,7 +196,7 @@ def test_temporary_files_of_a_kept_generation_go_and_its_own_stay(root):
 DAMAGED = {
     "truncated": lambda data: data[:-40],
     "changed": lambda data: data.replace(b"report", b"Report"),
-    "newer": lambda data: data.replace(b'"format": 1', b'"format": 9'),
+    "newer": lambda data: data.replace(f'"format": {FORMAT}'.encode(), b'"format": 99'),
 }
 
 
@@ -406,6 +407,27 @@ def test_a_collection_whose_lease_was_taken_over_stops_before_it_removes_anythin
     assert len(list_generations(root)) == 2
 
 
+def test_a_file_that_another_path_keeps_frees_nothing(root):
+    """A run hard-links what it takes over from its parent."""
+    first, second, third = make(root, 90), make(root, 80), make(root, 1)
+    move_current(root, None, third)
+
+    def link(source, target):
+        Path(root, "generations", target, "linked").hardlink_to(Path(root, "generations", source, "linked"))
+
+    for name, size in ((first, 1000), (third, 300)):
+        Path(root, "generations", name, "linked").write_bytes(b"x" * size)
+    link(first, second)
+    Path(root, "generations", second, "kept").hardlink_to(Path(root, "generations", third, "linked"))
+    removals = find_garbage(root, NOTHING_KEPT, NOW).removals
+    assert [removal.name for removal in removals] == [first, second]
+    before = sum({path.stat().st_ino: path.stat().st_size for path in Path(root).rglob("*") if path.is_file()}.values())
+    freed = freed_bytes(remove_garbage(root, find_garbage(root, NOTHING_KEPT, NOW)))
+    after = sum({path.stat().st_ino: path.stat().st_size for path in Path(root).rglob("*") if path.is_file()}.values())
+    assert freed == before - after
+    assert Path(root, "generations", third, "linked").stat().st_nlink == 1
+
+
 @pytest.mark.parametrize("values", [(-1, 1, 1), (1, -1, 1), (1, 1, -1)])
 def test_negative_retention_is_refused(values):
     with pytest.raises(ValueError, match="negative"):
@@ -435,3 +457,25 @@ def test_a_process_killed_between_generations_and_shards(root, tmp_path):
     assert verify_generation(root, current).problems == ()
     assert "vectors/abc/part-1.parquet" in stored(root)
     assert collect(root) == wanted
+
+
+def test_a_root_on_s3(s3_bucket):
+    """Pins, rollback and a collection by the times that S3 gives."""
+    root = f"{s3_bucket}/root"
+    first, second, third = (
+        make(root, 90, None, ("shared", "1")),
+        make(root, 80, None, ("shared",)),
+        make(root, 70, None, ("3",)),
+    )
+    move_current(root, None, third)
+    assert roll_back(root, second).after == second
+    pin_generation(root, first)
+    left = Retention(0, timedelta(0), timedelta(days=7))
+    now = datetime.now(UTC)
+    # Everything was written a moment ago: the generation goes, what only it named has its grace period.
+    assert collect(root, left, now) == files_of(root, first, second) | {f"pins/{first}.json", "vectors/abc/part-3.parquet"}
+    unpin_generation(root, first)
+    write_bytes(f"{root}/work/abc/stages/corpus.json", b"")
+    write_bytes(f"{root}/vectors/abc/.1.partial", b"")
+    assert collect(root, left, now + timedelta(days=8)) == files_of(root, second)
+    assert verify_generation(root, second).problems == ()

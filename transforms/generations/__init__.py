@@ -8,7 +8,7 @@ one process at a time holds the lease on a root, and one that died does not hold
 
 from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
 from transforms.generations.current import PublishConflictError, move_current, read_current
-from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, remove_garbage
+from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, freed_bytes, remove_garbage
 from transforms.generations.lease import Lease, LeaseLostError, RootInUseError, hold_lease
 from transforms.generations.manifest import (
     FORMAT,
@@ -47,6 +47,7 @@ __all__ = [
     "Verification",
     "check_moved",
     "find_garbage",
+    "freed_bytes",
     "generation_id",
     "hold_lease",
     "list_generations",

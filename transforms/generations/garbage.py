@@ -8,7 +8,8 @@ generation; the next one finds both by the same rules.
 import contextlib
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -39,11 +40,16 @@ class Retention:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file under the root: `path` relative to it, size in bytes, when it was last modified."""
+    """A file under the root: `path` relative to it, size in bytes, when it was last modified.
+
+    `inode` and `links` tell on a local file system which other paths are the same bytes: generations can share a file.
+    """
 
     path: str
     size: int
     modified: datetime
+    inode: int | None = None
+    links: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,14 @@ def remove_garbage(root: str, garbage: Garbage, still_ours: Callable[[], None] =
             done.append(Removal(removal.kind, removal.name, removal.reason, files))
     _remove_empty_folders(root)
     return done
+
+
+def freed_bytes(removals: Iterable[Removal]) -> int:
+    """Bytes that the removals free: a file with several paths is freed once, and only with the last of them."""
+    files = {file.path: file for removal in removals for file in removal.files}
+    gone = Counter(file.inode for file in files.values() if file.links > 1)
+    last = {file.inode: file.size for file in files.values() if file.links > 1 and gone[file.inode] >= file.links}
+    return sum(file.size for file in files.values() if file.links <= 1) + sum(last.values())
 
 
 def _kept(
@@ -196,7 +210,8 @@ def _stored_files(root: str) -> Iterator[StoredFile]:
     base = inner.rstrip("/") + "/"
     for path, info in sorted(fs.find(inner, detail=True).items()):
         try:
-            yield StoredFile(path[len(base) :], info["size"], _modified(fs, path, info))
+            links = info.get("nlink", 1)
+            yield StoredFile(path[len(base) :], info["size"], _modified(fs, path, info), info.get("ino"), links)
         except FileNotFoundError:
             continue  # A reader's or a pin's temporary file that is gone by now.
 

@@ -10,18 +10,8 @@ from transforms.generations.reading import check_file
 
 # What this version writes directly under a root.
 _ENTRIES = frozenset(
-    {
-        "CURRENT",
-        "CURRENT.lock",
-        "generations",
-        "last_run.json",
-        "lease",
-        "lease.json",
-        "metrics.prom",
-        "pins",
-        "vectors",
-        "work",
-    }
+    {"CURRENT", "CURRENT.lock", "LEASE", "LEASE.lock", "generations", "last_run.json", "metrics.json", "metrics.prom", "pins"}
+    | {"vectors", "work"}
 )
 
 
