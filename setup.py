@@ -7,6 +7,7 @@ from setuptools import setup
 PACKAGES = [
     "pipelines",
     "transforms",
+    "transforms.changes",
     "transforms.corpus",
     "transforms.duplicates",
     "transforms.embedding",
