@@ -7,6 +7,7 @@ from setuptools import setup
 PACKAGES = [
     "pipelines",
     "transforms",
+    "transforms.changes",
     "transforms.comparison",
     "transforms.corpus",
     "transforms.duplicates",

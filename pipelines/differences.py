@@ -92,4 +92,7 @@ def _of_settings(published: Mapping[str, Any], config: Config) -> Iterator[Diffe
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        # Prompts end in a space that decides vectors.
+        return value if value and value == value.strip() else repr(value)
     return "none" if value is None else str(value)

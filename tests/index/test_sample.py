@@ -47,3 +47,8 @@ def test_rows_across_blocks(tmp_path):
     corpus = make_corpus(tmp_path, random_vectors(100), rows_per_block=7)
     rows = np.array([0, 6, 7, 50, 98, 99])
     assert np.array_equal(rows_of(corpus.blocks[::-1], rows), corpus.vectors[rows])
+
+
+def test_no_rows_of_blocks_have_the_blocks_dimension(tmp_path):
+    corpus = make_corpus(tmp_path, random_vectors(4, 6))
+    assert rows_of(corpus.blocks, np.empty(0, np.int64)).shape == (0, 6)

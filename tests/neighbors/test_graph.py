@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from tests.neighbors.helpers import brute_force, make_blocks, make_ids, random_vectors, unit
 from transforms.files import file_ref, open_parquet, read_table
 from transforms.neighbors import NeighborsOptions, NeighborsRecord, NeighborsTask, build_part, plan_tiles, read_neighbors
+from transforms.vectors import write_block
 
 
 def build(folder, vectors, ids, rows, options):
@@ -94,3 +95,12 @@ def test_real_vectors_with_real_near_duplicates(tmp_path, shared_data):
     order = np.argsort(-exact, axis=1, kind="stable")[:, :32]
     assert np.array_equal(neighbor_ids, ids[order])
     assert np.array_equal(cosines, np.take_along_axis(exact, order, 1))
+
+
+def test_an_empty_block_has_an_empty_graph(tmp_path):
+    blocks = (write_block(f"{tmp_path}/v.npy", f"{tmp_path}/i.npy", 0, np.empty(0, np.int64), np.empty((0, 6))),)
+    options = NeighborsOptions()
+    (tile,) = plan_tiles(blocks, options)
+    record = build_part(NeighborsTask(0, tile, blocks, f"{tmp_path}/out"), options)
+    assert (record.rows, record.k) == (0, 0)
+    assert [len(array) for array in read_neighbors(record.file.path)] == [0, 0, 0]
