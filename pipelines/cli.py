@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 EXIT_FAILED = 1
 
@@ -283,22 +283,29 @@ def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
     try:
         return run(options)
     except KeyboardInterrupt as stop:
-        number = received[0] if received else signal.SIGINT
-        what = stop.args[0] if stop.args else "nothing was published"
-        print(f"corpusbeam: stopped by {signal.Signals(number).name}; {what}", file=sys.stderr, flush=True)
-        # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
-        os._exit(128 + number)
+        _stop(received[0] if received else signal.SIGINT, str(stop))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is its right, and Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if received:
+            # Beam makes an error of its own of the interrupt that it meets in a bundle.
+            _stop(received[0])
         if options.debug:
             raise
         from pipelines.errors import exit_code, message
 
         print(f"corpusbeam: {message(error)}", file=sys.stderr)
         return exit_code(error)
+
+
+def _stop(number: int, published: str = "") -> NoReturn:
+    """Say what stopped this process and what that left, and end it."""
+    what = published or "nothing was published"
+    print(f"corpusbeam: stopped by {signal.Signals(number).name}; {what}", file=sys.stderr, flush=True)
+    # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
+    os._exit(128 + number)
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ class Run:
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:
-            result = None if inputs is None else _finished(record_path, digest, result_type)
+            result = None if inputs is None else _finished(record_path, digest, result_type, self.root)
             if result is not None and not reusable(result):
                 result = None
             resumed = result is not None
@@ -127,8 +127,11 @@ def files_of(value: Any) -> Iterator[FileRef]:
             yield from files_of(element)
 
 
-def _finished(record_path: str, digest: str, result_type: type[Result]) -> Result | None:
-    """The result of a finished stage with these inputs whose files are all whole, or None."""
+def _finished(record_path: str, digest: str, result_type: type[Result], root: str) -> Result | None:
+    """The result of a finished stage with these inputs whose files are all whole, or None.
+
+    Files elsewhere than under `root` are not taken: a root that was copied has records that name the files of the original.
+    """
     try:
         record = read_json(record_path)
         if record["inputs"] != digest:
@@ -137,6 +140,8 @@ def _finished(record_path: str, digest: str, result_type: type[Result]) -> Resul
     except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
         return None
     for ref in files_of(result):
+        if not ref.path.startswith(root.rstrip("/") + "/"):
+            return None
         try:
             if sha256_of(ref.path) != (ref.sha256, ref.size):
                 return None

@@ -103,7 +103,7 @@ class Child:
     """A command in a process of its own, which stops at the barrier `stop_at` (NAME, or NAME:3 for its third time).
 
     Forked from a server that has imported the libraries, which costs a fresh interpreter several seconds; from there on it is a
-    process like any other. Its files are in `folder`. With `privileged` False it obeys permissions also when root runs the tests.
+    process like any other. Its files are in `folder`. With `privileged` False it obeys permissions also when root runs it.
     """
 
     arguments: list[str]

@@ -37,7 +37,7 @@ def test_a_signal_before_the_pointer_publishes_nothing(nights: dict[str, Night],
     assert results(read_whole(root, night.new)) == night.results
 
 
-def test_a_signal_while_a_worker_thread_writes_a_shard(nights: dict[str, Night], tmp_path: Path):
+def test_a_signal_inside_a_bundle_is_no_error_of_beam(nights: dict[str, Night], tmp_path: Path):
     night = nights["first"]
     root = night.root(tmp_path)
     child = Child(night.arguments(root), tmp_path / "stopped", "mid_shard")
@@ -45,6 +45,7 @@ def test_a_signal_while_a_worker_thread_writes_a_shard(nights: dict[str, Night],
     assert child.send(signal.SIGTERM) == 128 + signal.SIGTERM
     assert (child.out, child.err) == ("", "corpusbeam: stopped by SIGTERM; nothing was published\n")
     assert read_current(str(root)) is None
+    assert not [path for path in root.rglob("*") if path.name.endswith((".tmp", ".partial"))]
     assert run_here(night.arguments(root)).code == 0
     assert results(read_whole(root, night.new)) == night.results
 
