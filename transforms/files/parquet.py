@@ -71,11 +71,6 @@ def write_named_by_digest(
     ref = write_table(temporary, table, row_group_rows)
     final = join(directory, f"{prefix}-{ref.sha256[:32]}.parquet")
     fs, inner = filesystem_of(temporary)
-<<<<<<< HEAD
-    fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
-    if is_local(directory):
-        fsync_directory(posixpath.dirname(inner))
-=======
     try:
         reached("mid_shard")
         fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
@@ -83,7 +78,8 @@ def write_named_by_digest(
         if fs.exists(inner):
             fs.rm(inner)
         raise
->>>>>>> faults
+    if is_local(directory):
+        fsync_directory(posixpath.dirname(inner))
     return FileRef(final, ref.size, ref.rows, ref.sha256)
 
 
