@@ -57,8 +57,11 @@ setup(
         "gcs": ["gcsfs>=2026.1"],
         "test": [
             "duckdb>=1.2",
+            # moto's server needs both, but its extra `server` brings forty packages for other services.
+            "flask>=3",
+            "flask-cors>=6",
             "hypothesis>=6.130",
-            "moto[server]>=5.1",
+            "moto[s3]>=5.1",
             "mypy>=1.15",
             "polars>=1.20",
             "pytest>=8.3",

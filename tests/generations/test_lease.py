@@ -100,6 +100,17 @@ def test_a_lease_is_given_back_after_an_error(place):
         pass
 
 
+def test_a_lease_that_cannot_be_given_back_is_not_the_failure_of_what_was_done(place, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("the network is away")
+
+    with hold_lease(place):
+        monkeypatch.setattr("transforms.generations.lease.delete_if", fail)
+        move_current(place, None, FIRST)
+    assert read_current(place) == FIRST
+    assert stored(place)["holder"]["pid"] == os.getpid()
+
+
 def test_a_second_process_is_told_who_holds_the_root_and_until_when(place, holder):
     first = holder(place)
     with pytest.raises(RootInUseError) as refused, hold_lease(place):

@@ -101,11 +101,16 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Give the lease back; one that was lost stays with its new holder."""
+        """Give the lease back; one that was lost stays with its new holder.
+
+        No error of its own: what the run has done is done, and a lease that stays is free when this process has ended.
+        """
         with self._lock:
             if not self._lost:
-                with contextlib.suppress(ConflictError):
+                try:
                     delete_if(self._path, self._version, unconditional=self._unconditional)
+                except Exception as error:
+                    _log.info("the lease could not be given back: %s", type(error).__name__)
 
     def _write(self, version: str | None) -> str:
         now = datetime.now(UTC)
