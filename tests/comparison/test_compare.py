@@ -139,6 +139,18 @@ def test_no_vector_is_reused_from_another_encoder(tmp_path):
     assert compare_generations(a, b, 9)["vectors"] == {"reused": 0, "new": 2, "dropped": 2}
 
 
+def test_a_generation_of_an_empty_corpus_may_lack_every_table(tmp_path):
+    root = str(tmp_path)
+    full = publish(root, FIRST, {"a": (["x"], None), "b": (["y"], None)}, pairs=[("a", "b", 0.9)], topics=[("u", 2)])
+    empty = publish(root, SECOND, {}, files=[])
+    found = compare_generations(full, empty, 5)
+    assert (found["documents"]["deleted"], found["vectors"]["dropped"], found["pairs"]["gone"]) == (2, 2, 1)
+    assert len(found["topics"]["gone"]) == 1
+    back = compare_generations(empty, full, 5)
+    assert (back["documents"]["added"], back["vectors"]["new"], back["pairs"]["new"]) == (2, 2, 1)
+    assert compare_generations(empty, empty, 5)["documents"]["unchanged"] == 0
+
+
 NAMES = st.sampled_from("abcdefghij")
 PAIRS = st.dictionaries(st.tuples(NAMES, NAMES), st.floats(0.75, 1, width=32), max_size=20)
 GROUPS = st.dictionaries(NAMES, st.sets(NAMES, min_size=1, max_size=4), max_size=6)

@@ -10,11 +10,10 @@ import numpy as np
 
 from transforms.comparison.kinds import Kinds
 from transforms.comparison.merge import merge_sorted
-from transforms.files import open_parquet
+from transforms.comparison.tables import batches_of
 from transforms.generations import Generation
 
 _PAIR = ("doc_id_a", "passage_no_a", "doc_id_b", "passage_no_b")
-_ROWS = 65_536
 # Two integers sort and compare faster than raw bytes.
 _DIGEST = np.dtype([("high", "<u8"), ("low", "<u8")])
 
@@ -36,10 +35,9 @@ def compare_pairs(a: Generation, b: Generation, limit: int) -> dict[str, Any]:
 
 def _pairs(generation: Generation) -> Iterator[tuple[list[tuple[Any, ...]], np.ndarray]]:
     """Batches of pairs in the order of the table, and their digests: (n,) structured as two integers."""
-    with open_parquet(generation.path("duplicates/pairs.parquet")) as parquet:
-        for batch in parquet.iter_batches(_ROWS, columns=[*_PAIR, "cosine"]):
-            pairs = list(zip(*(batch.column(name).to_pylist() for name in (*_PAIR, "cosine")), strict=True))
-            yield pairs, np.frombuffer(b"".join(map(_digest, pairs)), _DIGEST)
+    for batch in batches_of(generation, "duplicates/pairs.parquet", [*_PAIR, "cosine"]):
+        pairs = list(zip(*(batch.column(name).to_pylist() for name in (*_PAIR, "cosine")), strict=True))
+        yield pairs, np.frombuffer(b"".join(map(_digest, pairs)), _DIGEST)
 
 
 def _digest(pair: tuple[Any, ...]) -> bytes:
@@ -87,13 +85,12 @@ def compare_groups(a: Generation, b: Generation, limit: int) -> dict[str, Any]:
 
 def _groups(generation: Generation) -> Iterator[_Group]:
     """The groups in order of their ids, which are the ids of the kept texts."""
-    with open_parquet(generation.path("duplicates/groups.parquet")) as parquet:
-        columns = ["group_id", "doc_id", "passage_no", "kept_doc_id"]
-        rows = (row for batch in parquet.iter_batches(_ROWS, columns=columns) for row in batch.to_pylist())
-        for group_id, own in groupby(rows, lambda row: row["group_id"]):
-            # The order within a group follows cosines, which may differ in the last bit between encoders: members are a set.
-            members, kept = [], ""
-            for row in own:
-                members.append((row["doc_id"], row["passage_no"]))
-                kept = row["kept_doc_id"]
-            yield _Group(group_id, kept, hashlib.sha256(repr(sorted(members)).encode("utf-8", "surrogatepass")).digest())
+    columns = ["group_id", "doc_id", "passage_no", "kept_doc_id"]
+    rows = (row for batch in batches_of(generation, "duplicates/groups.parquet", columns) for row in batch.to_pylist())
+    for group_id, own in groupby(rows, lambda row: row["group_id"]):
+        # The order within a group follows cosines, which may differ in the last bit between encoders: members are a set.
+        members, kept = [], ""
+        for row in own:
+            members.append((row["doc_id"], row["passage_no"]))
+            kept = row["kept_doc_id"]
+        yield _Group(group_id, kept, hashlib.sha256(repr(sorted(members)).encode("utf-8", "surrogatepass")).digest())

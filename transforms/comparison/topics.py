@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from transforms.files import read_table
+from transforms.comparison.tables import batches_of
 from transforms.generations import Generation
 
 
@@ -23,5 +23,5 @@ def compare_topics(a: Generation, b: Generation) -> dict[str, Any]:
 
 
 def _topics(generation: Generation) -> dict[str, dict[str, Any]]:
-    table = read_table(generation.path("topics/topics.parquet"), ["topic_uid", "documents", "title"])
-    return {row["topic_uid"]: row for row in table.to_pylist()}
+    batches = batches_of(generation, "topics/topics.parquet", ["topic_uid", "documents", "title"])
+    return {row["topic_uid"]: row for batch in batches for row in batch.to_pylist()}

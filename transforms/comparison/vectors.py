@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 from transforms.comparison.merge import merge_sorted
-from transforms.files import open_parquet
+from transforms.comparison.tables import batches_of
 from transforms.generations import Generation
-
-_ROWS = 65_536
 
 
 def compare_vectors(a: Generation, b: Generation) -> dict[str, int]:
@@ -25,9 +23,8 @@ def compare_vectors(a: Generation, b: Generation) -> dict[str, int]:
 def _keys(generation: Generation) -> Iterator[bytes]:
     """Distinct content keys, ascending: the index's ids are sorted by the first bits of the key, and no two keys share them."""
     before = None
-    with open_parquet(generation.path("index/ids.parquet")) as parquet:
-        for batch in parquet.iter_batches(_ROWS, columns=["content_key"]):
-            for key in batch.column("content_key").to_pylist():
-                if key != before:
-                    yield key
-                before = key
+    for batch in batches_of(generation, "index/ids.parquet", ["content_key"]):
+        for key in batch.column("content_key").to_pylist():
+            if key != before:
+                yield key
+            before = key
