@@ -78,6 +78,18 @@ def test_a_failing_text_costs_only_its_documents(corpusbeam, poisoned, tmp_path,
     assert tables(generation) == tables(published(tmp_path / "clean"))
 
 
+def test_a_published_document_that_the_model_fails_on_now_is_quarantined_not_changed_or_deleted(
+    corpusbeam, poisoned, tmp_path, model
+):
+    root = tmp_path / "root"
+    assert reindex(corpusbeam, root, {**TEXTS, "bad": "fine until now"}, model).code == 0
+    ran = reindex(corpusbeam, root, {**TEXTS, "bad": "q is poison"}, model)
+    assert ran.code == 0, ran.err
+    counts = {"added": 0, "changed": 0, "metadata_only": 0, "unchanged": 60, "deleted": 0, "quarantined": 1}
+    assert published(root).manifest.changes == counts
+    assert ran.json["stages"]["changes"]["changed"] == ran.json["stages"]["changes_again"]["quarantined"] == 1
+
+
 def tables(generation: Generation) -> dict[str, str]:
     """Digests of all tables and index files of a generation but the quarantine."""
     start = f"generations/{generation.id}/"
