@@ -70,9 +70,14 @@ def write_named_by_digest(
     temporary = join(directory, f".{uuid.uuid4().hex}.partial")
     ref = write_table(temporary, table, row_group_rows)
     final = join(directory, f"{prefix}-{ref.sha256[:32]}.parquet")
-    reached("mid_shard")
     fs, inner = filesystem_of(temporary)
-    fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
+    try:
+        reached("mid_shard")
+        fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
+    except BaseException:
+        if fs.exists(inner):
+            fs.rm(inner)
+        raise
     if is_local(directory):
         fsync_directory(posixpath.dirname(inner))
     return FileRef(final, ref.size, ref.rows, ref.sha256)
