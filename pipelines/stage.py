@@ -95,10 +95,8 @@ class Run:
                 _log.info("stage %s", name)
                 result = compute()
                 reached(f"before_record_{name}")
-                write_json(
-                    record_path,
-                    {"inputs": digest, "result": TypeAdapter(result_type).dump_python(result, mode="json")},
-                )
+                record = {"inputs": digest, "result": TypeAdapter(result_type).dump_python(result, mode="json")}
+                write_json(record_path, {**record, "digest": digest_of(record)})
         reached(f"after_{name}")
         counts = getattr(result, "counts", {})
         self.metrics[name] = {
@@ -134,10 +132,10 @@ def _finished(record_path: str, digest: str, result_type: type[Result], root: st
     """
     try:
         record = read_json(record_path)
-        if record["inputs"] != digest:
+        if record["inputs"] != digest or record.pop("digest") != digest_of(record):
             return None
         result = TypeAdapter(result_type).validate_python(record["result"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         return None
     for ref in files_of(result):
         if not ref.path.startswith(root.rstrip("/") + "/"):
