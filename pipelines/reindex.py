@@ -39,9 +39,11 @@ from transforms.embedding.beam import MeasurePrecision
 from transforms.files import FileRef, digest_of, file_ref, has_conditional_writes, join, reached, redact, remove, write_json
 from transforms.generations import (
     FORMAT,
+    GenerationError,
     Manifest,
     generation_id,
     hold_lease,
+    missing_or_resized,
     move_current,
     move_into_generation,
     published_files,
@@ -188,6 +190,9 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     ).with_digest()
     write_manifest(config.root, manifest)
     reached("after_manifest")
+    # Vector shards are older than this run: with the lease lost and taken again, somebody may have collected one.
+    if problems := missing_or_resized(config.root, manifest):
+        raise GenerationError(f"{problems[0]}: nothing was published, run again")
     run.check_lease()
     try:
         move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)

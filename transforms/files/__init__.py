@@ -26,7 +26,17 @@ from transforms.files.parquet import (
     write_named_by_digest,
     write_table,
 )
-from transforms.files.paths import filesystem_of, fsync_directory, holds_credentials, is_local, join, list_files, redact, remove
+from transforms.files.paths import (
+    filesystem_of,
+    fsync_directory,
+    holds_credentials,
+    is_local,
+    join,
+    list_files,
+    move_file,
+    redact,
+    remove,
+)
 from transforms.files.progress import Progress, read_progress
 from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
 
@@ -49,6 +59,7 @@ __all__ = [
     "is_local",
     "join",
     "list_files",
+    "move_file",
     "open_parquet",
     "reached",
     "read_json",

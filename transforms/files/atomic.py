@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from transforms.files.paths import filesystem_of, fsync_directory, is_local, make_parent
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, make_parent, move_file
 
 # What only a write can meet: a disk that is full, a quota or a file size that is used up.
 _OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -34,10 +34,10 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
         else:
             with fs.open(temporary, "wb") as file:
                 write(file)
-            fs.mv(temporary, inner)
+            move_file(fs, temporary, inner)
     except BaseException as error:
         if fs.exists(temporary):
-            fs.rm(temporary)
+            fs.rm_file(temporary)
         if isinstance(error, OSError) and error.errno in _OF_WRITES and error.filename is None:
             raise OSError(error.errno, os.strerror(error.errno), inner) from error
         raise

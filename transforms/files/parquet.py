@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms.files.atomic import write_atomically
 from transforms.files.barriers import reached
-from transforms.files.paths import filesystem_of, fsync_directory, is_local, join
+from transforms.files.paths import filesystem_of, fsync_directory, is_local, join, move_file
 from transforms.files.refs import FileRef, file_ref
 
 # Small enough that a reader of a few rows skips most of a file by its row-group statistics, large enough that
@@ -73,10 +73,10 @@ def write_named_by_digest(
     fs, inner = filesystem_of(temporary)
     try:
         reached("mid_shard")
-        fs.mv(inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
+        move_file(fs, inner, posixpath.join(posixpath.dirname(inner), posixpath.basename(final)))
     except BaseException:
         if fs.exists(inner):
-            fs.rm(inner)
+            fs.rm_file(inner)
         raise
     if is_local(directory):
         fsync_directory(posixpath.dirname(inner))

@@ -79,6 +79,15 @@ def remove(path: str) -> None:
         fs.rm(inner, recursive=True)
 
 
+def move_file(fs: Any, source: str, target: str) -> None:
+    """Move one file inside a file system. Not `fs.mv`, which takes `*` and `[` in a path for a pattern."""
+    if "file" in fs.protocol:
+        os.replace(source, target)
+    else:
+        fs.cp_file(source, target)
+        fs.rm_file(source)
+
+
 def make_parent(fs: Any, inner: str) -> None:
     """Create the directory that will hold `inner`; object stores have none and ignore it."""
     parent = posixpath.dirname(inner)

@@ -7,6 +7,7 @@ one process at a time holds the lease on a root, and one that died does not hold
 """
 
 from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
+from transforms.generations.check import missing_or_resized
 from transforms.generations.current import PublishConflictError, move_current, read_current
 from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, freed_bytes, remove_garbage
 from transforms.generations.lease import Lease, LeaseLostError, RootInUseError, hold_lease
@@ -52,6 +53,7 @@ __all__ = [
     "hold_lease",
     "list_generations",
     "manifest_path",
+    "missing_or_resized",
     "move_current",
     "move_into_generation",
     "notes_on",

@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, fsync_directory, is_local, join
+from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, fsync_directory, is_local, join, move_file
 
 
 def generation_id(now: datetime, digest: str) -> str:
@@ -31,7 +31,7 @@ def move_into_generation(root: str, generation: str, staged: str, files: Sequenc
         if parent not in directories:
             fs.makedirs(parent, exist_ok=True)
             directories.add(parent)
-        fs.mv(source, destination)
+        move_file(fs, source, destination)
         moved.append(FileRef(target, file.size, file.rows, file.sha256))
     if is_local(root):
         for directory in sorted(directories):
