@@ -127,6 +127,9 @@ def main() -> int:
         full = run(root, sources[0], arguments.options)
         if before:
             full = first_run(root)
+        if any(stage["resumed"] for stage in full.stages.values()):
+            print(f"the full run under {root} was picked up from one that died: its seconds are no measure; use another root")
+            return 1
         unchanged = run(root, sources[0], arguments.options)
         hundredth = run(root, sources[1], arguments.options)
 
