@@ -56,6 +56,7 @@ from transforms.vectors import FailedText
 # Libraries whose versions are worth knowing when two generations differ.
 _LIBRARIES = (
     "apache-beam",
+    "corpusbeam",
     "faiss-cpu",
     "hdbscan",
     "numpy",
