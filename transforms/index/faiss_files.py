@@ -35,7 +35,7 @@ def write_index(index: faiss.Index, path: str) -> FileRef:
 
     def write(file: BinaryIO) -> None:
         # Not by FAISS itself: what its own file cannot take, it prints, and raises without an error number.
-        writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
+        writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]  # made by SWIG
         faiss.write_index(index, writer)
         # Hands on what it has buffered.
         del writer
