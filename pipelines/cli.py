@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
+from pipelines.stopped import Stopped, received
+
 EXIT_FAILED = 1
 
 
@@ -25,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _refuse_credentials(parser, options)
     options.beam_options = beam_options
     _set_up_messages(options.debug)
-    with _stoppable() as received:
-        return _guarded(options.run, options, received)
+    with _stoppable():
+        return _guarded(options.run, options)
 
 
 def split_beam_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -278,12 +280,12 @@ def _show(options: argparse.Namespace, value: Any, lines: Callable[[], list[str]
         print("\n".join(lines()))
 
 
-def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespace, received: list[int]) -> int:
+def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Turn what went wrong into one message and an exit code; a traceback only with --debug."""
     try:
         return run(options)
-    except KeyboardInterrupt as stop:
-        _stop(received[0] if received else signal.SIGINT, str(stop))
+    except KeyboardInterrupt as interrupt:
+        _stop(interrupt if isinstance(interrupt, Stopped) else Stopped(signal.SIGINT))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is its right, and Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -300,30 +302,25 @@ def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
         return exit_code(error)
 
 
-def _stop(number: int, published: str = "") -> NoReturn:
+def _stop(stopped: Stopped) -> NoReturn:
     """Say what stopped this process and what that left, and end it."""
-    what = published or "nothing was published"
-    print(f"corpusbeam: stopped by {signal.Signals(number).name}; {what}", file=sys.stderr, flush=True)
+    print(f"corpusbeam: {stopped}", file=sys.stderr, flush=True)
     # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
-    os._exit(128 + number)
+    os._exit(stopped.exit_code)
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into KeyboardInterrupt, so that temporary files are removed on the way out.
-
-    Yields a list that holds the number of the signal once one was received.
-    """
-    received: list[int] = []
+def _stoppable() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into an interrupt, so that temporary files are removed on the way out."""
+    received.clear()
 
     def stop(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        # With its number, for whoever records how the run ended.
-        raise KeyboardInterrupt(number)
+        received.append(Stopped(number))
+        raise received[-1]
 
     before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        yield received
+        yield
     finally:
         for number, handler in before:
             signal.signal(number, handler)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_REFUSED, exit_code, message
 from pipelines.prometheus import prometheus_text
 from pipelines.stage import Run
+from pipelines.stopped import Stopped, received
 from transforms.files import join, read_json, redact, write_bytes, write_json
 from transforms.reports import safe_text
 
@@ -50,7 +51,7 @@ class LastRun:
     def _found(self, error: BaseException | None, last_success: float | None) -> dict[str, Any]:
         finished = datetime.now(UTC)
         ended, code, said = self._ended(error)
-        if code == 0 and not self._dry_run:
+        if ended in ("published", "no_change") and not self._dry_run:
             last_success = finished.timestamp()
         run, metrics = self._run, {} if self.outcome is None else self.outcome.metrics
         return {
@@ -62,7 +63,7 @@ class LastRun:
             "dry_run": self._dry_run,
             "exit_code": code,
             "message": said,
-            "generation": None if self.outcome is None else self.outcome.generation,
+            "generation": self._generation(error),
             "started": self._started.isoformat(timespec="seconds"),
             "finished": finished.isoformat(timespec="seconds"),
             "finished_timestamp": finished.timestamp(),
@@ -70,12 +71,16 @@ class LastRun:
             "seconds": round(time.monotonic() - self._clock, 3),
         }
 
+    def _generation(self, error: BaseException | None) -> str | None:
+        if isinstance(error, Stopped):
+            return error.generation
+        return None if self.outcome is None else self.outcome.generation
+
     def _ended(self, error: BaseException | None) -> tuple[str, int, str | None]:
         """The outcome, the exit code and what the command line says, without secrets."""
-        if isinstance(error, KeyboardInterrupt):
-            # The command line hands the number of the signal on.
-            number = int(error.args[0]) if error.args else int(signal.SIGINT)
-            return "failed", 128 + number, f"stopped by {signal.Signals(number).name}; nothing was published"
+        if isinstance(error, KeyboardInterrupt) or (error is not None and received):
+            stopped = error if isinstance(error, Stopped) else received[0] if received else Stopped(signal.SIGINT)
+            return "failed" if stopped.generation is None else "published", stopped.exit_code, str(stopped)
         if isinstance(error, Exception):
             code = exit_code(error)
             return "refused" if code == EXIT_REFUSED else "failed", code, safe_text(redact(message(error)))

@@ -23,6 +23,7 @@ from pipelines.reuse import open_parent
 from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
+from pipelines.stopped import Stopped
 from pipelines.topics import TopicsResult, find_topics, reuse_topics
 from transforms.changes import Changes
 from transforms.corpus import UnitRecord
@@ -199,10 +200,10 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)
         reached("after_pointer")
         remove(run.work)
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         # Whoever stopped the run at this moment must hear the truth about it.
         if read_current(config.root) == generation:
-            raise KeyboardInterrupt(f"generation {generation} was published before") from None
+            raise Stopped(stopped.number, generation) from None
         raise
     return Outcome(config.root, generation, True, metrics)
 

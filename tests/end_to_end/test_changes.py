@@ -196,7 +196,7 @@ def test_a_file_that_changed_since_it_was_written_is_refused(night, tmp_path, mo
 
     def damaging(run, *arguments):
         found = topics(run, *arguments)
-        path = Path(found.topics.path)
+        path = Path(next(file.path for file in found.published if file.name == "topics.parquet"))
         path.write_bytes(path.read_bytes()[:-1] + b"!")
         return found
 

@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT at named points of a run: the agreed exit code, one line that is true, and nothing half written."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -63,3 +64,5 @@ def test_a_signal_after_the_pointer_says_that_the_generation_is_published(nights
         f"corpusbeam: stopped by {number.name}; generation {generation.id} was published before\n",
     )
     assert results(generation) == night.results
+    last = json.loads((root / "last_run.json").read_text())
+    assert (last["outcome"], last["exit_code"], last["generation"]) == ("published", 128 + number, generation.id)
