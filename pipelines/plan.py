@@ -10,7 +10,7 @@ from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
 from pipelines.estimate import measured_rate
 from pipelines.gates import Allowed, deletions_refused, empty_refused
-from pipelines.reindex import begin, choose_encoder, model_warnings, read_documents
+from pipelines.reindex import begin, choose_encoder, find_passages, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
 from transforms.generations import Generation, open_generation, read_current
@@ -31,7 +31,8 @@ def make_plan(config: Config) -> dict[str, Any]:
 def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
     spec = choose_encoder(run, read_current(config.root))
-    corpus, passages = read_documents(run)
+    corpus = read_documents(run)
+    passages = find_passages(run, corpus)
     published = _published(config.root)
     manifest = None if published is None else published.manifest
     found = find_changes(run, corpus, manifest)

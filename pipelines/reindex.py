@@ -119,13 +119,14 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
     spec = choose_encoder(run, parent)
-    corpus, passages = read_documents(run)
+    corpus = read_documents(run)
     if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
         return nothing_new
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
+    passages = find_passages(run, corpus)
 
     reached("after_plan")
     # Here too, so that the run can still be stopped.
@@ -238,11 +239,14 @@ def model_warnings(spec: EncoderSpec) -> list[str]:
     return [*warnings_of(spec, ["search", "duplicates"]), *packing_warnings(spec)]
 
 
-def read_documents(run: Run) -> tuple[CorpusResult, PassagesResult]:
-    """The first two stages, which every run makes: the corpus as it is now."""
-    # Always read: what the corpus is now decides everything else, and reading costs little beside embedding.
-    corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
-    return corpus, run.stage("passages", PassagesResult, None, lambda: make_passages(run, corpus))
+def read_documents(run: Run) -> CorpusResult:
+    """The first stage, which every run makes: the corpus as it is now decides everything else, and reading it costs little."""
+    return run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
+
+
+def find_passages(run: Run, corpus: CorpusResult, again: str = "") -> PassagesResult:
+    """The distinct texts of the corpus."""
+    return run.stage(f"passages{again}", PassagesResult, None, lambda: make_passages(run, corpus))
 
 
 def embed(run: Run, spec: EncoderSpec, passages: PassagesResult, again: str = "") -> EmbedResult:
@@ -277,7 +281,7 @@ def without_failed(
     )
     corpus = run.stage(f"corpus{_AGAIN}", CorpusResult, None, lambda: write_corpus(run, units, failed))
     check_not_empty(run, corpus, allowed)
-    passages = run.stage(f"passages{_AGAIN}", PassagesResult, None, lambda: make_passages(run, corpus))
+    passages = find_passages(run, corpus, _AGAIN)
     embedded = embed(run, spec, passages, _AGAIN)
     if embedded.failed:
         return without_failed(run, spec, units, [*failed, *embedded.failed], allowed)
