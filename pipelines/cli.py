@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
+from pipelines import stopped
 from pipelines.stopped import Stopped, received
 
 EXIT_FAILED = 1
@@ -302,17 +303,17 @@ def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
         return exit_code(error)
 
 
-def _stop(stopped: Stopped) -> NoReturn:
+def _stop(stop: Stopped) -> NoReturn:
     """Say what stopped this process and what that left, and end it."""
-    print(f"corpusbeam: {stopped}", file=sys.stderr, flush=True)
+    print(f"corpusbeam: {stop}", file=sys.stderr, flush=True)
     # Threads of the runner may be in the middle of a batch; nothing they still write is part of anything published.
-    os._exit(stopped.exit_code)
+    os._exit(stop.exit_code)
 
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into an interrupt, so that temporary files are removed on the way out."""
-    received.clear()
+    stopped.start()
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(Stopped(number))

@@ -9,7 +9,7 @@ from pipelines.config import ConfigurationError
 from pipelines.runner import RunnerError
 from transforms.corpus import InputError, QuarantineLimitError
 from transforms.files import UnconditionalError
-from transforms.generations import LeaseLostError, RootInUseError
+from transforms.generations import LeaseLostError, PublishConflictError, RootInUseError
 from transforms.search import EncoderMismatchError, QueryError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_IN_USE = 1, 2, 3, 4
@@ -30,6 +30,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (GateRefusedError, EXIT_REFUSED),
     (RootInUseError, EXIT_IN_USE),
     (LeaseLostError, EXIT_IN_USE),
+    (PublishConflictError, EXIT_IN_USE),
     (QuarantineLimitError, EXIT_REFUSED),
 )
 

@@ -99,10 +99,15 @@ def deletions_refused(config: Config, found: ChangesResult, allowed: Allowed) ->
         )
     if changes.deleted_share > config.corpus.max_deleted_fraction:
         return (
-            f"{missing} from the input, more than corpus.max_deleted_fraction {config.corpus.max_deleted_fraction:g}: check "
-            "the input, or, if they really are gone, allow it with --allow-deletes. Nothing was published"
+            f"{missing} from the {_read(config)}, more than corpus.max_deleted_fraction "
+            f"{config.corpus.max_deleted_fraction:g}: check the input, or, if they really are gone, allow it with --allow-deletes. Nothing was published"
         )
     return None
+
+
+def _read(config: Config) -> str:
+    # A sample of a corpus that grows gives up documents for new ones.
+    return "input" if config.corpus.sample is None else f"sample of {config.corpus.sample:,} (corpus.sample)"
 
 
 def measure_gates(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pipelines import stopped
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_REFUSED, exit_code, message
 from pipelines.prometheus import prometheus_text
 from pipelines.stage import Run
@@ -34,6 +35,7 @@ class LastRun:
 
     def __enter__(self) -> "LastRun":
         self._started, self._clock = datetime.now(UTC), time.monotonic()
+        stopped.published = None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -45,7 +47,7 @@ class LastRun:
             write_json(path, found)
             if textfile is not None:
                 write_bytes(textfile, prometheus_text(found).encode())
-        except OSError as problem:
+        except Exception as problem:  # a store of objects has errors of its own
             sys.stderr.write(f"corpusbeam: warning: the run was not recorded for monitoring: {message(problem)}\n")
 
     def _found(self, error: BaseException | None, last_success: float | None) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class LastRun:
             "dry_run": self._dry_run,
             "exit_code": code,
             "message": said,
-            "generation": self._generation(error),
+            "generation": self._generation(),
             "started": self._started.isoformat(timespec="seconds"),
             "finished": finished.isoformat(timespec="seconds"),
             "finished_timestamp": finished.timestamp(),
@@ -71,16 +73,14 @@ class LastRun:
             "seconds": round(time.monotonic() - self._clock, 3),
         }
 
-    def _generation(self, error: BaseException | None) -> str | None:
-        if isinstance(error, Stopped):
-            return error.generation
-        return None if self.outcome is None else self.outcome.generation
+    def _generation(self) -> str | None:
+        return stopped.published if self.outcome is None else self.outcome.generation
 
     def _ended(self, error: BaseException | None) -> tuple[str, int, str | None]:
         """The outcome, the exit code and what the command line says, without secrets."""
         if isinstance(error, KeyboardInterrupt) or (error is not None and received):
-            stopped = error if isinstance(error, Stopped) else received[0] if received else Stopped(signal.SIGINT)
-            return "failed" if stopped.generation is None else "published", stopped.exit_code, str(stopped)
+            stop = error if isinstance(error, Stopped) else received[0] if received else Stopped(signal.SIGINT)
+            return "failed" if stopped.published is None else "published", stop.exit_code, str(stop)
         if isinstance(error, Exception):
             code = exit_code(error)
             return "refused" if code == EXIT_REFUSED else "failed", code, safe_text(redact(message(error)))

@@ -1,18 +1,18 @@
 """The driver of a reindex: plan, stages in order, gates, publish. All work on data happens in the stages' Beam jobs."""
 
 import contextlib
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines import stopped
 from pipelines.changes import find_changes
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
-from pipelines.errors import GateRefusedError, warn
+from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
 from pipelines.index import IndexResult, RecallResult, build_index, measure_recall, reuse_index
 from pipelines.monitoring import LastRun
@@ -25,6 +25,7 @@ from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.stopped import Stopped
 from pipelines.topics import TopicsResult, find_topics, reuse_topics
+from pipelines.versions import installed_versions
 from transforms.changes import Changes
 from transforms.corpus import UnitRecord
 from transforms.embedding import (
@@ -37,7 +38,18 @@ from transforms.embedding import (
     warnings_of,
 )
 from transforms.embedding.beam import MeasurePrecision
-from transforms.files import FileRef, digest_of, file_ref, has_conditional_writes, join, reached, redact, remove, write_json
+from transforms.files import (
+    FileRef,
+    digest_of,
+    file_ref,
+    has_conditional_writes,
+    join,
+    keep_only,
+    reached,
+    redact,
+    remove,
+    write_json,
+)
 from transforms.generations import (
     FORMAT,
     GenerationError,
@@ -53,20 +65,6 @@ from transforms.generations import (
     write_manifest,
 )
 from transforms.vectors import FailedText
-
-# Libraries whose versions are worth knowing when two generations differ.
-_LIBRARIES = (
-    "apache-beam",
-    "corpusbeam",
-    "faiss-cpu",
-    "hdbscan",
-    "numpy",
-    "pyarrow",
-    "sentence-transformers",
-    "torch",
-    "transformers",
-    "umap-learn",
-)
 
 # Ends the names of stages that run a second time, without the texts that the model fails on.
 _AGAIN = "_again"
@@ -148,8 +146,12 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     staged = [*corpus.published, *results.published()]
-    gates = measure_gates(config, corpus, changes, passages, vectors, results, staged, unit=spec.normalize, allowed=allowed)
+    # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
+    written = [*staged, *embedded.block_files, *passages.files]
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, written, unit=spec.normalize, allowed=allowed)
     run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
+    # A run before this one may have left more: the report reads whole folders.
+    keep_only(run.staged, staged)
     metrics_file = join(run.staged, "metrics.json")
     metrics = {
         "started": started.isoformat(timespec="seconds"),
@@ -185,7 +187,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         corpus_digest=corpus.digest,
         configuration_digest=config.results_digest(),
         configuration=_published_configuration(config),
-        versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        versions=installed_versions(),
         counts=counts,
         gates=gates,
         files=published_files(config.root, [*moved, *embedded.shards]),
@@ -197,16 +199,26 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     if problems := missing_or_resized(config.root, manifest):
         raise GenerationError(f"{problems[0]}: nothing was published, run again")
     run.check_lease()
-    try:
-        move_current(config.root, parent, generation, unconditional=config.publish.unconditional_writes)
-        reached("after_pointer")
-        remove(run.work)
-    except Stopped as stopped:
-        # Whoever stopped the run at this moment must hear the truth about it.
-        if read_current(config.root) == generation:
-            raise Stopped(stopped.number, generation) from None
-        raise
+    _publish(run, parent, generation)
     return Outcome(config.root, generation, True, metrics)
+
+
+def _publish(run: Run, parent: str | None, generation: str) -> None:
+    """Move CURRENT and tidy up. Once CURRENT has moved, the generation is published, whatever fails or stops the run then."""
+    root = run.root
+    try:
+        move_current(root, parent, generation, unconditional=run.config.publish.unconditional_writes)
+    except (Exception, Stopped):
+        # The answer may have been lost, not the write.
+        if read_current(root) != generation:
+            raise
+    stopped.published = generation
+    reached("after_pointer")
+    try:
+        remove(run.work)
+    except Exception as error:
+        # A worker of a run that died may still write there.
+        warn([f"generation {generation} is published, but {run.work} could not be removed: {message(error)}"])
 
 
 def choose_encoder(run: Run, parent: str | None) -> EncoderSpec:
@@ -360,6 +372,9 @@ def _nothing_new(
         return None
     found = (published.corpus_digest, published.configuration_digest, published.encoder["fingerprint"])
     if found != (corpus.digest, run.config.results_digest(), spec.fingerprint):
+        return None
+    if problems := missing_or_resized(run.root, published):
+        warn([f"the published generation is damaged, it is made anew: {problems[0]}; `corpusbeam verify` says more"])
         return None
     remove(run.work)
     changes = {"since": published.generation, **Changes(unchanged=corpus.rows).as_dict()}

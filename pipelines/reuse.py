@@ -1,7 +1,6 @@
 """What a run takes over from the published generation: files whose inputs are the same, and the graph to start from."""
 
 import contextlib
-import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
 from pipelines.errors import warn
 from pipelines.stage import Run
+from pipelines.versions import installed_versions
 from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of, is_local, join, read_json, remove
 from transforms.generations import Generation, GenerationError, PublishedFile, open_generation, read_current
 from transforms.neighbors import ChangesRecord, ChangesTask, ParentGraph
@@ -42,7 +42,7 @@ class Parent:
         return (
             documents == [part.documents.sha256 for part in self.corpus.parts]
             and self._shards_of_now == self._shards
-            and all(_installed(name) == version for name, version in self.generation.manifest.versions.items())
+            and self.generation.manifest.versions == installed_versions()
         )
 
     def has_settings(self, section: str, values: Mapping[str, Any]) -> bool:
@@ -147,10 +147,3 @@ def _linked(source: str, target: str, file: PublishedFile) -> FileRef:
 
 def _relative(root: str, path: str) -> str:
     return path.removeprefix(root.rstrip("/") + "/")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
+from pipelines.versions import installed_versions
 from transforms.corpus import PassageSplitter
 from transforms.files import FileRef, digest_of, join, reached, read_json, remove, sha256_of, write_json
 from transforms.generations import Lease
@@ -83,7 +84,7 @@ class Run:
         """
         self.check_lease()
         record_path = join(self.work, "stages", f"{name}.json")
-        digest = digest_of(inputs)
+        digest = digest_of([inputs, installed_versions()])
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:

@@ -4,11 +4,11 @@ import signal
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM has reached this process. `generation` is what had been published when it came, None for nothing."""
+    """SIGINT or SIGTERM has reached this process."""
 
-    def __init__(self, number: int, generation: str | None = None) -> None:
-        super().__init__(number, generation)
-        self.number, self.generation = number, generation
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
     @property
     def exit_code(self) -> int:
@@ -16,10 +16,20 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.number
 
     def __str__(self) -> str:
-        left = "nothing was published" if self.generation is None else f"generation {self.generation} was published before"
+        left = "nothing was published" if published is None else f"generation {published} was published before"
         return f"stopped by {signal.Signals(self.number).name}; {left}"
 
 
-# The signals that have reached this process, in order. Beam makes errors of its own of an interrupt inside a bundle: whoever
+# The signals that have reached this command, in order. Beam makes errors of its own of an interrupt inside a bundle: whoever
 # handles one looks here for the reason.
 received: list[Stopped] = []
+
+# The generation that this command has published, once CURRENT names it.
+published: str | None = None
+
+
+def start() -> None:
+    """Forget what an earlier command of this process was told and did."""
+    global published
+    received.clear()
+    published = None

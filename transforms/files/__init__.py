@@ -38,7 +38,7 @@ from transforms.files.paths import (
     remove,
 )
 from transforms.files.progress import Progress, read_progress
-from transforms.files.refs import FileRef, digest_of, file_ref, sha256_of
+from transforms.files.refs import FileRef, digest_of, file_ref, keep_only, sha256_of
 
 __all__ = [
     "STOP_AT",
@@ -58,6 +58,7 @@ __all__ = [
     "holds_credentials",
     "is_local",
     "join",
+    "keep_only",
     "list_files",
     "move_file",
     "open_parquet",

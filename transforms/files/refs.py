@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,16 @@ def file_ref(path: str, rows: int | None = None) -> FileRef:
     """Describe a file that exists, reading it once for its checksum."""
     sha256, size = sha256_of(path)
     return FileRef(path, size, rows, sha256)
+
+
+def keep_only(folder: str, files: Iterable[FileRef]) -> None:
+    """Remove every file below `folder` but these."""
+    fs, inner = filesystem_of(folder)
+    kept = {filesystem_of(file.path)[1] for file in files}
+    fs.invalidate_cache(inner)
+    for path in fs.find(inner):
+        if path not in kept:
+            fs.rm_file(path)
 
 
 def digest_of(value: Any) -> str:

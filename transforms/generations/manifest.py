@@ -126,5 +126,7 @@ def read_manifest(root: str, generation: str) -> Manifest:
     # Over the fields that the file has: one that this version would add with its default was not sealed.
     sealed = digest_of({name: value for name, value in values.items() if name != "digest"})
     if manifest.digest != sealed or manifest.generation != generation:
-        raise CorruptFileError(f"{path} was changed after it was written; roll back or reindex")
+        raise CorruptFileError(
+            f"{path} was changed after it was written; roll back to another generation with `corpusbeam rollback ID`"
+        )
     return manifest

@@ -1,0 +1,27 @@
+"""The libraries that a result depends on, as they are installed here."""
+
+import functools
+import importlib.metadata
+
+# Worth knowing when two generations differ; what was made with others is not taken over.
+_LIBRARIES = (
+    "apache-beam",
+    "corpusbeam",
+    "faiss-cpu",
+    "hdbscan",
+    "numba",
+    "numpy",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+    "umap-learn",
+)
+
+
+@functools.cache
+def installed_versions() -> dict[str, str]:
+    """Version by name of the distribution."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
