@@ -100,7 +100,8 @@ def deletions_refused(config: Config, found: ChangesResult, allowed: Allowed) ->
     if changes.deleted_share > config.corpus.max_deleted_fraction:
         return (
             f"{missing} from the {_read(config)}, more than corpus.max_deleted_fraction "
-            f"{config.corpus.max_deleted_fraction:g}: check the input, or, if they really are gone, allow it with --allow-deletes. Nothing was published"
+            f"{config.corpus.max_deleted_fraction:g}: check the input, or, if they really are gone, allow it with "
+            "--allow-deletes. Nothing was published"
         )
     return None
 

@@ -70,8 +70,8 @@ def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: fl
     )
     parts = SimpleNamespace(rows=texts, files=[file(texts - 4), file(4)])
     later = SimpleNamespace(
-        topics=SimpleNamespace(assignments=file(passages)),
-        index=SimpleNamespace(merged=SimpleNamespace(texts=texts)),
+        topics=SimpleNamespace(assigned=[file(passages)]),
+        index=SimpleNamespace(counts={"texts_indexed": texts}),
         neighbors=SimpleNamespace(published=[file(texts)]),
         recall=SimpleNamespace(
             measured=SimpleNamespace(recall_at_10=recall, passed=recall >= CONFIG.index.recall_gate),
@@ -84,9 +84,9 @@ def test_counts_that_agree_and_each_that_does_not():
     assert disagreements(*results()) == []
     corpus, passages, _, later = results()
     corpus.parts[0].documents = FileRef("/none", 1, 11, "x")
-    later.topics.assignments = FileRef("/none", 1, 13, "x")
+    later.topics.assigned = [FileRef("/none", 1, 13, "x")]
     passages.files.pop()
-    later.index.merged.texts = 10
+    later.index.counts["texts_indexed"] = 10
     later.neighbors.published = []
     assert disagreements(corpus, passages, VectorsResult(12, 0, 0.0), later) == [
         "12 passages of the documents but 11 rows of the documents",
