@@ -1,5 +1,6 @@
 """Conditional writes on a local disk, on S3 over HTTP, and on a file system that has none."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -203,3 +204,63 @@ def test_a_writer_that_dies_between_compare_and_set_does_not_block_the_next(tmp_
     assert died.returncode == 9
     write_if(path, b"after", version)
     assert content(path) == b"after"
+
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without hard links."""
+
+    def refuse(source, target):
+        raise OSError(request.param, os.strerror(request.param), source, None, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+def test_without_hard_links_a_file_is_still_created_only_where_none_is(tmp_path, no_links):
+    path = str(tmp_path / "root" / "POINTER")
+    version = write_if(path, b"first", None)
+    assert read_versioned(path).version == version
+    with pytest.raises(ConflictError):
+        write_if(path, b"second", None)
+    assert content(path) == b"first"
+    delete_if(path, write_if(path, b"second", version))
+    write_if(path, b"third", None)
+    assert content(path) == b"third"
+    assert {file.name for file in (tmp_path / "root").iterdir()} == {"POINTER", "POINTER.lock"}
+
+
+def test_without_hard_links_the_look_and_the_rename_are_one_step(tmp_path, no_links, monkeypatch):
+    """The worst moment for a second creator: the first has looked and not yet renamed. It waits, and then it has lost."""
+    path, outcome, rename = str(tmp_path / "POINTER"), [], os.replace
+
+    def create_second():
+        try:
+            write_if(path, b"second", None)
+            outcome.append("written")
+        except ConflictError:
+            outcome.append("conflict")
+
+    other = threading.Thread(target=create_second)
+
+    def slow_rename(source, target):
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(0.2)
+            assert outcome == []
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", slow_rename)
+    write_if(path, b"first", None)
+    other.join()
+    assert outcome == ["conflict"]
+    assert content(path) == b"first"
+
+
+def test_a_link_that_fails_for_another_reason_is_an_error_and_writes_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        write_if(str(tmp_path / "POINTER"), b"first", None)
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 import os
 import posixpath
 import string
+import uuid
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -147,3 +149,38 @@ def test_removing_takes_files_folders_and_what_is_not_there(folder):
     assert list_files(folder) == [f"{folder}/kept.txt"]
     remove(f"{folder}/kept.txt")
     assert list_files(folder) == []
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder on each kind of file system."""
+    if request.param == "s3":
+        return f"{request.getfixturevalue('s3_bucket')}/place"
+    return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.mark.parametrize("name", ["a[1]*", "a[12]", "a*", "[ab]1"])
+def test_removing_takes_a_name_for_a_name_and_not_for_a_pattern(place, name):
+    others = ["a1", "a12", "a1b", "b1", "ab"]
+    for other in others:
+        write_bytes(f"{place}/{other}/x.txt", b"1")
+        write_bytes(f"{place}/{other}.txt", b"1")
+    write_bytes(f"{place}/{name}/x.txt", b"2")
+    write_bytes(f"{place}/{name}/b*/y[1].txt", b"3")
+    write_bytes(f"{place}/{name}.txt", b"4")
+    remove(f"{place}/{name}")
+    assert list_files(place) == sorted(f"{place}/{file}.txt" for file in [*others, name])
+    remove(f"{place}/{name}.txt")
+    fs, inner = url_to_fs(place)
+    left = {file.removeprefix(inner).lstrip("/") for file in fs.find(inner)}
+    assert left == {f"{other}{end}" for other in others for end in (".txt", "/x.txt")}
+    assert not fs.exists(f"{inner}/{name}")
+
+
+def test_removing_takes_empty_folders_too(folder):
+    fs, inner = url_to_fs(f"{folder}/gone")
+    fs.makedirs(f"{inner}/deeper/deepest")
+    write_bytes(f"{folder}/gone/a.txt", b"1")
+    remove(f"{folder}/gone")
+    assert not fs.exists(inner)
+    assert not fs.exists(f"{inner}/deeper/deepest")

@@ -1,5 +1,6 @@
 """The lease, held by real processes that are killed, stopped and continued."""
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.generations.conftest import FIRST, SECOND
-from transforms.files import UnconditionalError, delete_if, read_versioned, write_bytes, write_if
+from transforms.files import ConflictError, UnconditionalError, delete_if, read_versioned, write_bytes, write_if
 from transforms.generations import LeaseLostError, PublishConflictError, RootInUseError, hold_lease, move_current, read_current
 from transforms.generations.lease import this_process
 
@@ -153,6 +154,27 @@ def test_of_a_process_elsewhere_only_the_expiry_tells(place, holder, field):
         pass
 
 
+@pytest.mark.parametrize("field", ["namespace", "boot"])
+def test_what_is_unknown_of_both_processes_proves_no_death(holder, tmp_path, monkeypatch, field):
+    root = str(tmp_path / "root")
+    killed = holder(root)
+    killed.kill()
+    killed.wait()
+    rewrite(root, **{field: ""})
+    here = replace(this_process(), **{field: ""})
+    monkeypatch.setattr("transforms.generations.lease.this_process", lambda: here)
+    with pytest.raises(RootInUseError), hold_lease(root):
+        raise AssertionError("taken from a process that may live")
+
+
+def test_a_start_that_is_unknown_proves_no_death(tmp_path):
+    root = str(tmp_path / "root")
+    with hold_lease(root):
+        rewrite(root, started="unknown")
+        with pytest.raises(RootInUseError), hold_lease(root):
+            raise AssertionError("taken from a process that lives")
+
+
 def test_a_process_that_has_the_number_of_the_dead_one_is_not_it(place):
     with hold_lease(place):
         rewrite(place, started="1")
@@ -209,6 +231,89 @@ def test_a_lost_lease_is_an_error_and_stays_with_its_new_holder(place):
             with pytest.raises(LeaseLostError, match="nothing was published"):
                 lease.check()
     assert stored(place)["holder"]["run"] == "another"
+
+
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the next write of the lease succeed and then fail, as a sync or a network does."""
+    lose = []
+
+    def write(*arguments, **options):
+        version = write_if(*arguments, **options)
+        if lose:
+            lose.clear()
+            raise OSError("the answer was lost")
+        return version
+
+    monkeypatch.setattr("transforms.generations.lease.write_if", write)
+    return lambda: lose.append(True)
+
+
+def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(place, no_answer):
+    with hold_lease(place) as lease:
+        before = stored(place)
+        for _ in range(2):
+            no_answer()
+            with pytest.raises(OSError, match="the answer was lost"):
+                lease.check()
+            assert stored(place)["renewed"] > before["renewed"]
+            lease.check()
+            assert not lease.lost
+            before = stored(place)
+        lease.check()
+        with pytest.raises(RootInUseError), hold_lease(place):
+            raise AssertionError("both hold the root")
+    assert stored(place) is None
+
+
+def test_a_lease_is_given_back_after_a_renewal_whose_answer_was_lost(place, no_answer):
+    with hold_lease(place) as lease:
+        no_answer()
+        with pytest.raises(OSError, match="the answer was lost"):
+            lease.check()
+    assert stored(place) is None
+
+
+def test_a_lease_that_was_taken_after_a_lost_answer_is_lost_and_stays(place, no_answer):
+    with hold_lease(place) as lease:
+        no_answer()
+        with pytest.raises(OSError, match="the answer was lost"):
+            lease.check()
+        rewrite(place, run="another")
+        with pytest.raises(LeaseLostError):
+            lease.check()
+        assert lease.lost
+    assert stored(place)["holder"]["run"] == "another"
+
+
+def test_a_lease_that_was_taken_unnoticed_is_not_given_back(place):
+    with hold_lease(place) as lease:
+        rewrite(place, run="another")
+        assert not lease.lost
+    assert stored(place)["holder"]["run"] == "another"
+
+
+@pytest.mark.parametrize("data", [b"", b"[1]", b'{"holder": {}}', b"\xff"])
+def test_what_is_no_lease_is_not_ours(place, data):
+    with hold_lease(place) as lease:
+        write_bytes(f"{place}/LEASE", data)
+        with pytest.raises(LeaseLostError):
+            lease.check()
+    assert read_versioned(f"{place}/LEASE").data == data
+
+
+def test_the_heartbeat_notices_and_says_that_the_lease_is_lost(place, caplog):
+    with hold_lease(place, 0.3) as lease:
+        deadline = time.monotonic() + 60
+        while not lease.lost:
+            # A beat between the reading and the writing of the thief: it tries again.
+            with contextlib.suppress(ConflictError):
+                rewrite(place, run="another")
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with pytest.raises(LeaseLostError):
+            lease.check()
+    assert "another process has taken the lease" in caplog.text
 
 
 def test_a_paused_writer_whose_lease_was_taken_over_cannot_publish(place, holder):

@@ -23,6 +23,9 @@ from transforms.files.paths import filesystem_of, fsync_directory, is_local, mak
 # S3's answers that say: the object is not the one that the condition names. The second is for two requests at one moment.
 _S3_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
+# What file systems that have no hard links answer (exFAT, many network and FUSE mounts), each in its own way.
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
 
 class ConflictError(Exception):
     """The file is not the version that the write was made for; nothing was written."""
@@ -122,7 +125,10 @@ def delete_if(path: str, version: str, *, unconditional: bool = False) -> None:
 
 
 def _create(path: str, inner: str, data: bytes) -> None:
-    """A hard link to a finished file: it appears whole, and only where nothing is. No lock is needed."""
+    """A hard link to a finished file: it appears whole, and only where nothing is. No lock is needed.
+
+    Where there are no hard links every process finds that, and all of them look and rename under the lock instead.
+    """
     temporary = f"{inner}.{uuid.uuid4().hex}.tmp"
     try:
         with open(temporary, "xb") as file:
@@ -133,6 +139,13 @@ def _create(path: str, inner: str, data: bytes) -> None:
             os.link(temporary, inner)
         except FileExistsError:
             raise _conflict(path) from None
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            with _exclusive(inner):
+                if os.path.lexists(inner):
+                    raise _conflict(path) from None
+                os.replace(temporary, inner)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)

@@ -72,11 +72,26 @@ def _without_user(found: re.Match[str]) -> str:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder with all that is in it; nothing there is fine."""
+    """Remove a file or a folder with all that is in it; nothing there is fine.
+
+    Only what has this very name: elsewhere than on a local disk `fs.rm` takes `*`, `?` and `[` in a path for a pattern.
+    """
     fs, inner = filesystem_of(path)
     fs.invalidate_cache(inner)
-    if fs.exists(inner):
+    if not fs.exists(inner):
+        return
+    if is_local(path):
         fs.rm(inner, recursive=True)
+        return
+    found = fs.find(inner, withdirs=True, detail=True)
+    for name, entry in found.items():
+        if entry.get("type") != "directory":
+            fs.rm_file(name)
+    # An object store's folders go with their files; where they are things of their own, the deepest goes first.
+    for name in sorted({inner, *(name for name, entry in found.items() if entry.get("type") == "directory")}, reverse=True):
+        fs.invalidate_cache(name)
+        if fs.isdir(name):
+            fs.rmdir(name)
 
 
 def move_file(fs: Any, source: str, target: str) -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ LEASE_SECONDS = 60.0
 
 # Each failed try means that another process has just written, which the next look sees; so many in a row are a fault.
 _TRIES = 20
+
+_UNKNOWN = "unknown"
 
 
 class RootInUseError(Exception):
@@ -86,12 +89,17 @@ class Lease:
                 return
         raise RootInUseError(f"the lease on root {redact(self.root)!r} changes hands all the time: run again later")
 
+    @property
+    def lost(self) -> bool:
+        """Whether a renewal has found that another process took the lease: from then on every `check` raises."""
+        return self._lost
+
     def check(self) -> None:
         """Prove that the lease is still held, by renewing it. Raises LeaseLostError when another process has taken it."""
         with self._lock:
             if not self._lost:
                 try:
-                    self._version = self._write(self._version)
+                    self._renew()
                     return
                 except ConflictError:
                     self._lost = True
@@ -108,9 +116,38 @@ class Lease:
         with self._lock:
             if not self._lost:
                 try:
-                    delete_if(self._path, self._version, unconditional=self._unconditional)
+                    self._delete()
                 except Exception as error:
                     _log.info("the lease could not be given back: %s", type(error).__name__)
+
+    def _renew(self) -> None:
+        try:
+            self._version = self._write(self._version)
+        except ConflictError:
+            self._version = self._write(self._version_of_own())
+
+    def _delete(self) -> None:
+        try:
+            delete_if(self._path, self._version, unconditional=self._unconditional)
+        except ConflictError:
+            delete_if(self._path, self._version_of_own(), unconditional=self._unconditional)
+
+    def _version_of_own(self) -> str:
+        """The version of the lease if it names this holder; raises ConflictError if it does not.
+
+        A renewal may be written and fail all the same, when the sync after it or the answer of the store does: the next
+        one then meets its own lease under a version that it was never told.
+        """
+        found = read_versioned(self._path)
+        if found is None or not self._is_own(found):
+            raise ConflictError(f"the lease on root {redact(self.root)!r} is no longer that of this process")
+        return found.version
+
+    def _is_own(self, found: Versioned) -> bool:
+        try:
+            return bool(json.loads(found.data)["holder"]["run"] == self.holder.run)
+        except (ValueError, TypeError, KeyError):
+            return False
 
     def _write(self, version: str | None) -> str:
         now = datetime.now(UTC)
@@ -189,6 +226,8 @@ def _beat(lease: Lease, stop: threading.Event) -> None:
         try:
             lease.check()
         except LeaseLostError:
+            # The run ends at its next check; there is nothing left to renew.
+            _log.warning("another process has taken the lease on root %s: this run ends soon", redact(lease.root))
             return
         except Exception as error:
             # A disk that is full for a moment, a network that is away: the next beat tries again, the run's own checks fail.
@@ -198,11 +237,16 @@ def _beat(lease: Lease, stop: threading.Event) -> None:
 def this_process() -> Holder:
     """This process as the holder of a lease, with a run id of its own."""
     pid = os.getpid()
-    return Holder(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _started(pid) or "unknown", uuid.uuid4().hex)
+    return Holder(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _started(pid) or _UNKNOWN, uuid.uuid4().hex)
 
 
 def _has_died(holder: Holder, here: Holder) -> bool:
-    """Whether the holder's process is gone for certain: it ran on this machine, since this boot, where its pid can be seen."""
+    """Whether the holder's process is gone for certain: it ran on this machine, since this boot, where its pid can be seen.
+
+    What is not known of it proves nothing: two unknown namespaces need not be one.
+    """
+    if not holder.boot or not holder.namespace or holder.started == _UNKNOWN:
+        return False
     if (holder.host, holder.boot, holder.namespace) != (here.host, here.boot, here.namespace):
         return False
     return _started(holder.pid) != holder.started
@@ -234,7 +278,9 @@ def _boot_id() -> str:
 
 
 def _pid_namespace() -> str:
-    """Containers of one machine share its boot and may share its name, but not its process ids."""
+    """Containers of one machine share its boot and may share its name, but not its process ids. Empty: it is not known."""
+    if sys.platform == "darwin":
+        return "none"  # macOS has one table of processes; containers there run in a virtual machine with a boot of its own.
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
