@@ -67,7 +67,8 @@ class Parent:
         except CorruptFileError as error:
             _not_used("neighbour graph", error)
             return None
-        root, blocks = self.run.root, tuple(self.embedded.unit_blocks)
+        # Not the unit vectors: what is compared with them are the parent's shards.
+        root, blocks = self.run.root, tuple(self.embedded.blocks)
         then, now = (tuple(join(root, path) for path in sorted(shards)) for shards in (self._shards, self._shards_of_now))
         task = ChangesTask(checked, then, now, blocks, self.run.scratch("changes"))
         (changes,) = self.run.job("changes", FindChanges(), [task], ChangesRecord)

@@ -28,10 +28,11 @@ def build(folder, vectors, ids, rows, options, parent=None):
     ]
 
 
-def graph_of(folder, records, ids, then=(), now=()):
-    """The graph of these records as the parent of a corpus with these ids."""
+def graph_of(folder, records, ids, then=(), now=(), vectors=None, rows=None):
+    """The graph of these records as the parent of a corpus with these ids; `vectors` of now matter where shards differ."""
     parts = tuple(record.file for record in records)
-    blocks = make_blocks(f"{folder}/ids", np.zeros((len(ids), 1), np.float32), ids, len(ids))
+    vectors = np.zeros((len(ids), 1), np.float32) if vectors is None else vectors
+    blocks = make_blocks(f"{folder}/ids", vectors, ids, rows or len(ids))
     shards = (tuple(sorted({shard.path for shard in shards})) for shards in (then, now))
     return ParentGraph(parts, find_changes(ChangesTask(parts, *shards, blocks, f"{folder}/changes")))
 
@@ -85,7 +86,8 @@ def test_an_update_writes_the_bytes_of_a_graph_from_nothing(data):
         rows = data.draw(sizes)
         parent = build(f"{folder}/a", case.vectors[case.before], case.ids[case.before], data.draw(sizes), before)
         vectors, ids = case.now[case.after], case.ids[case.after]
-        graph = graph_of(folder, parent, ids, *case.shards(f"{folder}/s", data.draw(st.booleans())))
+        shards = case.shards(f"{folder}/s", data.draw(st.booleans()))
+        graph = graph_of(folder, parent, ids, *shards, vectors, data.draw(sizes))
         updated = build(f"{folder}/b", vectors, ids, rows, now, graph)
         assert bytes_of(updated) == bytes_of(build(f"{folder}/c", vectors, ids, rows, now))
         for record in updated:
@@ -174,8 +176,8 @@ def test_where_a_shard_is_lost_every_text_counts_as_changed(tmp_path, before, da
     vectors, ids, records = before
     then = shard(f"{tmp_path}/s", ids, vectors)
     now = [shard(f"{tmp_path}/s", ids[:200], vectors[:200]), shard(f"{tmp_path}/s", ids[200:], vectors[200:])]
-    assert graph_of(tmp_path, records, ids, [then], now).changes.texts_added == 0
+    assert graph_of(tmp_path, records, ids, [then], now, vectors).changes.texts_added == 0
     data = bytearray(Path(then.path).read_bytes())
     data[300] ^= 1
     Path(then.path).unlink() if damage == "missing" else Path(then.path).write_bytes(data)
-    assert graph_of(tmp_path, records, ids, [then], now).changes.texts_added == 400
+    assert graph_of(tmp_path, records, ids, [then], now, vectors).changes.texts_added == 400

@@ -4,20 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from transforms.corpus import ids_of
 from transforms.files import CorruptFileError, FileRef, file_ref, join, read_table
-from transforms.vectors import VectorBlock, load_array, save_array
+from transforms.vectors import (
+    ShardIndex,
+    StoredShard,
+    VectorBlock,
+    describe_shards,
+    find_vectors,
+    is_named_by,
+    load_array,
+    save_array,
+)
 
 # Above this share of new texts comparing everybody with them costs about as much as it saves.
 _MOST_ADDED = 0.25
+# The last content key there can be.
+_LAST = b"\xff" * 32
 
 
 @dataclass(frozen=True)
 class ChangesTask:
     """The parts of an earlier graph, paths of all shards whose vectors it compared, and of all that this run's are from.
 
-    `blocks` are all of this run's; `directory` is for what is found.
+    `blocks` are all of this run's, with the vectors as the store holds them; `directory` is for what is found.
     """
 
     parts: tuple[FileRef, ...]
@@ -63,38 +75,66 @@ def _with_another_vector(task: ChangesTask, ids: np.ndarray) -> np.ndarray:
     """Which of the `ids`, ascending, did not have the vector then that they have now.
 
     Shards never change: only a text in a shard that was used either then or now alone can have another one. Where a shard
-    cannot be read any more nothing is known of it, and everything counts as changed.
+    cannot be read any more nothing is known of it, and everything counts as changed. One block at a time is in memory.
     """
-    alone = sorted(set(task.shards_then) ^ set(task.shards_now))
+    alone = set(task.shards_then) ^ set(task.shards_now)
+    if not alone:
+        return np.empty(0, np.int64)
     try:
-        held = [ids_of(read_table(path, ["content_key"])["content_key"].combine_chunks()) for path in alone]
-        suspects = np.intersect1d(_joined(held), ids)
-        if not len(suspects):
-            return suspects
-        same = _vectors(task.shards_then, suspects), _vectors(task.shards_now, suspects)
+        for path in sorted(alone & set(task.shards_then)):
+            # All of them, before any is asked: a damaged footer would say that a shard has nothing to do with these texts.
+            if not is_named_by(path, file_ref(path).sha256):
+                raise CorruptFileError(f"{path} was changed after it was written; run `corpusbeam verify`")
+        described = describe_shards(task.shards_then)
+        # Nor may one come last in the order only because its footer cannot be read.
+        if unread := [shard.path for shard in described if not shard.rows]:
+            raise CorruptFileError(f"{unread[0]} has no footer that can be read; run `corpusbeam verify`")
+        then, either = ShardIndex(described), ShardIndex(describe_shards(sorted(alone)))
+        changed = [_changed_in(block, ids, then, either) for block in sorted(task.blocks)]
     except (CorruptFileError, FileNotFoundError):
         return ids
-    return suspects[np.any(same[0] != same[1], axis=1)] if same[0].shape == same[1].shape else suspects
+    return np.unique(_joined(changed))
 
 
-def _vectors(shards: Sequence[str], ids: np.ndarray) -> np.ndarray:
-    """The bits of the vectors of `ids`, ascending, uint32 (n, dim): as the store answers, by the first shard in path order."""
-    bits: np.ndarray | None = None
-    missing = np.ones(len(ids), bool)
-    for path in sorted(shards):
-        if not missing.any():
-            break
-        held = ids_of(read_table(path, ["content_key"])["content_key"].combine_chunks())
-        place = np.minimum(np.searchsorted(held, ids), max(0, len(held) - 1))
-        hit = missing & (held[place] == ids) if len(held) else np.zeros(len(ids), bool)
-        if hit.any():
-            column = read_table(path, ["vector"])["vector"].combine_chunks()
-            rows = column.flatten().to_numpy().reshape(len(held), -1).view(np.uint32)
-            bits = np.zeros((len(ids), rows.shape[1]), np.uint32) if bits is None else bits
-            bits[hit], missing[hit] = rows[place[hit]], False
-    if bits is None or missing.any():
-        raise CorruptFileError(f"{int(missing.sum())} texts have no vector in the shards that are said to hold them")
-    return bits
+def _changed_in(block: VectorBlock, ids: np.ndarray, then: ShardIndex, alone: ShardIndex) -> np.ndarray:
+    """Which of the `ids` in one block had other bits in the shards of `then`, of those that a shard of `alone` holds."""
+    own = block.ids()
+    low, high = _key_range(own)
+    last = _LAST if high is None else high
+    keys = _keys_of(alone.between(low, last), np.intersect1d(own, ids, assume_unique=True), low, high)
+    if not keys:
+        return np.empty(0, np.int64)
+    # The same question that the parent's run asked, so that the same one of several shards answers.
+    stored = find_vectors(then.between(low, last), keys)
+    if stored.damaged or stored.vectors is None or not stored.found.all():
+        raise CorruptFileError(f"{int((~stored.found).sum())} texts have no vector in the shards that are said to hold them")
+    held = ids_of(pa.array(keys, pa.binary(len(low))))
+    now = np.ascontiguousarray(block.vectors()[np.searchsorted(own, held)])
+    if now.shape != stored.vectors.shape:
+        return held
+    # Bits, not numbers: 0.0 equals -0.0.
+    return held[np.any(now.view(np.uint32) != stored.vectors.view(np.uint32), axis=1)]
+
+
+def _keys_of(shards: Sequence[StoredShard], ids: np.ndarray, low: bytes, high: bytes | None) -> list[bytes]:
+    """The content keys, ascending, that any of the shards holds for the `ids`; all are in `low <= key < high`."""
+    keys: set[bytes] = set()
+    for shard in shards:
+        table = read_table(shard.path, ["content_key"], key="content_key", low=low, high=high)
+        if table.num_rows:
+            held = table["content_key"].combine_chunks()
+            keys.update(held.filter(pa.array(np.isin(ids_of(held), ids))).to_pylist())
+    return sorted(keys)
+
+
+def _key_range(ids: np.ndarray) -> tuple[bytes, bytes | None]:
+    """The range `low <= key < high` of all content keys with ids from the first to the last; None after the largest id."""
+    if not len(ids):
+        return _LAST, None
+    # An id is the first 63 bits of its key.
+    first, after = int(ids[0]) << 1, (int(ids[-1]) + 1) << 1
+    rest = bytes(len(_LAST) - 8)
+    return first.to_bytes(8, "big") + rest, None if after >> 64 else after.to_bytes(8, "big") + rest
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
