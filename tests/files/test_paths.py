@@ -184,3 +184,15 @@ def test_removing_takes_empty_folders_too(folder):
     remove(f"{folder}/gone")
     assert not fs.exists(inner)
     assert not fs.exists(f"{inner}/deeper/deepest")
+
+
+def test_removing_on_s3_takes_markers_of_folders_and_a_file_of_the_same_name(s3_bucket):
+    fs, inner = url_to_fs(s3_bucket)
+    write_bytes(f"{s3_bucket}/kept", b"1")
+    write_bytes(f"{s3_bucket}/both", b"2")
+    write_bytes(f"{s3_bucket}/both/x", b"3")
+    for key in ("marked/", "marked/deeper/"):
+        fs.call_s3("put_object", Bucket=inner, Key=key, Body=b"")
+    for name in ("both", "marked"):
+        remove(f"{s3_bucket}/{name}")
+    assert [entry["Key"] for entry in fs.call_s3("list_objects_v2", Bucket=inner)["Contents"]] == ["kept"]

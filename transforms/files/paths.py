@@ -87,6 +87,9 @@ def remove(path: str) -> None:
     for name, entry in found.items():
         if entry.get("type") != "directory":
             fs.rm_file(name)
+    # On an object store one name may be a file's and a folder's at once; `find` then tells of the folder.
+    if fs.isfile(inner):
+        fs.rm_file(inner)
     # An object store's folders go with their files; where they are things of their own, the deepest goes first.
     for name in sorted({inner, *(name for name, entry in found.items() if entry.get("type") == "directory")}, reverse=True):
         fs.invalidate_cache(name)
