@@ -93,7 +93,7 @@ def test_every_end_of_a_run_in_this_process(corpusbeam, command, tmp_path, monke
     assert (run["outcome"], run["exit_code"]) == ("failed", 1)
     assert "no disk at https://" in run["message"]
     assert "hunter2" not in json.dumps(run) + (tmp_path / "run.prom").read_text()
-    assert set(run["stages"]) == {"corpus", "passages"}
+    assert set(run["stages"]) == {"corpus"}
     assert single["last_success_timestamp_seconds"] == success["finished_timestamp"]
 
     # Not one of the files that were replaced was left behind half written.

@@ -71,7 +71,7 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
     assert read_current(remote) == first
     fs = fsspec.filesystem("s3")
     names = {name.split("/deep/root/")[1].split("/")[0] for name in fs.find(s3_bucket)}
-    assert names == {"CURRENT", "generations", "vectors"}
+    assert names == {"CURRENT", "generations", "last_run.json", "vectors"}
 
     # A second generation embeds only what is new, here as there.
     with corpus.open("a") as file:

@@ -56,7 +56,7 @@ def nights(tmp_path_factory) -> dict[str, Night]:
     return found
 
 
-@pytest.fixture(params=["first", "update"])
+@pytest.fixture(params=[pytest.param("first", marks=pytest.mark.long), "update"])
 def night(request, nights) -> Night:
     """Each of the two."""
     return nights[request.param]

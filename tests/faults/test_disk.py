@@ -49,16 +49,18 @@ def _fill(disk: Path, free: int) -> Path:
 
 
 def _failed(ran: Ran, *words: str) -> None:
-    """Exit code 1 and one line with these words."""
+    """Exit code 1 and one line with these words, beside a warning where not even last_run.json can be written."""
     assert (ran.code, ran.out) == (1, ""), ran.err
-    assert ran.err.startswith("corpusbeam: ")
-    assert ran.err.count("\n") == 1, ran.err
+    warning = "corpusbeam: warning: the run was not recorded for monitoring: "
+    lines = [line for line in ran.err.splitlines() if not line.startswith(warning)]
+    assert len(lines) == 1, ran.err
+    assert lines[0].startswith("corpusbeam: ")
     for word in words:
-        assert word in ran.err
+        assert word in lines[0]
 
 
 # The run needs some 450 kB: it fails at another place each time.
-@pytest.mark.parametrize("free", [0, 16, 64, 128, 200, 300])
+@pytest.mark.parametrize("free", [0, 64, 200, *(pytest.param(free, marks=pytest.mark.long) for free in (16, 128, 300))])
 def test_a_full_disk_leaves_what_is_published(nights: dict[str, Night], tmp_path: Path, disk: Path, free: int):
     night = nights["update"]
     root = night.root(disk)
@@ -98,7 +100,7 @@ def test_a_read_only_root_is_read_and_not_written(nights: dict[str, Night], disk
     assert results(read_whole(root, night.new)) == night.results
 
 
-@pytest.mark.parametrize("folder", [".", "vectors", "generations"])
+@pytest.mark.parametrize("folder", [".", *(pytest.param(name, marks=pytest.mark.long) for name in ("vectors", "generations"))])
 def test_a_folder_without_permission_is_named(nights: dict[str, Night], tmp_path: Path, folder: str):
     night = nights["update"]
     root = night.root(tmp_path)

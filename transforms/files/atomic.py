@@ -38,9 +38,16 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
     except BaseException as error:
         if fs.exists(temporary):
             fs.rm_file(temporary)
-        if isinstance(error, OSError) and error.errno in _OF_WRITES and error.filename is None:
-            raise OSError(error.errno, os.strerror(error.errno), inner) from error
+        if isinstance(error, OSError) and (named := with_path(error, inner)) is not error:
+            raise named from error
         raise
+
+
+def with_path(error: OSError, path: str) -> OSError:
+    """The error, with the path where a write has met a full disk: Python leaves it out there."""
+    if error.errno not in _OF_WRITES or error.filename is not None:
+        return error
+    return OSError(error.errno, os.strerror(error.errno), path)
 
 
 def write_bytes(path: str, data: bytes) -> None:

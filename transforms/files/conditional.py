@@ -17,7 +17,7 @@ from typing import Any
 
 from fsspec.asyn import sync
 
-from transforms.files.atomic import write_bytes
+from transforms.files.atomic import with_path, write_bytes
 from transforms.files.paths import filesystem_of, fsync_directory, is_local, make_parent, redact
 
 # S3's answers that say: the object is not the one that the condition names. The second is for two requests at one moment.
@@ -146,6 +146,10 @@ def _create(path: str, inner: str, data: bytes) -> None:
                 if os.path.lexists(inner):
                     raise _conflict(path) from None
                 os.replace(temporary, inner)
+    except OSError as error:
+        if (named := with_path(error, inner)) is not error:
+            raise named from error
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
