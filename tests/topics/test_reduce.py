@@ -124,6 +124,8 @@ def test_graph_with_too_few_neighbours_is_refused():
 
 def test_users_see_no_output_of_the_libraries():
     code = (
+        # As the command line does: Beam warns when it is imported beside the extra s3.
+        "import logging; logging.basicConfig(level=logging.ERROR)\n"
         "from tests.topics.helpers import *; from transforms.topics import *\n"
         "for n in (1, 5, 40, 200):\n"
         "    graph = graph_of(blobs([n])[0]); options = TopicsOptions(n_epochs=20)\n"
