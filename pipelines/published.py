@@ -75,8 +75,15 @@ def status_lines(found: dict[str, Any]) -> list[str]:
     if (lease := found["lease"]) is not None:
         lines.append(f"in use by    {_holder(lease)}")
     if found["last_run"] is not None:
-        lines.append("last run     " + ", ".join(f"{key} {value}" for key, value in found["last_run"].items() if _short(value)))
+        lines.append(f"last run     {_ended(found['last_run'])}")
     return lines
+
+
+def _ended(run: dict[str, Any]) -> str:
+    """How a run ended: outcome, exit code, when, how long it took, and why."""
+    said = f": {run['message']}" if run.get("message") else ""
+    outcome = str(run.get("outcome")).replace("_", " ")
+    return f"{outcome}, exit code {run.get('exit_code')}, {run.get('finished')}, {run.get('seconds')} s{said}"
 
 
 def _holder(lease: dict[str, Any]) -> str:
@@ -90,10 +97,6 @@ def _holder(lease: dict[str, Any]) -> str:
         over = False
     end = f"its lease ended {expires}: it died, the next run takes over" if over else f"its lease is valid until {expires}"
     return f"process {holder.get('pid')} on {holder.get('host')} since {str(lease.get('acquired'))[:19]}, {end}"
-
-
-def _short(value: Any) -> bool:
-    return isinstance(value, str | int | float) and value != ""
 
 
 def _generation(root: str, name: str) -> dict[str, Any]:

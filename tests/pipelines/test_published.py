@@ -55,12 +55,13 @@ def test_pins_are_shown_also_of_generations_that_are_gone(published):
 
 
 def test_who_has_the_root_and_how_the_last_run_ended(published):
-    write_json(f"{published}/last_run.json", {"outcome": "refused", "exit_code": 3, "gates": [1, 2]})
+    run = {"outcome": "refused", "exit_code": 3, "gates": [1, 2], "finished": "2026-01-01", "seconds": 2.5, "message": "why"}
+    write_json(f"{published}/last_run.json", run)
     with hold_lease(published):
         lines = status_lines(status(published))
         assert any("in use by" in line and "is valid until" in line for line in lines)
         values = json.loads(Path(published, "LEASE").read_text())
-    assert any(line.startswith("last run") and "outcome refused" in line and "exit_code 3" in line for line in lines)
+    assert "last run     refused, exit code 3, 2026-01-01, 2.5 s: why" in lines
     assert not any("in use by" in line for line in status_lines(status(published)))
     write_json(f"{published}/LEASE", {**values, "expires": "2020-01-01T00:00:00+00:00"})
     assert any("the next run takes over" in line for line in status_lines(status(published)))
