@@ -81,6 +81,8 @@ def status_lines(found: dict[str, Any]) -> list[str]:
 
 def _ended(run: dict[str, Any]) -> str:
     """How a run ended: outcome, exit code, when, how long it took, and why."""
+    if "problem" in run:
+        return str(run["problem"])
     said = f": {run['message']}" if run.get("message") else ""
     outcome = str(run.get("outcome")).replace("_", " ")
     return f"{outcome}, exit code {run.get('exit_code')}, {run.get('finished')}, {run.get('seconds')} s{said}"
