@@ -36,7 +36,13 @@ BARRIERS = (
 GC = ("gc", "--keep-last", "1", "--keep-days", "0", "--grace-days", "0")
 
 
-@pytest.mark.parametrize("barrier", BARRIERS)
+# Left out by default: what they show is between points that are not.
+_LONG = ("after_embed", "before_record_neighbors", "after_topics", "after_report")
+
+
+@pytest.mark.parametrize(
+    "barrier", [pytest.param(name, marks=pytest.mark.long) if name in _LONG else name for name in BARRIERS]
+)
 def test_a_kill_at_any_point_loses_nothing(night: Night, barrier: str, tmp_path: Path):
     if barrier == "holding_lease" and not hasattr(generations, "hold_lease"):
         pytest.skip("there is no lease yet")
