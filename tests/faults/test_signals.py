@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
     [
         ("after_plan", signal.SIGTERM),
         ("before_record_neighbors", signal.SIGINT),
-        ("after_manifest", signal.SIGTERM),
-        ("before_pointer", signal.SIGINT),
+        pytest.param("after_manifest", signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param("before_pointer", signal.SIGINT, marks=pytest.mark.long),
         ("before_pointer", signal.SIGTERM),
     ],
 )
