@@ -12,7 +12,7 @@ from pipelines.errors import GateRefusedError
 from pipelines.passages import PassagesResult
 from pipelines.stage import Run
 from transforms.embedding import NORM_TOLERANCE
-from transforms.files import FileRef, redact, sha256_of
+from transforms.files import FileRef, is_whole, redact
 from transforms.generations import Gate
 from transforms.vectors import LengthRecord
 from transforms.vectors.beam import MeasureLengths
@@ -198,14 +198,7 @@ def _rows(files: Iterable[FileRef]) -> int:
 
 def count_differing(files: Iterable[FileRef]) -> int:
     """How many files do not have the bytes that they were recorded with, or are missing."""
-    return sum(not _is_whole(file) for file in files)
-
-
-def _is_whole(file: FileRef) -> bool:
-    try:
-        return sha256_of(file.path) == (file.sha256, file.size)
-    except FileNotFoundError:
-        return False
+    return sum(not is_whole(file) for file in files)
 
 
 def refusal(gates: Iterable[Gate], report: str) -> str | None:

@@ -14,7 +14,7 @@ from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
 from pipelines.versions import installed_versions
 from transforms.corpus import PassageSplitter
-from transforms.files import FileRef, digest_of, join, reached, read_json, remove, sha256_of, write_json
+from transforms.files import FileRef, digest_of, is_whole, join, reached, read_json, remove, write_json
 from transforms.generations import Lease
 
 _log = logging.getLogger(__name__)
@@ -139,11 +139,6 @@ def _finished(record_path: str, digest: str, result_type: type[Result], root: st
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         return None
     for ref in files_of(result):
-        if not ref.path.startswith(root.rstrip("/") + "/"):
-            return None
-        try:
-            if sha256_of(ref.path) != (ref.sha256, ref.size):
-                return None
-        except FileNotFoundError:
+        if not ref.path.startswith(root.rstrip("/") + "/") or not is_whole(ref):
             return None
     return result

@@ -38,7 +38,7 @@ from transforms.files.paths import (
     remove,
 )
 from transforms.files.progress import Progress, read_progress
-from transforms.files.refs import FileRef, digest_of, file_ref, keep_only, sha256_of
+from transforms.files.refs import FileRef, digest_of, file_ref, is_whole, keep_only, sha256_of
 
 __all__ = [
     "STOP_AT",
@@ -57,6 +57,7 @@ __all__ = [
     "has_conditional_writes",
     "holds_credentials",
     "is_local",
+    "is_whole",
     "join",
     "keep_only",
     "list_files",

@@ -43,6 +43,14 @@ def file_ref(path: str, rows: int | None = None) -> FileRef:
     return FileRef(path, size, rows, sha256)
 
 
+def is_whole(file: FileRef) -> bool:
+    """Whether a file is there with the size and sha256 that it was recorded with."""
+    try:
+        return sha256_of(file.path) == (file.sha256, file.size)
+    except FileNotFoundError:
+        return False
+
+
 def keep_only(folder: str, files: Iterable[FileRef]) -> None:
     """Remove every file below `folder` but these."""
     fs, inner = filesystem_of(folder)
