@@ -14,11 +14,11 @@ if "pipelines.worker" in sys.orig_argv:
     import logging
 
     logging.disable()
-    import transforms.vectors.beam as room
+    from transforms.vectors import PartFiller
 
-    fill_part, filled = room.fill_part, []
+    add, filled = PartFiller.add, []
 
-    def faulty(*arguments):
+    def faulty(filler, task):
         """Kill this process at its second part, once for all processes; or tell that embedding has begun, and never end."""
         marker, fault = os.environ["FAULT_MARKER"], os.environ["FAULT"]
         if fault == "kill" and filled and not os.path.exists(marker):
@@ -28,10 +28,10 @@ if "pipelines.worker" in sys.orig_argv:
         if fault == "block":
             open(marker, "w").close()
             os.read(os.pipe()[0], 1)
-        filled.append(fill_part(*arguments))
-        return filled[-1]
+        filled.append(task.part)
+        return add(filler, task)
 
-    room.fill_part = faulty
+    PartFiller.add = faulty
 '''
 
 PARTS = 6
@@ -41,6 +41,8 @@ SETTINGS = (
     "embedding.precision=fp32",
     # The number of threads may change the last bit of a vector; here only the number of workers differs.
     "embedding.threads=1",
+    # Some texts of a part are stored before the next part is looked up.
+    "embedding.characters_per_batch=500",
     f"corpus.rows_per_part={PART}",
     f"neighbors.rows_per_tile={PART}",
     f"index.rows_per_shard={PART}",

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.runner import Runner, RunnerOptions
 from transforms.embedding import load_encoder
 from transforms.files import file_ref
-from transforms.vectors import EmbedRecord, fill_part
+from transforms.vectors import EmbedRecord, PartFiller, fill_part, fill_parts
 from transforms.vectors.beam import EmbedPassages
 
 PARTS = [[f"{'abcdefghij'[(i * part) % 10] * (1 + i)} part {'pqr'[part]}" for i in range(9)] for part in range(3)]
@@ -47,10 +47,9 @@ def written(tmp_path: Path) -> dict[str, str]:
 def test_every_runner_writes_what_plain_calls_write(runner, tasks, tiny_spec, tiny_options, tmp_path, monkeypatch):
     times, runner_options = RUNNERS[runner]
     filled = []
-    monkeypatch.setattr(
-        "transforms.vectors.beam.fill_part", lambda task, *rest: filled.append(task.part) or fill_part(task, *rest)
-    )
-    plain = [fill_part(task, tiny_spec, tiny_options, 1) for task in tasks]
+    plain = list(fill_parts(tasks, tiny_spec, tiny_options, 1))
+    add = PartFiller.add
+    monkeypatch.setattr(PartFiller, "add", lambda filler, task: filled.append(task.part) or add(filler, task))
     expected = written(tmp_path)
     assert len(expected) == 3 * 3
     shutil.rmtree(tmp_path / "store")

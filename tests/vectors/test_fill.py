@@ -8,7 +8,16 @@ from sentence_transformers import SentenceTransformer
 
 from transforms.embedding import EmbeddingOptions, Encoder, VectorError, encoder_spec, load_encoder
 from transforms.files import file_ref, read_progress
-from transforms.vectors import SHARDS_PER_PART, count_missing, fill, fill_part, stored_shards, write_shard
+from transforms.vectors import (
+    SHARDS_PER_PART,
+    PartFiller,
+    count_missing,
+    fill,
+    fill_part,
+    fill_parts,
+    stored_shards,
+    write_shard,
+)
 
 TEXTS = [f"{'abcdefghij'[i % 10] * (1 + i % 37)} text number {chr(97 + i % 26)} {'xyz' * (i // 7)}" for i in range(60)]
 
@@ -280,6 +289,98 @@ def test_failed_texts_of_every_batch_are_named(make_task, tiny_spec, tiny_option
     assert [text.doc_id for text in record.failed] == [f"doc of {text}" for text in texts_of(task) if text in poison]
     assert (record.texts_embedded, record.block.rows) == (60, 60)
     assert read_progress(task.progress) == 68
+
+
+# --- several parts together -----------------------------------------------------------------------------------------------
+
+# No text is in two parts.
+PARTS = [TEXTS[:20], TEXTS[20:40], TEXTS[40:]]
+
+
+def calls_of(monkeypatch) -> list[list[str]]:
+    """The texts of every call of the encoder from now on."""
+    calls: list[list[str]] = []
+    real = Encoder.encode_documents
+    monkeypatch.setattr(
+        Encoder, "encode_documents", lambda self, texts, *rest: calls.append(list(texts)) or real(self, texts, *rest)
+    )
+    return calls
+
+
+def test_missing_texts_of_several_parts_are_embedded_together_and_stored_as_of_each(
+    make_task, tiny_spec, tiny_options, monkeypatch, tmp_path
+):
+    known = [
+        fill_part(make_task(texts[:17], part=i, run="known"), tiny_spec, tiny_options, None) for i, texts in enumerate(PARTS)
+    ]
+    shards = tuple(ref.path for record in known for ref in record.shards)
+    alone = [
+        fill_part(make_task(texts, shards=shards, part=i, start=20 * i, run="alone"), tiny_spec, tiny_options, None)
+        for i, texts in enumerate(PARTS)
+    ]
+    written = shards_under(tmp_path)
+    for path in set(written) - set(shards):
+        Path(path).unlink()
+    calls = calls_of(monkeypatch)
+    tasks = [make_task(texts, shards=shards, part=i, start=20 * i, run="together") for i, texts in enumerate(PARTS)]
+    together = list(fill_parts(tasks, tiny_spec, tiny_options, None))
+    assert [sorted(call) for call in calls] == [sorted(text for texts in PARTS for text in texts[17:])]
+    assert shards_under(tmp_path) == written
+    for one, other in zip(together, alone, strict=True):
+        assert [ref.sha256 for ref in one.block_files] == [ref.sha256 for ref in other.block_files]
+        for name in ("part", "shards", "texts_embedded", "texts_reused", "texts_truncated", "documents_truncated", "fidelity"):
+            assert getattr(one, name) == getattr(other, name), name
+    assert sum(record.tokens for record in together) == sum(record.tokens for record in alone)
+    assert read_progress(tasks[0].progress) == 60
+
+
+@pytest.mark.parametrize("characters", [1, 300, 900, 10**9])
+def test_not_more_than_one_batch_is_embedded_and_not_stored(make_task, tiny_spec, tiny_options, monkeypatch, characters):
+    calls = calls_of(monkeypatch)
+    options = small_batches(tiny_options, characters)
+    records = list(fill_parts([make_task(texts, part=i) for i, texts in enumerate(PARTS)], tiny_spec, options, None))
+    assert sorted(text for call in calls for text in call) == sorted(TEXTS)
+    for call in calls:
+        costs = [min(len(text), 4 * 32) for text in call]
+        # A batch ends with the text that makes it large enough.
+        assert sum(costs) <= characters or sum(costs[:-1]) < characters
+    assert sum(record.block.rows for record in records) == 60
+
+
+def test_a_part_that_lacks_nothing_does_not_wait(make_task, tiny_spec, tiny_options):
+    known = fill_part(make_task(PARTS[0], run="known"), tiny_spec, tiny_options, None)
+    filler = PartFiller(tiny_spec, tiny_options, None)
+    lacking = make_task(PARTS[1], part=1)
+    complete = make_task(PARTS[0], shards=tuple(ref.path for ref in known.shards), part=0, run="again")
+    assert list(filler.add(lacking)) == []
+    assert [record.part for record in filler.add(complete)] == [0]
+    assert [record.part for record in filler.finish()] == [1]
+    assert list(filler.finish()) == []
+
+
+def test_parts_that_wait_are_not_kept_in_memory_without_end(make_task, tiny_spec, tiny_options, monkeypatch):
+    monkeypatch.setattr(fill, "_WAITING_ROWS", 30)
+    filler = PartFiller(tiny_spec, tiny_options, None)
+    found = [[record.part for record in filler.add(make_task(texts, part=i))] for i, texts in enumerate(PARTS)]
+    assert found == [[], [0, 1], []]
+    assert [record.part for record in filler.finish()] == [2]
+
+
+def test_a_failed_text_is_named_by_its_own_part(make_task, tiny_spec, tiny_options, monkeypatch):
+    own = load_encoder(tiny_spec, "cpu")
+    monkeypatch.setattr(own, "_packed", None)
+    real = own._model.encode_document
+
+    def encode_document(texts, **arguments):
+        if any("poison" in text for text in texts):
+            raise RuntimeError("no")
+        return real(texts, **arguments)
+
+    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    texts = [PARTS[0], [*PARTS[1], "poison"], PARTS[2]]
+    records = list(fill_parts([make_task(own, part=i) for i, own in enumerate(texts)], tiny_spec, tiny_options, None))
+    assert [[text.doc_id for text in record.failed] for record in records] == [[], ["doc of poison"], []]
+    assert [(record.texts_embedded, record.block.rows) for record in records] == [(20, 20)] * 3
 
 
 # --- few shards for a part ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Promises: a vector is computed once per (encoder fingerprint, content key) and s
 written is exact, and a shard that was changed since is not believed.
 """
 
-from transforms.vectors.batches import cut_batches
+from transforms.vectors.batches import cut_batches, text_costs
 from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
 from transforms.vectors.fill import (
     SHARDS_PER_PART,
@@ -13,8 +13,10 @@ from transforms.vectors.fill import (
     EmbedTask,
     FailedText,
     MissingRecord,
+    PartFiller,
     count_missing,
     fill_part,
+    fill_parts,
 )
 from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
 from transforms.vectors.measure import LengthRecord, measure_lengths
@@ -27,6 +29,7 @@ __all__ = [
     "FailedText",
     "LengthRecord",
     "MissingRecord",
+    "PartFiller",
     "ShardIndex",
     "StoredShard",
     "StoredVectors",
@@ -36,6 +39,7 @@ __all__ = [
     "describe_shard",
     "describe_shards",
     "fill_part",
+    "fill_parts",
     "find_vectors",
     "is_named_by",
     "load_all",
@@ -44,6 +48,7 @@ __all__ = [
     "save_array",
     "store_directory",
     "stored_shards",
+    "text_costs",
     "unit_vectors",
     "vector_schema",
     "write_block",

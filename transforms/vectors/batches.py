@@ -7,14 +7,17 @@ import numpy as np
 CHARACTERS_PER_TOKEN = 4
 
 
-def cut_batches(characters: np.ndarray, characters_per_batch: int, max_tokens: int) -> list[slice]:
-    """Cut texts, in their order, into batches of at least `characters_per_batch`; the last one may be smaller.
+def text_costs(characters: np.ndarray, max_tokens: int) -> np.ndarray:
+    """What texts of so many characters (n,) cost a model that reads at most `max_tokens` of each: int64 (n,), in characters."""
+    return np.minimum(np.asarray(characters, dtype=np.int64), CHARACTERS_PER_TOKEN * max_tokens)
 
-    `characters`: int (n,), the length of each text. `max_tokens`: what the model reads of one. The cut depends on nothing
-    behind it: without the texts of the first batches, the rest is cut alike, so that a run that goes on where another stopped
-    writes the same shards.
+
+def cut_batches(costs: np.ndarray, characters_per_batch: int) -> list[slice]:
+    """Cut texts, in their order, into batches that cost at least `characters_per_batch`; the last one may be smaller.
+
+    `costs`: int (n,), the `text_costs` of each text. The cut depends on nothing behind it: without the texts of the first
+    batches, the rest is cut alike, so that a run that goes on where another stopped writes the same shards.
     """
-    costs = np.minimum(np.asarray(characters, dtype=np.int64), CHARACTERS_PER_TOKEN * max_tokens)
     ends = np.cumsum(costs)
     batches, start, done = [], 0, 0
     while start < len(costs):

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.embedding import EmbeddingOptions, EncoderSpec
-from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
+from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, PartFiller, count_missing
 from transforms.vectors.measure import LengthRecord, measure_lengths
 
 
@@ -20,7 +22,7 @@ class EmbedPassages(beam.PTransform):
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Spread the parts over the workers and fill each."""
-        fill = beam.ParDo(_FillPart(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
+        fill = beam.ParDo(_FillParts(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
         return tasks | "SpreadParts" >> beam.Reshuffle() | "FillParts" >> fill
 
 
@@ -44,15 +46,27 @@ class MeasureLengths(beam.PTransform):
         return blocks | "SpreadBlocks" >> beam.Reshuffle() | "MeasureLengths" >> measure
 
 
-class _FillPart(beam.DoFn):
+class _FillParts(beam.DoFn):
+    """Parts of one bundle are filled together: what is missing in them is embedded at once."""
+
     embedded = beam.metrics.Metrics.counter("embed", "texts-embedded")
     reused = beam.metrics.Metrics.counter("embed", "texts-reused")
 
     def __init__(self, spec: EncoderSpec, options: EmbeddingOptions, threads: int | None) -> None:
         self._arguments = (spec, options, threads)
 
+    def start_bundle(self) -> None:
+        self._filler = PartFiller(*self._arguments)
+
     def process(self, task: EmbedTask) -> Iterator[EmbedRecord]:
-        record = fill_part(task, *self._arguments)
-        self.embedded.inc(record.texts_embedded)
-        self.reused.inc(record.texts_reused)
-        yield record
+        yield from self._counted(self._filler.add(task))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for record in self._counted(self._filler.finish()):
+            yield GlobalWindows.windowed_value(record)
+
+    def _counted(self, records: Iterator[EmbedRecord]) -> Iterator[EmbedRecord]:
+        for record in records:
+            self.embedded.inc(record.texts_embedded)
+            self.reused.inc(record.texts_reused)
+            yield record
