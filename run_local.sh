@@ -43,7 +43,8 @@ if [ "${1:-}" = test ]; then
     .venv/bin/python -m ruff check .
     .venv/bin/python -m ruff format --check .
     .venv/bin/python -m mypy
-    exec .venv/bin/python -m pytest "$@"
+    # Most tests wait for one thread; -n 0 runs them in this process, as a debugger needs.
+    exec .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
 fi
 
 set_up minilm

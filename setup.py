@@ -65,6 +65,7 @@ setup(
             "mypy>=1.15",
             "polars>=1.20",
             "pytest>=8.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.11",
             "s3fs>=2026.1",
             "types-psutil",
