@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
@@ -59,6 +59,17 @@ class Config(BaseModel):
         if holds_credentials(root):
             raise ValueError("the URL has credentials: give them through the environment")
         return root.rstrip("/") or "/"
+
+    @model_validator(mode="after")
+    def _topics_have_their_neighbors(self) -> "Config":
+        # The topic stage would say so too, after everything has been embedded.
+        needed = self.topics.n_neighbors - 1
+        if self.neighbors.k < needed:
+            raise ValueError(
+                f"topics.n_neighbors={self.topics.n_neighbors} needs neighbors.k={needed} or more, it is {self.neighbors.k}: "
+                f"raise neighbors.k or lower topics.n_neighbors"
+            )
+        return self
 
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
@@ -132,7 +143,9 @@ def _problem(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}: `corpusbeam config --schema` lists every key"
-    return f"{key}: {item['msg']}, got {redact(repr(item['input']))}"
+    # Where two keys do not fit each other, the message has their values, and the input is all keys.
+    found = f", got {redact(repr(item['input']))}" if item["loc"] else ""
+    return f"{key}: {item['msg']}{found}"
 
 
 def config_yaml(config: Config) -> str:

@@ -112,5 +112,5 @@ def test_workers_are_a_setting(corpusbeam, tmp_path):
 def test_config_prints_schema_and_resolved_values(corpusbeam):
     schema = corpusbeam("config", "--schema").json
     assert "corpus" in schema["properties"]
-    resolved = corpusbeam("config", "--set", "neighbors.k=9", "--format", "json").json
-    assert resolved["neighbors"]["k"] == 9
+    resolved = corpusbeam("config", "--set", "neighbors.k=29", "--format", "json").json
+    assert resolved["neighbors"]["k"] == 29

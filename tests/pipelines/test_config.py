@@ -12,8 +12,9 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 def test_settings_win_over_the_file_and_overrides_over_both(tmp_path):
     (tmp_path / "c.yaml").write_text("root: from-file\ncorpus: {id_column: a, text_column: b}\n")
-    config = load_config(str(tmp_path / "c.yaml"), ["corpus.text_column=c", "neighbors.k=7"], {"root": "from-option/"})
-    assert (config.root, config.corpus.id_column, config.corpus.text_column, config.neighbors.k) == ("from-option", "a", "c", 7)
+    config = load_config(str(tmp_path / "c.yaml"), ["corpus.text_column=c", "neighbors.k=40"], {"root": "from-option/"})
+    assert (config.root, config.neighbors.k) == ("from-option", 40)
+    assert (config.corpus.id_column, config.corpus.text_column) == ("a", "c")
 
 
 def test_values_of_settings_are_yaml():
@@ -64,3 +65,10 @@ def test_a_section_cannot_be_set_below_a_value():
         load_config(None, ["root=x", "root.deeper=1"])
     with pytest.raises(ConfigurationError, match="must hold keys"):
         load_config(str(CONFIGS / ".." / "constraints.txt"))
+
+
+def test_topics_that_need_more_neighbours_than_there_are_are_refused_before_anything_is_read():
+    message = r"topics.n_neighbors=15 needs neighbors.k=14 or more, it is 13: raise neighbors.k or lower topics.n_neighbors$"
+    with pytest.raises(ConfigurationError, match=message):
+        load_config(None, ["neighbors.k=13", "topics.n_neighbors=15"])
+    assert load_config(None, ["neighbors.k=14", "topics.n_neighbors=15"]).neighbors.k == 14
