@@ -73,5 +73,5 @@ setup(
             "types-tqdm",
         ],
     },
-    entry_points={"console_scripts": ["corpusbeam=pipelines.cli:main"]},
+    entry_points={"console_scripts": ["corpusbeam=pipelines.cli:console"]},
 )

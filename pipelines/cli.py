@@ -1,6 +1,7 @@
 """The command line: verbs, options, exit codes. Results go to stdout, progress and messages to stderr."""
 
 import argparse
+import atexit
 import contextlib
 import json
 import logging
@@ -30,6 +31,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_up_messages(options.debug)
     with _stoppable():
         return _guarded(options.run, options)
+
+
+def console() -> NoReturn:
+    """The command: `main`, then an end without taking the interpreter apart, which takes seconds once torch is loaded."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # as in `_guarded`
+    except OSError as error:
+        print(f"corpusbeam: the output could not be written: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.stderr.flush()
+    # What was asked for at exit is done, such as removing temporary folders. All that is left out is to free memory.
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def split_beam_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -336,4 +353,4 @@ def _set_up_messages(debug: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()
