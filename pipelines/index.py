@@ -8,11 +8,12 @@ from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
 from transforms.index import (
+    RANKS,
     EncodeTask,
-    ExactRecord,
     ExactTask,
     MergeRecord,
     MergeTask,
+    QuerySet,
     RecallRecord,
     RecallTask,
     ShardRecord,
@@ -21,7 +22,7 @@ from transforms.index import (
     plan_shards,
     read_recall,
 )
-from transforms.index.beam import EncodeShards, ExactTop, MeasureRecall, MergeIndex, TrainIndex
+from transforms.index.beam import EncodeShards, MeasureRecall, MergeIndex, TrainIndex
 
 # Settings that change how the index is made or judged, not its bytes.
 _NOT_IN_THE_INDEX = {"rows_per_shard", "recall_gate"}
@@ -40,13 +41,13 @@ class IndexResult:
     """The published ids and, for a type that learns, the trained template.
 
     Then either the `work` that recall is measured on, or, when the published generation's index is reused, its `finished`
-    `index.faiss` and `recall.parquet`.
+    files by name.
     """
 
     ids: FileRef
     trained: FileRef | None
     work: IndexWork | None
-    finished: tuple[FileRef, FileRef] | None
+    finished: dict[str, FileRef] | None
     counts: dict[str, int]
 
     @property
@@ -71,7 +72,8 @@ class RecallResult:
     @property
     def published(self) -> list[FileRef]:
         """The staged files that belong into the generation."""
-        return [self.measured.index, self.measured.table]
+        curve = self.measured.curve
+        return [self.measured.index, self.measured.table, *([curve] if curve is not None else [])]
 
 
 def reuse_index(run: Run, parent: Parent | None) -> IndexResult | None:
@@ -82,8 +84,7 @@ def reuse_index(run: Run, parent: Parent | None) -> IndexResult | None:
     files, counts = parent.files("index"), parent.counts("index")
     if not files or not counts:
         return None
-    finished = files["index.faiss"], files["recall.parquet"]
-    return IndexResult(files["ids.parquet"], files.get("trained.faiss"), None, finished, counts)
+    return IndexResult(files["ids.parquet"], files.get("trained.faiss"), None, files, counts)
 
 
 def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> IndexResult:
@@ -106,29 +107,36 @@ def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> IndexR
 
 
 def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bool) -> RecallResult:
-    """Two jobs: exact answers by blocks, then the index's own answers beside them (one worker); none for a reused index.
+    """One job: exact answers by blocks, then the index's own answers beside them (one worker); none for a reused index.
 
     `unit`: all vectors have length 1.
     """
-    options, runner = run.config.index, run.runner
     if index.finished is not None:
-        return _recall(read_recall(*index.finished, options), reused=True)
+        files = index.finished
+        return _recall(read_recall(files["index.faiss"], files["recall.parquet"], files.get("nprobe.parquet")), reused=True)
     assert index.work is not None
-    queries, blocks = index.work.training.queries, tuple(embedded.blocks)
-    tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(plan_shards(blocks, options))]
-    exact: list[ExactRecord] = run.job("exact", ExactTop(runner.threads(len(tasks))), tasks, ExactRecord)
-    exact.sort(key=lambda record: record.part)
-    task = RecallTask(index.work.merged.index, queries, tuple(exact), blocks, join(run.staged, "index"), unit)
-    (measured,) = run.job("recall", MeasureRecall(options, runner.threads(1)), [task], RecallRecord)
+    options, runner, training = run.config.index, run.runner, index.work.training
+    queries, blocks = (QuerySet("corpus", training.queries),), tuple(embedded.blocks)
+    # Each task scores candidates of its own exactly, so there are no more than are worked on at once.
+    rows = max(-(-sum(block.rows for block in blocks) // runner.parallel_tasks), 1)
+    parts = plan_shards(blocks, options.model_copy(update={"rows_per_shard": rows}))
+    tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(parts)]
+    task = RecallTask(index.work.merged.index, training.template, queries, blocks, join(run.staged, "index"), unit)
+    measure = MeasureRecall(task, options, runner.threads(len(tasks)), runner.threads(1))
+    (measured,) = run.job("recall", measure, tasks, RecallRecord)
     return _recall(measured)
 
 
 def _recall(measured: RecallRecord, reused: bool = False) -> RecallResult:
-    counts = {
-        "queries": measured.queries,
-        "nprobe": measured.nprobe,
-        "recall_at_1": measured.recall_at_1,
-        "recall_at_10": measured.recall_at_10,
-        "recall_at_100": measured.recall_at_100,
-    }
+    counts: dict[str, float] = {"nprobe": measured.nprobe}
+    for found in measured.sets:
+        # The corpus's own have the names that they had before there were others.
+        prefix = "" if found.name == "corpus" else f"{found.name}_"
+        counts[f"{prefix}queries"] = found.queries
+        for k, recall, low, high in zip(RANKS, found.recall, found.low, found.high, strict=True):
+            counts |= {
+                f"{prefix}recall_at_{k}": recall,
+                f"{prefix}recall_at_{k}_low": low,
+                f"{prefix}recall_at_{k}_high": high,
+            }
     return RecallResult(measured, counts, reused)

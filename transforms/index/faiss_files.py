@@ -1,14 +1,19 @@
 """FAISS files on local disks and elsewhere: to read one, FAISS itself needs a real file."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import faiss
 import numpy as np
 
 from transforms.files import FileRef, file_ref, filesystem_of, is_local, write_atomically
+
+# Bytes in memory at a time when a file is copied.
+_PIECE = 8 << 20
 
 
 def index_bytes(index: faiss.Index) -> bytes:
@@ -44,8 +49,24 @@ def write_index(index: faiss.Index, path: str) -> FileRef:
     return file_ref(path)
 
 
+@contextlib.contextmanager
+def mapped_index(path: str) -> Iterator[faiss.Index]:
+    """An index to search in, its lists (or the vectors of a flat one) left in its file, of which memory holds what is visited.
+
+    A file elsewhere is copied to the local disk first. Raises as `read_index` does.
+    """
+    with _local(path) as inner:
+        yield _read(path, inner, faiss.IO_FLAG_MMAP_IFC)
+
+
 def read_index(path: str) -> faiss.Index:
     """Read an index into memory. Raises FileNotFoundError when it is absent, ValueError when FAISS cannot read it."""
+    with _local(path) as inner:
+        return _read(path, inner, 0)
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[str]:
     fs, inner = filesystem_of(path)
     if not fs.exists(inner):
         raise FileNotFoundError(f"no index at {path}")
@@ -54,7 +75,54 @@ def read_index(path: str) -> faiss.Index:
             local = os.path.join(folder, "index.faiss")
             fs.get_file(inner, local)
             inner = local
-        try:
-            return faiss.read_index(inner)
-        except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error
+        yield inner
+
+
+def _read(path: str, inner: str, flags: int) -> faiss.Index:
+    try:
+        return faiss.read_index(inner, flags)
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error
+
+
+def copy_with_nprobe(source: str, target: str, template: str, nprobe: int) -> FileRef:
+    """Copy an index with another number of visited lists in its header, piece by piece; 0: as it is.
+
+    `template` is the path of the empty index that it was built from, whose header is as long. Raises ValueError when the copy
+    does not say what it should.
+    """
+    place, number = (0, b"") if nprobe == 0 else (_place_of_nprobe(template), nprobe.to_bytes(8, "little"))
+    fs, inner = filesystem_of(source)
+    digest, size = hashlib.sha256(), 0
+
+    def write(file: BinaryIO) -> None:
+        nonlocal size
+        with fs.open(inner, "rb") as original:
+            while piece := original.read(_PIECE):
+                low, high = max(place, size), min(place + len(number), size + len(piece))
+                if low < high:
+                    piece = piece[: low - size] + number[low - place : high - place] + piece[high - size :]
+                file.write(piece)
+                digest.update(piece)
+                size += len(piece)
+
+    write_atomically(target, write)
+    with mapped_index(target) as index:
+        if nprobe and faiss.extract_index_ivf(index).nprobe != nprobe:
+            raise ValueError(
+                f"{target} was written with nprobe {nprobe} but FAISS reads another: report this with the type of index"
+            )
+    return FileRef(target, size, None, digest.hexdigest())
+
+
+def _place_of_nprobe(template: str) -> int:
+    """Where the number of visited lists is in the file of an index: the only bytes that differ when only it does."""
+    index = read_index(template)
+    written = []
+    for nprobe in (0, 2**64 - 1):
+        faiss.extract_index_ivf(index).nprobe = nprobe
+        written.append(np.frombuffer(index_bytes(index), np.uint8))
+    places = np.flatnonzero(written[0] != written[1])
+    if len(places) != 8 or places[-1] - places[0] != 7:
+        raise ValueError(f"this version of FAISS does not write the nprobe of {template} as eight bytes: report this")
+    return int(places[0])
