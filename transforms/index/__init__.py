@@ -9,6 +9,7 @@ smallest that reaches the recall target, stored in the file.
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.faiss_files import fingerprint_of, index_bytes, index_from_bytes, read_index, write_index
 from transforms.index.ids import IdCollisionError, ids_schema, write_ids
+from transforms.index.layout import LayoutError, copy_with_nprobe
 from transforms.index.options import IndexOptions
 from transforms.index.publish import (
     ExactRecord,
@@ -43,6 +44,7 @@ __all__ = [
     "IdCollisionError",
     "IndexOptions",
     "IndexTypeError",
+    "LayoutError",
     "MergeRecord",
     "MergeTask",
     "RecallMeter",
@@ -56,6 +58,7 @@ __all__ = [
     "best_of",
     "check_factory",
     "choose_type",
+    "copy_with_nprobe",
     "encode_shard",
     "exact_top",
     "find_exact",
