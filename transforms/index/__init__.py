@@ -7,6 +7,18 @@ smallest that reaches the recall target, stored in the file.
 """
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
+from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
+from transforms.index.drift import (
+    Encoded,
+    Spread,
+    Training,
+    drift_reasons,
+    growth_reasons,
+    recall_reasons,
+    same_kind,
+    spread_of,
+    type_beside,
+)
 from transforms.index.faiss_files import fingerprint_of, index_bytes, index_from_bytes, read_index, write_index
 from transforms.index.ids import IdCollisionError, ids_schema, write_ids
 from transforms.index.layout import LayoutError, copy_with_nprobe
@@ -14,13 +26,10 @@ from transforms.index.options import IndexOptions
 from transforms.index.publish import (
     ExactRecord,
     ExactTask,
-    MergeRecord,
-    MergeTask,
     RecallRecord,
     RecallTask,
     find_exact,
     measure_recall,
-    merge_index,
     read_recall,
 )
 from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
@@ -30,7 +39,6 @@ from transforms.index.shards import (
     ShardError,
     ShardRecord,
     encode_shard,
-    merge_shards,
     plan_shards,
     read_template,
 )
@@ -39,11 +47,13 @@ from transforms.index.train import TrainRecord, TrainTask, train_index, trained_
 __all__ = [
     "RANKS",
     "EncodeTask",
+    "Encoded",
     "ExactRecord",
     "ExactTask",
     "IdCollisionError",
     "IndexOptions",
     "IndexTypeError",
+    "Kept",
     "LayoutError",
     "MergeRecord",
     "MergeTask",
@@ -52,17 +62,21 @@ __all__ = [
     "RecallTask",
     "ShardError",
     "ShardRecord",
+    "Spread",
     "TrainRecord",
     "TrainTask",
+    "Training",
     "Truth",
     "best_of",
     "check_factory",
     "choose_type",
     "copy_with_nprobe",
+    "drift_reasons",
     "encode_shard",
     "exact_top",
     "find_exact",
     "fingerprint_of",
+    "growth_reasons",
     "ids_schema",
     "index_bytes",
     "index_from_bytes",
@@ -75,12 +89,16 @@ __all__ = [
     "read_index",
     "read_recall",
     "read_template",
+    "recall_reasons",
     "resolve_type",
     "rows_of",
+    "same_kind",
     "sampled_rows",
     "smallest_nprobe",
+    "spread_of",
     "train_index",
     "trained_template",
+    "type_beside",
     "write_ids",
     "write_index",
 ]

@@ -1,21 +1,22 @@
 """How FAISS lays inverted lists out in a file: the only place of this project that knows it.
 
 After the header, which FAISS itself reads and writes, a file of `IndexIVF` has its lists (`write_InvertedLists` in
-faiss/impl/index_write.cpp): "ilar", the number of lists, bytes for each code, then either "full" and the size of every list, or,
-when at most half of the lists have entries, "sprs" and pairs of list number and size; then, list by list, codes and ids.
-`IDMap2,Flat` is one list in another frame: the number of float32, the codes, the number of ids, the ids. All numbers are uint64,
-little-endian. Nothing here trusts this text: `transforms.index.check` compares with what FAISS writes.
+faiss/impl/index_write.cpp): "ilar", the number of lists, bytes for each code, then either "full" and the size of every
+list, or, when at most half of the lists have entries, "sprs" and pairs of list number and size; then, list by list, codes
+and ids. `IDMap2,Flat` is one list in another frame: the number of float32, the codes, the number of ids, the ids. All
+numbers are uint64, little-endian. `transforms.index.check` compares all this with what the installed FAISS writes.
 """
 
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
 
-from transforms.files import FileRef, filesystem_of, write_hashed
+from transforms.files import FileRef, filesystem_of, is_local, write_hashed
 
 _LISTS, _FULL, _SPARSE = b"ilar", b"full", b"sprs"
 # "ilar", number of lists, bytes for each code, kind, number of sizes.
@@ -184,7 +185,7 @@ def open_lists(path: str, lists: Lists) -> IndexFile:
 
 
 def write_lists(file: BinaryIO, index: Any, lists: Lists, sizes: np.ndarray, write: Callable[[BinaryIO], None]) -> None:
-    """Write what FAISS would: the header of `index`, which has empty lists, saying the entries of `sizes`; the frame; the lists.
+    """Write what FAISS would: the header of `index`, whose lists are empty, with the number of entries; the frame; the lists.
 
     `write` appends the lists: for each list its codes, then its ids. With `flat` it must call `ids_frame` between the two.
     """
@@ -232,13 +233,26 @@ def copy_with_nprobe(source: str, target: str, nprobe: int) -> FileRef:
 
 def read_range(path: str, start: int, end: int) -> bytes:
     """Bytes `start … end` of a file. Raises LayoutError when it is shorter."""
-    if end <= start:
-        return b""
+    return read_ranges(path, [start], [end])[0]
+
+
+def read_ranges(path: str, starts: Iterable[int], ends: Iterable[int]) -> list[bytes]:
+    """Several ranges of a file; from an object store at the same time. Raises LayoutError when it is shorter."""
+    wanted = [(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
     fs, inner = filesystem_of(path)
-    data: bytes = fs.cat_file(inner, start=start, end=end)
-    if len(data) != end - start:
-        raise LayoutError(f"{path} ends at byte {start + len(data)}, not {end}: it was cut off; run `corpusbeam verify`")
-    return data
+    if is_local(path):
+        with open(inner, "rb", buffering=0) as file:
+            found = [os.pread(file.fileno(), end - start, start) if end > start else b"" for start, end in wanted]
+    else:
+        # An empty range cannot be asked for.
+        some = [(start, end) for start, end in wanted if end > start]
+        columns = [[start for start, _ in some], [end for _, end in some]]
+        read = iter(fs.cat_ranges([inner] * len(some), *columns, on_error="raise") if some else [])
+        found = [next(read) if end > start else b"" for start, end in wanted]
+    for (start, end), data in zip(wanted, found, strict=True):
+        if len(data) != end - start:
+            raise LayoutError(f"{path} ends at byte {start + len(data)}, not {end}: it was cut off; run `corpusbeam verify`")
+    return found
 
 
 def _frame(lists: Lists, sizes: np.ndarray) -> bytes:

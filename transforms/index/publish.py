@@ -1,4 +1,4 @@
-"""The tasks that end in published files: merge, exact answers, recall."""
+"""The tasks that end in the published index: exact answers, recall."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,60 +7,11 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from transforms.files import FileRef, describe, file_ref, filesystem_of, join, read_table, write_bytes, write_table
+from transforms.files import FileRef, describe, file_ref, join, read_table, write_table
 from transforms.index.faiss_files import read_index, write_index
-from transforms.index.ids import write_ids
 from transforms.index.options import IndexOptions
 from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
-from transforms.index.shards import ShardError, ShardRecord, merge_shards
-from transforms.index.train import TrainRecord
 from transforms.vectors import VectorBlock, load_array, save_array
-
-
-@dataclass(frozen=True)
-class MergeTask:
-    """The template, all shards and all documents.
-
-    `directory` is for the merged index, which still waits for its nprobe, `published` for what the generation gets.
-    """
-
-    training: TrainRecord
-    shards: tuple[ShardRecord, ...]
-    documents: tuple[FileRef, ...]
-    directory: str
-    published: str
-
-
-@dataclass(frozen=True)
-class MergeRecord:
-    """The merged index (work), `ids.parquet` and, for a type that learns, `trained.faiss` (published)."""
-
-    index: FileRef
-    ids: FileRef
-    trained: FileRef | None
-    texts: int
-
-
-def merge_index(task: MergeTask) -> MergeRecord:
-    """Merge the shards and write the ids.
-
-    Raises ShardError when shards and documents do not hold the same number of texts.
-    """
-    index = merge_shards(task.training.template, task.training.fingerprint, task.shards)
-    merged = write_index(index, join(task.directory, "merged.faiss"))
-    ids, texts = write_ids(task.documents, join(task.published, "ids.parquet"))
-    if texts != index.ntotal:
-        raise ShardError(f"the index holds {index.ntotal} texts but the documents have {texts}: they are of different runs")
-    trained = None
-    if task.training.trained:
-        trained = _copied(task.training.template.path, join(task.published, "trained.faiss"))
-    return MergeRecord(merged, ids, trained, texts)
-
-
-def _copied(source: str, target: str) -> FileRef:
-    fs, inner = filesystem_of(source)
-    write_bytes(target, fs.cat_file(inner))
-    return file_ref(target)
 
 
 @dataclass(frozen=True)
