@@ -16,7 +16,10 @@ class _Hashed:
 
     def write(self, data: Any) -> int:
         """Write bytes or any contiguous buffer; returns the number of bytes."""
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
+        if not view.nbytes:  # has no shape to be cast
+            return 0
+        view = view.cast("B")
         self._file.write(view)
         self.digest.update(view)
         self.size += len(view)
