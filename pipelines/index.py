@@ -121,7 +121,7 @@ def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bo
     rows = max(-(-sum(block.rows for block in blocks) // runner.parallel_tasks), 1)
     parts = plan_shards(blocks, options.model_copy(update={"rows_per_shard": rows}))
     tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(parts)]
-    task = RecallTask(index.work.merged.index, training.template, queries, blocks, join(run.staged, "index"), unit)
+    task = RecallTask(index.work.merged.index, queries, blocks, join(run.staged, "index"), unit)
     measure = MeasureRecall(task, options, runner.threads(len(tasks)), runner.threads(1))
     (measured,) = run.job("recall", measure, tasks, RecallRecord)
     return _recall(measured)

@@ -97,7 +97,7 @@ def encode_tasks(corpus: Corpus, options: IndexOptions, training: TrainRecord) -
 
 def recall_task(corpus: Corpus, training: TrainRecord, merged: MergeRecord, unit: bool = True) -> RecallTask:
     queries = (QuerySet("corpus", training.queries),)
-    return RecallTask(merged.index, training.template, queries, corpus.blocks, f"{corpus.folder}/index", unit)
+    return RecallTask(merged.index, queries, corpus.blocks, f"{corpus.folder}/index", unit)
 
 
 def exact_tasks(corpus: Corpus, training: TrainRecord) -> list[ExactTask]:

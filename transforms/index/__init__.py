@@ -7,8 +7,19 @@ smallest that reaches the recall target, stored in the file.
 """
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
+from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
+from transforms.index.drift import (
+    Encoded,
+    Spread,
+    Training,
+    drift_reasons,
+    growth_reasons,
+    recall_reasons,
+    same_kind,
+    spread_of,
+    type_beside,
+)
 from transforms.index.faiss_files import (
-    copy_with_nprobe,
     fingerprint_of,
     index_bytes,
     index_from_bytes,
@@ -18,6 +29,7 @@ from transforms.index.faiss_files import (
 )
 from transforms.index.ids import IdCollisionError, ids_schema, write_ids
 from transforms.index.interval import recall_interval
+from transforms.index.layout import LayoutError, copy_with_nprobe
 from transforms.index.measure import (
     ExactRecord,
     ExactTask,
@@ -30,7 +42,6 @@ from transforms.index.measure import (
 )
 from transforms.index.nprobe import Chosen, Curve, smallest_nprobe
 from transforms.index.options import IndexOptions
-from transforms.index.publish import MergeRecord, MergeTask, merge_index
 from transforms.index.recall import RANKS, QuerySet, RecallMeter
 from transforms.index.sample import mixed, rows_of, sampled_rows
 from transforms.index.shards import (
@@ -38,7 +49,6 @@ from transforms.index.shards import (
     ShardError,
     ShardRecord,
     encode_shard,
-    merge_shards,
     plan_shards,
     read_template,
 )
@@ -50,11 +60,14 @@ __all__ = [
     "Chosen",
     "Curve",
     "EncodeTask",
+    "Encoded",
     "ExactRecord",
     "ExactTask",
     "IdCollisionError",
     "IndexOptions",
     "IndexTypeError",
+    "Kept",
+    "LayoutError",
     "MergeRecord",
     "MergeTask",
     "QuerySet",
@@ -64,17 +77,21 @@ __all__ = [
     "SetRecall",
     "ShardError",
     "ShardRecord",
+    "Spread",
     "TrainRecord",
     "TrainTask",
+    "Training",
     "Truth",
     "best_of",
     "check_factory",
     "choose_type",
     "copy_with_nprobe",
+    "drift_reasons",
     "encode_shard",
     "exact_top",
     "find_exact",
     "fingerprint_of",
+    "growth_reasons",
     "ids_schema",
     "index_bytes",
     "index_from_bytes",
@@ -89,12 +106,16 @@ __all__ = [
     "read_recall",
     "read_template",
     "recall_interval",
+    "recall_reasons",
     "resolve_type",
     "rows_of",
+    "same_kind",
     "sampled_rows",
     "smallest_nprobe",
+    "spread_of",
     "train_index",
     "trained_template",
+    "type_beside",
     "write_ids",
     "write_index",
 ]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.index.combine import MergeRecord, merge_index
 from transforms.index.measure import ExactRecord, RecallRecord, RecallTask, find_exact, measure_recall
 from transforms.index.options import IndexOptions
-from transforms.index.publish import MergeRecord, merge_index
 from transforms.index.shards import EncodeTask, ShardRecord, encode_shard
 from transforms.index.train import TrainRecord, train_index
 

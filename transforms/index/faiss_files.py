@@ -12,9 +12,6 @@ import numpy as np
 
 from transforms.files import FileRef, file_ref, filesystem_of, is_local, write_atomically
 
-# Bytes in memory at a time when a file is copied.
-_PIECE = 8 << 20
-
 
 def index_bytes(index: faiss.Index) -> bytes:
     """What `faiss.write_index` would write."""
@@ -83,46 +80,3 @@ def _read(path: str, inner: str, flags: int) -> faiss.Index:
         return faiss.read_index(inner, flags)
     except RuntimeError as error:
         raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error
-
-
-def copy_with_nprobe(source: str, target: str, template: str, nprobe: int) -> FileRef:
-    """Copy an index with another number of visited lists in its header, piece by piece; 0: as it is.
-
-    `template` is the path of the empty index that it was built from, whose header is as long. Raises ValueError when the copy
-    does not say what it should.
-    """
-    place, number = (0, b"") if nprobe == 0 else (_place_of_nprobe(template), nprobe.to_bytes(8, "little"))
-    fs, inner = filesystem_of(source)
-    digest, size = hashlib.sha256(), 0
-
-    def write(file: BinaryIO) -> None:
-        nonlocal size
-        with fs.open(inner, "rb") as original:
-            while piece := original.read(_PIECE):
-                low, high = max(place, size), min(place + len(number), size + len(piece))
-                if low < high:
-                    piece = piece[: low - size] + number[low - place : high - place] + piece[high - size :]
-                file.write(piece)
-                digest.update(piece)
-                size += len(piece)
-
-    write_atomically(target, write)
-    with mapped_index(target) as index:
-        if nprobe and faiss.extract_index_ivf(index).nprobe != nprobe:
-            raise ValueError(
-                f"{target} was written with nprobe {nprobe} but FAISS reads another: report this with the type of index"
-            )
-    return FileRef(target, size, None, digest.hexdigest())
-
-
-def _place_of_nprobe(template: str) -> int:
-    """Where the number of visited lists is in the file of an index: the only bytes that differ when only it does."""
-    index = read_index(template)
-    written = []
-    for nprobe in (0, 2**64 - 1):
-        faiss.extract_index_ivf(index).nprobe = nprobe
-        written.append(np.frombuffer(index_bytes(index), np.uint8))
-    places = np.flatnonzero(written[0] != written[1])
-    if len(places) != 8 or places[-1] - places[0] != 7:
-        raise ValueError(f"this version of FAISS does not write the nprobe of {template} as eight bytes: report this")
-    return int(places[0])

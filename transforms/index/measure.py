@@ -7,8 +7,9 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from transforms.files import FileRef, describe, file_ref, join, read_table, write_table
-from transforms.index.faiss_files import copy_with_nprobe, mapped_index
+from transforms.index.faiss_files import mapped_index
 from transforms.index.interval import recall_interval
+from transforms.index.layout import copy_with_nprobe
 from transforms.index.nprobe import smallest_nprobe
 from transforms.index.options import IndexOptions
 from transforms.index.recall import RANKS, QuerySet, RecallMeter, stacked
@@ -47,13 +48,12 @@ def find_exact(task: ExactTask, threads: int | None = None) -> ExactRecord:
 
 @dataclass(frozen=True)
 class RecallTask:
-    """The merged index with its empty template, the queries of all sets, all blocks, and the folder that is published.
+    """The merged index, the queries of all sets, all blocks, and the folder that is published.
 
     `unit` says that all vectors have length 1, so that inner products are cosines.
     """
 
     index: FileRef
-    template: FileRef
     queries: tuple[QuerySet, ...]
     blocks: tuple[VectorBlock, ...]
     published: str
@@ -111,7 +111,7 @@ def measure_recall(
     if chosen.curve is not None:
         curve = write_table(join(task.published, "nprobe.parquet"), chosen.curve.table(chosen.nprobe))
     return RecallRecord(
-        copy_with_nprobe(task.index.path, join(task.published, "index.faiss"), task.template.path, chosen.nprobe),
+        copy_with_nprobe(task.index.path, join(task.published, "index.faiss"), chosen.nprobe),
         write_table(join(task.published, "recall.parquet"), _recall_table(sets, chosen.nprobe, task.unit)),
         curve,
         chosen.nprobe,

@@ -142,7 +142,7 @@ class RecallMeter:
         return scores
 
     def _products(self, query: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Exact scores of queries with texts, pair by pair, and the texts' lengths: float32 (pairs,). Absent ones score -inf."""
+        """Exact scores of queries with texts, pair by pair, and the texts' lengths: float32 (pairs,). Absent: -inf."""
         scores, lengths = np.full(len(ids), -np.inf, np.float32), np.zeros(len(ids), np.float32)
         for pairs, block, row in rows_of_ids(self._blocks, ids):
             vectors = block.vectors()
