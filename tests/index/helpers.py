@@ -95,6 +95,11 @@ def encode_tasks(corpus: Corpus, options: IndexOptions, training: TrainRecord) -
     ]
 
 
+def at_10(record: RecallRecord) -> float:
+    """Recall at 10 of the corpus's own queries."""
+    return record.sets[0].recall[1]
+
+
 def recall_task(corpus: Corpus, training: TrainRecord, merged: MergeRecord, unit: bool = True) -> RecallTask:
     queries = (QuerySet("corpus", training.queries),)
     return RecallTask(merged.index, queries, corpus.blocks, f"{corpus.folder}/index", unit)
@@ -114,6 +119,7 @@ def find_all_exact(corpus: Corpus, training: TrainRecord):
 __all__ = [
     "Built",
     "Corpus",
+    "at_10",
     "build",
     "clustered_vectors",
     "encode_tasks",

@@ -113,13 +113,14 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
             measured[nprobe] = found, meter.recall(found)
         return measured[nprobe][1] >= target
 
-    low, slack = 1, (1 - target) * _CODES_COST
+    low, top, slack = 1, 0, (1 - target) * _CODES_COST
     while True:
         neighbours.extend(min(target + slack, 1.0))
         coarse = neighbours.curve.lowest()
         low = max(low, _first(coarse, target))
         wanted = _first(coarse, min(target + slack, 1.0))
-        top = min(max(wanted, low), max(_STEP * low, _FIRST), ivf.nlist)
+        # Twice as many at least: codes may be too coarse for any number, and that must show soon.
+        top = min(max(wanted, low, 2 * top), max(_STEP * low, _FIRST), ivf.nlist)
         enough = reaches(top)
         found, recall = measured[top]
         nprobe = next((p for p in _may_reach(meter, lists, found, low, top, target) if reaches(p)), None)
