@@ -12,6 +12,7 @@ from transforms.index.choose import IndexTypeError, inverted_lists, resolve_type
 from transforms.index.faiss_files import fingerprint_of, index_bytes
 from transforms.index.options import IndexOptions
 from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.index.training import Encoded, Spread, Training
 from transforms.vectors import VectorBlock, write_block
 
 # FAISS fixes its own seeds; they are repeated here so that a new default of theirs is no silent change of ours.
@@ -23,10 +24,15 @@ _CODEBOOK_TEXTS = 16_384
 
 @dataclass(frozen=True)
 class TrainTask:
-    """All vector blocks of the run, and the folder for the template and the queries."""
+    """All vector blocks of the run, and the folder for the template and the queries.
+
+    `factory`: the type instead of that of the options. `earlier`: a training to use again, and its template.
+    """
 
     blocks: tuple[VectorBlock, ...]
     directory: str
+    factory: str | None = None
+    earlier: tuple[Training, FileRef] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,12 @@ class TrainRecord:
 
 
 def train_index(task: TrainTask, options: IndexOptions, threads: int | None = None) -> TrainRecord:
-    """Train on a sample chosen by hash and write `template.faiss` and the query block.
+    """Train on a sample chosen by hash and write `template.faiss` and the query block. An earlier training stays where it is.
 
     Raises IndexTypeError when the corpus is too small for the configured type.
     """
     ids = all_ids(task.blocks)
-    factory = resolve_type(options.type, len(ids))
-    lists = inverted_lists(factory)
-    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
-    sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
-    with threadpool_limits(threads):
-        template = trained_template(factory, sample)
-    path = join(task.directory, "template.faiss")
-    write_bytes(path, template)
+    training, template = task.earlier or _train_new(task, ids, options, threads)
     queries = sampled_rows(ids, options.recall_queries, last=True)
     block = write_block(
         join(task.directory, "query-vectors.npy"),
@@ -67,7 +66,20 @@ def train_index(task: TrainTask, options: IndexOptions, threads: int | None = No
         ids[queries],
         rows_of(task.blocks, queries),
     )
-    return TrainRecord(file_ref(path), fingerprint_of(template), factory, lists > 0, len(rows), block)
+    lists = inverted_lists(training.factory)
+    return TrainRecord(template, training.fingerprint, training.factory, lists > 0, training.sample, block)
+
+
+def _train_new(task: TrainTask, ids: np.ndarray, options: IndexOptions, threads: int | None) -> tuple[Training, FileRef]:
+    factory = resolve_type(task.factory or options.type, len(ids))
+    lists = inverted_lists(factory)
+    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
+    sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
+    with threadpool_limits(threads):
+        template = trained_template(factory, sample)
+    path = join(task.directory, "template.faiss")
+    write_bytes(path, template)
+    return Training(factory, fingerprint_of(template), len(rows), Encoded(), Spread(), Encoded(), Spread()), file_ref(path)
 
 
 def trained_template(factory: str, sample: np.ndarray) -> bytes:
