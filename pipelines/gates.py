@@ -162,7 +162,7 @@ def measure_gates(
 def _recall(config: Config, measured: SetRecall) -> Gate:
     """The gate of one set of queries: by the recall that was measured, with the interval that it stands for."""
     at = RANKS.index(10)
-    value, limit = measured.recall[at], config.index.recall_gate
+    value, limit = measured.at_10, config.index.recall_gate
     asked = "queries of index.recall_queries_file" if measured.name == "file" else "texts of the corpus"
     return Gate(
         name="recall_at_10" if measured.name == "corpus" else f"recall_at_10_{measured.name}",

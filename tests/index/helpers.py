@@ -97,7 +97,7 @@ def encode_tasks(corpus: Corpus, options: IndexOptions, training: TrainRecord) -
 
 def at_10(record: RecallRecord) -> float:
     """Recall at 10 of the corpus's own queries."""
-    return record.sets[0].recall[1]
+    return record.sets[0].at_10
 
 
 def recall_task(corpus: Corpus, training: TrainRecord, merged: MergeRecord, unit: bool = True) -> RecallTask:

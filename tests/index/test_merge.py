@@ -111,7 +111,7 @@ def test_a_text_in_two_shards_is_refused(tmp_path, factory, piece):
 @pytest.mark.parametrize("merge", [merge_files, merge_in_memory])
 def test_deleting_what_is_not_there_is_refused(tmp_path, factory, merge):
     (source,) = write_sources(str(tmp_path), factory, [np.arange(100)])
-    with pytest.raises(ShardError, match="are not in the published index: .*index.retrain=always"):
+    with pytest.raises(ShardError, match=r"are not in the published index: .*index\.retrain=always"):
         merge(f"{tmp_path}/template", [Source(source.path, gone_of(np.array([5, 300])))], f"{tmp_path}/merged")
 
 

@@ -23,7 +23,8 @@ def sweep(index, meter: RecallMeter) -> list[float]:
     """Measured recall at 10 of every nprobe from 1 on."""
     ivf = faiss.extract_index_ivf(index)
     recalls = []
-    for ivf.nprobe in range(1, ivf.nlist + 1):
+    for nprobe in range(1, ivf.nlist + 1):
+        ivf.nprobe = nprobe
         recalls.append(meter.recall(meter.search(index)))
     return recalls
 

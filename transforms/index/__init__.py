@@ -8,17 +8,7 @@ smallest that reaches the recall target, stored in the file.
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
-from transforms.index.drift import (
-    Encoded,
-    Spread,
-    Training,
-    drift_reasons,
-    growth_reasons,
-    recall_reasons,
-    same_kind,
-    spread_of,
-    type_beside,
-)
+from transforms.index.drift import drift_reasons, growth_reasons, most_lists, same_kind, type_beside
 from transforms.index.faiss_files import (
     fingerprint_of,
     index_bytes,
@@ -53,6 +43,7 @@ from transforms.index.shards import (
     read_template,
 )
 from transforms.index.train import TrainRecord, TrainTask, train_index, trained_template
+from transforms.index.training import Encoded, Spread, Training, read_training, spread_of, write_training
 from transforms.index.truth import Truth, best_of, exact_top
 
 __all__ = [
@@ -101,12 +92,13 @@ __all__ = [
     "merge_index",
     "merge_shards",
     "mixed",
+    "most_lists",
     "plan_shards",
     "read_index",
     "read_recall",
     "read_template",
+    "read_training",
     "recall_interval",
-    "recall_reasons",
     "resolve_type",
     "rows_of",
     "same_kind",
@@ -118,4 +110,5 @@ __all__ = [
     "type_beside",
     "write_ids",
     "write_index",
+    "write_training",
 ]

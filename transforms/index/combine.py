@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 from transforms.files import FileRef, filesystem_of, join, write_hashed
 from transforms.index.check import knows_layout
-from transforms.index.drift import Spread, spread_of
 from transforms.index.ids import write_ids
 from transforms.index.merge import Merged, Source, merge_files, merge_in_memory
 from transforms.index.shards import ShardError, ShardRecord, in_order
 from transforms.index.train import TrainRecord
+from transforms.index.training import Spread, spread_of
 from transforms.vectors import load_array
 
 _log = logging.getLogger(__name__)

@@ -73,6 +73,11 @@ class SetRecall:
     low: tuple[float, float, float]
     high: tuple[float, float, float]
 
+    @property
+    def at_10(self) -> float:
+        """Recall at 10, which gates and nprobe go by."""
+        return self.recall[RANKS.index(10)]
+
 
 @dataclass(frozen=True)
 class RecallRecord:

@@ -9,10 +9,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transforms.files import FileRef, Progress, filesystem_of, join
-from transforms.index.drift import Encoded, distance_steps
 from transforms.index.encode import batches, encode_batch, store
 from transforms.index.faiss_files import fingerprint_of, index_from_bytes, write_index
 from transforms.index.options import IndexOptions
+from transforms.index.training import Encoded, distance_steps
 from transforms.vectors import VectorBlock, load_array
 
 # The sizes of all shards' lists are in memory together when they are merged.
