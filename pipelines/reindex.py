@@ -14,7 +14,7 @@ from pipelines.duplicates import DuplicatesResult, mine_duplicates, reuse_duplic
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
-from pipelines.index import IndexResult, RecallResult, build_index, measure_recall, reuse_index
+from pipelines.index import IndexResult, RecallResult, build_index, index_again, is_outgrown, measure_recall, reuse_index
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
@@ -329,13 +329,19 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
     documents = [part.documents.sha256 for part in corpus.parts]
     vectors = [file.sha256 for file in embedded.block_files]
     parent = open_parent(run, corpus, embedded)
+    since = parent.generation.id if parent is not None and config.index.retrain == "drift" else None
     index = run.stage(
         "index",
         IndexResult,
-        [vectors, documents, config.index.model_dump()],
-        lambda: reuse_index(run, parent) or build_index(run, corpus, embedded),
+        # An earlier training decides what an index with lists is.
+        [vectors, documents, config.index.model_dump(), since],
+        lambda: reuse_index(run, parent) or build_index(run, corpus, embedded, parent),
     )
     recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
+    if is_outgrown(index, recall, config.index.recall_gate):
+        inputs = [vectors, documents, config.index.model_dump(), since]
+        index = run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
+        recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
     neighbors = run.stage(
         "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded, parent)
     )

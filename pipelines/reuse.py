@@ -59,11 +59,23 @@ class Parent:
 
         None when its vectors are another encoder's, when it is damaged, or when so much is new that it saves nothing.
         """
+        if self._compared is None:
+            return None
+        parts, changes = self._compared
+        return ParentGraph(parts, changes) if changes.pays else None
+
+    def changes(self) -> ChangesRecord | None:
+        """Which texts are new, gone, or have another vector since; None when that cannot be told."""
+        return None if self._compared is None else self._compared[1]
+
+    @cached_property
+    def _compared(self) -> tuple[tuple[FileRef, ...], ChangesRecord] | None:
+        """The parts of the parent's graph, which has all its texts, and what a job of one worker found changed since."""
         parts = self.generation.manifest.under("neighbors")
         if not parts or not self._one_encoder:
             return None
         try:
-            checked = tuple(FileRef(self.generation.checked(file), file.size, file.rows, file.sha256) for file in parts)
+            checked = tuple(self._checked(file) for file in parts)
         except CorruptFileError as error:
             _not_used("neighbour graph", error)
             return None
@@ -72,7 +84,25 @@ class Parent:
         then, now = (tuple(join(root, path) for path in sorted(shards)) for shards in (self._shards, self._shards_of_now))
         task = ChangesTask(checked, then, now, blocks, self.run.scratch("changes"))
         (changes,) = self.run.job("changes", FindChanges(), [task], ChangesRecord)
-        return ParentGraph(checked, changes) if changes.pays else None
+        return checked, changes
+
+    def _checked(self, file: PublishedFile) -> FileRef:
+        return FileRef(self.generation.checked(file), file.size, file.rows, file.sha256)
+
+    def checked_file(self, path: str) -> FileRef | None:
+        """A file of the parent, where it is; None when there is none or when it is damaged."""
+        try:
+            return self._checked(self.generation.manifest.file(path))
+        except GenerationError:
+            return None
+        except CorruptFileError as error:
+            _not_used(path, error)
+            return None
+
+    def has_versions(self, *names: str) -> bool:
+        """Whether the parent was made with these libraries as they are installed here."""
+        published, installed = self.generation.manifest.versions, installed_versions()
+        return all(published.get(name) == installed[name] for name in names)
 
     def files(self, folder: str) -> dict[str, FileRef] | None:
         """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""

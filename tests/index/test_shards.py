@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests.index.helpers import clustered_vectors, encode_tasks, make_corpus
+from transforms.files import file_ref
 from transforms.index import (
     IndexOptions,
     IndexTypeError,
@@ -33,11 +35,14 @@ TYPES = [
     "IVF16,PQ4",
     "IVF16,PQ4x8",
     "IVF16,RaBitQ",
-    "IVF16,RaBitQ2",
-    "IVF16,RaBitQ4",
+    *(f"IVF16,RaBitQ{bits}" for bits in range(2, 10)),
     "IVF16_HNSW8,SQ8",
+    "IVF16_HNSW8,PQ4",
     "PCAR16,IVF16,SQ8",
+    "PCAR16,IVF16,PQ4",
+    "PCAR16,IVF16_HNSW8,SQbf16",
     "RR,IVF16,Flat",
+    "RR,IVF16,SQfp16",
     "RR,IVF16_HNSW32,RaBitQ4",
 ]
 
@@ -54,6 +59,7 @@ def test_merged_shards_are_the_bytes_of_one_build(corpus, factory):
     at_once = read_template(training.template, training.fingerprint)
     for block in corpus.blocks:
         at_once.add_with_ids(block.vectors(), block.ids())
+    expected = index_bytes(at_once)
     for shards in (1, 3, 16):
         split = options.model_copy(update={"rows_per_shard": -(-1600 // shards)})
         tasks = [
@@ -62,17 +68,21 @@ def test_merged_shards_are_the_bytes_of_one_build(corpus, factory):
         ]
         assert len(tasks) == shards
         records = [encode_shard(task) for task in tasks]
-        merged = merge_shards(training.template, training.fingerprint, records[::-1])
-        assert index_bytes(merged) == index_bytes(at_once)
-    assert merged.ntotal == 1600
-    assert merged.metric_type == faiss.METRIC_INNER_PRODUCT
+        target = f"{corpus.folder}/{factory}/{shards}/merged.faiss"
+        merged = merge_shards(training.template, training.fingerprint, records[::-1], target)
+        assert Path(target).read_bytes() == expected
+        assert merged.file == file_ref(target)
+        assert merged.entries == 1600
+    assert at_once.metric_type == faiss.METRIC_INNER_PRODUCT
 
 
 def test_the_merged_flat_index_answers_as_faiss_does(corpus):
     options = IndexOptions(rows_per_shard=300)
     training = train_index(TrainTask(corpus.blocks, f"{corpus.folder}/flat"), options)
     records = [encode_shard(task) for task in encode_tasks(corpus, options, training)]
-    merged = merge_shards(training.template, training.fingerprint, records)
+    merged = read_index(
+        merge_shards(training.template, training.fingerprint, records, f"{corpus.folder}/flat/merged.faiss").file.path
+    )
     scores, positions = faiss.knn(corpus.vectors[:50], corpus.vectors, 5, metric=faiss.METRIC_INNER_PRODUCT)
     found_scores, found = merged.search(corpus.vectors[:50], 5)
     assert np.array_equal(found, corpus.ids[positions])
@@ -88,7 +98,9 @@ def test_shards_of_another_template_are_refused(corpus):
     first, second = encode_tasks(corpus, options, training)
     foreign = dataclasses.replace(second, template=other.template, fingerprint=other.fingerprint)
     with pytest.raises(ShardError, match="was encoded with template"):
-        merge_shards(training.template, training.fingerprint, [encode_shard(first), encode_shard(foreign)])
+        merge_shards(
+            training.template, training.fingerprint, [encode_shard(first), encode_shard(foreign)], f"{corpus.folder}/x"
+        )
     with pytest.raises(ShardError, match="not the template"):
         encode_shard(dataclasses.replace(first, fingerprint=other.fingerprint))
 
@@ -99,7 +111,7 @@ def test_missing_and_repeated_shards_are_refused(corpus):
     records = [encode_shard(task) for task in encode_tasks(corpus, options, training)]
     for wrong in (records[1:], [*records, records[0]]):
         with pytest.raises(ShardError, match="without gaps"):
-            merge_shards(training.template, training.fingerprint, wrong)
+            merge_shards(training.template, training.fingerprint, wrong, f"{corpus.folder}/x")
 
 
 @pytest.mark.parametrize("factory", ["IVF16,SQ8", "PCAR16,IVF16,SQfp16", "RR,IVF16_HNSW8,RaBitQ4", "IVF16,PQ4"])
@@ -114,7 +126,7 @@ def test_training_is_a_function_of_the_sample_on_any_number_of_threads(factory):
     assert index_from_bytes(templates[0]).is_trained
 
 
-@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ4", "PCAR16,IVF16,SQfp16", "IVF16_HNSW8,SQ8"])
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ4", "RR,IVF16,SQfp16", "IVF16_HNSW8,SQ8"])
 def test_templates_are_those_that_faiss_trains(factory):
     sample = clustered_vectors(16 * 64)
     with threadpool_limits(1):

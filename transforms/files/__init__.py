@@ -17,6 +17,7 @@ from transforms.files.conditional import (
     read_versioned,
     write_if,
 )
+from transforms.files.hashed import write_hashed
 from transforms.files.parquet import (
     CorruptFileError,
     describe,
@@ -74,6 +75,7 @@ __all__ = [
     "write_atomically",
     "write_batches",
     "write_bytes",
+    "write_hashed",
     "write_if",
     "write_json",
     "write_named_by_digest",

@@ -45,3 +45,11 @@ def write_ids(documents: Sequence[FileRef], path: str) -> tuple[FileRef, int]:
         a, b = table["doc_id"].slice(int(clash[0]), 2).to_pylist()
         raise IdCollisionError(f"the texts of documents {a!r} and {b!r} have the same id {ids[clash[0]]}: change one of them")
     return write_table(path, table.cast(ids_schema())), int(len(ids) - repeated.sum())
+
+
+def is_in(ids: np.ndarray, ascending: np.ndarray | None) -> np.ndarray:
+    """Which of the ids, int64 (n,), are among others that are in ascending order, None for no others: bool (n,)."""
+    if ascending is None or not len(ascending):
+        return np.zeros(len(ids), bool)
+    places = np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
+    return np.asarray(ascending[places] == ids)

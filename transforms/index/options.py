@@ -1,5 +1,7 @@
 """Configuration of the index."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from transforms.index.choose import AUTO, check_factory
@@ -18,6 +20,11 @@ class IndexOptions(BaseModel):
     )
     train_points_per_list: int = Field(
         64, description="Texts, chosen by hash, that training sees for every inverted list, at most all of them.", ge=1
+    )
+    retrain: Literal["drift", "always"] = Field(
+        "drift",
+        description="drift: the published training is used again, and only new texts are encoded, until it fits no longer. "
+        "always: train and encode everything in every run, so that a corpus has one index whatever was published before.",
     )
     recall_target: float = Field(
         0.99,

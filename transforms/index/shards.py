@@ -1,5 +1,6 @@
-"""Encoding and merging: shards of one index, each built against the same template."""
+"""Shards: parts of one index, each encoded against the same template by a task of its own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,9 +9,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transforms.files import FileRef, Progress, filesystem_of, join
-from transforms.index.faiss_files import fingerprint_of, index_from_bytes, read_index, write_index
+from transforms.index.encode import batches, encode_batch, store
+from transforms.index.faiss_files import fingerprint_of, index_from_bytes, write_index
 from transforms.index.options import IndexOptions
-from transforms.vectors import VectorBlock
+from transforms.index.training import Encoded, distance_steps
+from transforms.vectors import VectorBlock, load_array
+
+# The sizes of all shards' lists are in memory together when they are merged.
+_MOST_SHARDS = 256
 
 
 class ShardError(Exception):
@@ -19,7 +25,10 @@ class ShardError(Exception):
 
 @dataclass(frozen=True)
 class EncodeTask:
-    """Consecutive blocks that become one shard, and the template that they are encoded with."""
+    """Consecutive blocks that become one shard, and the template that they are encoded with.
+
+    `only`: a `.npy` of ascending ids; other texts of the blocks are left out. None takes all.
+    """
 
     part: int
     blocks: tuple[VectorBlock, ...]
@@ -27,45 +36,68 @@ class EncodeTask:
     fingerprint: str
     directory: str
     progress: str | None = None
+    only: FileRef | None = None
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A finished shard and the fingerprint of its template."""
+    """A finished shard, the fingerprint of its template, and how well that fits; nothing for an index without lists."""
 
     part: int
     file: FileRef
     texts: int
     fingerprint: str
+    encoded: Encoded
 
 
-def plan_shards(blocks: Sequence[VectorBlock], options: IndexOptions) -> list[tuple[VectorBlock, ...]]:
-    """The blocks of each shard: consecutive, at least `rows_per_shard` rows together, the last shard may be smaller."""
+def plan_shards(
+    blocks: Sequence[VectorBlock], options: IndexOptions, texts: int | None = None
+) -> list[tuple[VectorBlock, ...]]:
+    """The blocks of each shard: consecutive, at least `rows_per_shard` rows together, the last shard may be smaller.
+
+    At most 256 shards, which are larger then. `texts`: how many texts of the blocks will be encoded when not all are.
+    """
+    rows = sum(block.rows for block in blocks)
+    least = max(options.rows_per_shard, math.ceil(rows / _MOST_SHARDS))
+    if texts is not None:
+        least = math.ceil(least * rows / max(texts, 1))
     shards: list[tuple[VectorBlock, ...]] = []
     group: list[VectorBlock] = []
     for block in sorted(blocks):
         group.append(block)
-        if sum(member.rows for member in group) >= options.rows_per_shard:
+        if sum(member.rows for member in group) >= least:
             shards.append(tuple(group))
             group = []
     return [*shards, tuple(group)] if group else shards
 
 
 def encode_shard(task: EncodeTask, threads: int | None = None) -> ShardRecord:
-    """Add the blocks' vectors, with their ids, to a copy of the template and write it as `shard-NNNNN.faiss`.
+    """Encode the blocks' vectors with the template and write them, with their ids, as `shard-NNNNN.faiss`.
 
-    Block by block, whatever the size of the shard: the arithmetic that finds a vector's list sees the same rows
-    together. Raises ShardError when the template is not the one that was trained.
+    The bytes are those of adding the vectors to a copy of the template, in the order of their ids. Raises ShardError when the
+    template is not the one that was trained.
     """
     index = read_template(task.template, task.fingerprint)
     progress = Progress(task.progress)
+    only = None if task.only is None else load_array(task.only.path)
+    ids, lists, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)], []
+    encoded = Encoded()
     with threadpool_limits(threads):
-        for block in task.blocks:
-            index.add_with_ids(np.ascontiguousarray(block.vectors()), np.ascontiguousarray(block.ids()))
-            progress.add(block.rows)
+        for some, vectors in batches(task.blocks, only):
+            if isinstance(index, faiss.IndexIDMap2):
+                index.add_with_ids(vectors, some)
+            else:
+                coded = encode_batch(index, vectors)
+                ids.append(some)
+                lists.append(coded.lists)
+                codes.append(coded.codes)
+                encoded += Encoded(len(some), distance_steps(coded.distances), coded.clipped, coded.components)
+            progress.add(len(some))
     progress.flush()
+    if codes:
+        store(index, np.concatenate(ids), np.concatenate(lists), np.concatenate(codes))
     file = write_index(index, join(task.directory, f"shard-{task.part:05d}.faiss"))
-    return ShardRecord(task.part, file, index.ntotal, task.fingerprint)
+    return ShardRecord(task.part, file, index.ntotal, task.fingerprint, encoded)
 
 
 def read_template(template: FileRef, fingerprint: str) -> faiss.Index:
@@ -77,12 +109,8 @@ def read_template(template: FileRef, fingerprint: str) -> faiss.Index:
     return index_from_bytes(data)
 
 
-def merge_shards(template: FileRef, fingerprint: str, shards: Sequence[ShardRecord]) -> faiss.Index:
-    """One index of all shards, in order of their parts: the bytes of adding all blocks to the template in one process.
-
-    One shard at a time is in memory beside the result. Raises ShardError for a shard of another template, and for
-    missing parts or texts.
-    """
+def in_order(shards: Sequence[ShardRecord], fingerprint: str) -> list[ShardRecord]:
+    """The shards by their parts. Raises ShardError for a shard of another template, and for parts that are missing."""
     ordered = sorted(shards, key=lambda shard: shard.part)
     if [shard.part for shard in ordered] != list(range(len(ordered))):
         raise ShardError(f"shards must be numbered from 0 without gaps, got {[shard.part for shard in ordered]}")
@@ -92,9 +120,4 @@ def merge_shards(template: FileRef, fingerprint: str, shards: Sequence[ShardReco
                 f"{shard.file.path} was encoded with template {shard.fingerprint[:12]}, not {fingerprint[:12]}: "
                 "merged, its vectors could not be found; encode it again"
             )
-    index = read_template(template, fingerprint)
-    for shard in ordered:
-        index.merge_from(read_index(shard.file.path), 0)
-    if index.ntotal != sum(shard.texts for shard in ordered):
-        raise ShardError(f"{sum(shard.texts for shard in ordered)} texts were encoded but {index.ntotal} merged")
-    return index
+    return ordered

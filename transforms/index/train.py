@@ -12,6 +12,7 @@ from transforms.index.choose import IndexTypeError, inverted_lists, resolve_type
 from transforms.index.faiss_files import fingerprint_of, index_bytes
 from transforms.index.options import IndexOptions
 from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.index.training import Encoded, Spread, Training
 from transforms.vectors import VectorBlock, write_block
 
 # FAISS fixes its own seeds; they are repeated here so that a new default of theirs is no silent change of ours.
@@ -23,10 +24,15 @@ _CODEBOOK_TEXTS = 16_384
 
 @dataclass(frozen=True)
 class TrainTask:
-    """All vector blocks of the run, and the folder for the template and the queries."""
+    """All vector blocks of the run, and the folder for the template and the queries.
+
+    `factory`: the type instead of that of the options. `earlier`: a training to use again, and its template.
+    """
 
     blocks: tuple[VectorBlock, ...]
     directory: str
+    factory: str | None = None
+    earlier: tuple[Training, FileRef] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,12 @@ class TrainRecord:
 
 
 def train_index(task: TrainTask, options: IndexOptions, threads: int | None = None) -> TrainRecord:
-    """Train on a sample chosen by hash and write `template.faiss` and the query block.
+    """Train on a sample chosen by hash and write `template.faiss` and the query block. An earlier training stays where it is.
 
     Raises IndexTypeError when the corpus is too small for the configured type.
     """
     ids = all_ids(task.blocks)
-    factory = resolve_type(options.type, len(ids))
-    lists = inverted_lists(factory)
-    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
-    sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
-    with threadpool_limits(threads):
-        template = trained_template(factory, sample)
-    path = join(task.directory, "template.faiss")
-    write_bytes(path, template)
+    training, template = task.earlier or _train_new(task, ids, options, threads)
     queries = sampled_rows(ids, options.recall_queries, last=True)
     block = write_block(
         join(task.directory, "query-vectors.npy"),
@@ -67,7 +66,20 @@ def train_index(task: TrainTask, options: IndexOptions, threads: int | None = No
         ids[queries],
         rows_of(task.blocks, queries),
     )
-    return TrainRecord(file_ref(path), fingerprint_of(template), factory, lists > 0, len(rows), block)
+    lists = inverted_lists(training.factory)
+    return TrainRecord(template, training.fingerprint, training.factory, lists > 0, training.sample, block)
+
+
+def _train_new(task: TrainTask, ids: np.ndarray, options: IndexOptions, threads: int | None) -> tuple[Training, FileRef]:
+    factory = resolve_type(task.factory or options.type, len(ids))
+    lists = inverted_lists(factory)
+    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
+    sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
+    with threadpool_limits(threads):
+        template = trained_template(factory, sample)
+    path = join(task.directory, "template.faiss")
+    write_bytes(path, template)
+    return Training(factory, fingerprint_of(template), len(rows), Encoded(), Spread(), Encoded(), Spread()), file_ref(path)
 
 
 def trained_template(factory: str, sample: np.ndarray) -> bytes:
@@ -96,7 +108,7 @@ def _train(index: Any, vectors: np.ndarray) -> None:
     if chained:
         with threadpool_limits(1):
             for transform in (faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())):
-                transform.train(vectors)
+                _train_transform(transform, vectors)
                 vectors = transform.apply(vectors)
         _train(faiss.downcast_index(index.index), vectors)
         index.is_trained = True
@@ -111,6 +123,22 @@ def _train(index: Any, vectors: np.ndarray) -> None:
             _quiet(index.pq.cp)
             index.do_polysemous_training = False  # most of the time, for a search mode that nobody here uses
         index.train(vectors)
+
+
+def _train_transform(transform: Any, vectors: np.ndarray) -> None:
+    """Train a transform such that inner products stay what they are, as far as dropped dimensions allow.
+
+    FAISS's PCA subtracts the mean: distances stay, but an inner product with a query that was moved too is another one, and no
+    vector of the corpus need be the nearest that was. The axes without a mean, those of the second moments, lose least of the
+    products (Eckart and Young 1936): they are what the same PCA finds among the vectors and their opposites.
+    """
+    if isinstance(transform, faiss.PCAMatrix):
+        # Above so many FAISS would take a sample, in which vectors have lost their opposites.
+        some = vectors[: transform.max_points_per_d * transform.d_in // 2]
+        transform.train(np.concatenate([some, -some]))
+        faiss.copy_array_to_vector(np.zeros(transform.d_out, np.float32), transform.b)
+    else:
+        transform.train(vectors)
 
 
 def _quiet(parameters: faiss.ClusteringParameters) -> faiss.ClusteringParameters:
