@@ -36,7 +36,7 @@ class NeighborsResult:
 def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None) -> NeighborsResult:
     """Exactly: one job of one task for each tile of texts; lists of the `parent` that are still right are not computed again.
 
-    Above `exact_up_to` texts approximately, in several jobs, and anew every time: what buckets a text is in depends on all texts.
+    Above `exact_up_to` texts approximately, in several jobs, and anew every time: a text's buckets depend on all other texts.
     """
     blocks = tuple(embedded.unit_blocks)
     options = run.config.neighbors
@@ -50,7 +50,7 @@ def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None
     transform = NeighborGraph(options, run.runner.threads(len(tasks)))
     parts: list[NeighborsRecord] = run.job("neighbors", transform, tasks, NeighborsRecord)
     parts.sort(key=lambda record: record.part)
-    counts = {
+    counts: dict[str, float] = {
         "rows": sum(part.rows for part in parts),
         "neighbors": max((part.k for part in parts), default=0),
         "rows_searched": sum(part.searched for part in parts),

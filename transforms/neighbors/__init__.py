@@ -6,10 +6,10 @@ exact ones, and the share of true neighbours in the lists is measured.
 In: the run's vector blocks and, if there is one, the graph of an earlier corpus, from which lists are taken over where it is
 certain that they are still right (an approximate graph is made anew every time). Out: `neighbors/part-NNNNN.parquet`, sorted
 by id, and a record of each part.
-Promises: an exact list is the brute-force answer, every list is ordered by (cosine descending, id ascending), never the text
-itself; lists depend on the vectors only, not on tiles, blocks or threads (exact ones not on BLAS or the processor either),
-because every published cosine is computed in arithmetic that does not round (see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever
-the size of the corpus.
+Promises: an exact list is the brute-force answer; every list is ordered by (cosine descending, id ascending), never has the
+text itself, and depends on the vectors only, not on tiles, blocks or threads (an exact one not on BLAS or the processor
+either), because every published cosine is computed in arithmetic that does not round (see `cosine.py`); memory is one chunk of
+vectors and one tile of candidates whatever the size of the corpus, but for some 50 bytes a text where the graph is approximate.
 """
 
 from transforms.neighbors.approximate import ApproximateGraph, RunStep, Step, approximate_graph

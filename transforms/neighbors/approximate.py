@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.files import join
 from transforms.neighbors.buckets import (
     BATCH,
     AssignTask,
@@ -47,7 +46,7 @@ class ApproximateGraph:
 
     parts: list[NeighborsRecord]
     certificate: Certificate
-    counts: dict[str, int]
+    counts: dict[str, float]
 
 
 def approximate_graph(
@@ -92,7 +91,7 @@ def approximate_graph(
     truth: list[TruthRecord] = run(find_truth, searching)
     certifying = CertifyTask(training.queries, tuple(truth), tuple(record.file for record in parts), k)
     (certificate,) = run(certify, [certifying])
-    counts = {
+    counts: dict[str, float] = {
         "buckets": training.buckets,
         "largest_bucket": order.largest,
         "bucket_slices": sum(record.slices for record in joined),

@@ -1,7 +1,7 @@
 """Overlapping buckets: every text is in those of the few centroids that are nearest to it.
 
-Texts are numbered anew by bucket: a *place* counts all texts by (nearest centroid, position). Texts that are near each other then
-mostly have places near each other, and what a task needs is mostly in one part of every array.
+Texts are numbered anew by bucket: a *place* counts all texts by (nearest centroid, position). Texts that are near each other
+then mostly have places near each other, and what a task needs is mostly in one part of every array.
 """
 
 from dataclasses import dataclass
@@ -64,13 +64,14 @@ class OrderTask:
 
 @dataclass(frozen=True)
 class Order:
-    """Places, and the members of the buckets.
+    """Places of all `texts`, and the members of the buckets, as `.npy`.
 
-    `position_of` int32 (texts,) by place, `place_of` int32 (texts,) by position; `members` int32 are places, of the first bucket,
-    then of the second, ascending in each; `starts` int64 (buckets + 1,) says where each begins. `groups` are ranges of buckets
-    for one task each; `largest` is the number of members of the largest bucket.
+    `position_of` int32 (texts,) by place, `place_of` int32 (texts,) by position; `members` int32 are places, of the first
+    bucket, then of the second, ascending in each; `starts` int64 (buckets + 1,) says where each begins. `groups` are ranges of
+    buckets for one task each; `largest` is the number of members of the largest bucket.
     """
 
+    texts: int
     position_of: str
     place_of: str
     members: str
@@ -157,7 +158,7 @@ def order_texts(task: OrderTask, options: NeighborsOptions, threads: int | None 
     for path, array in zip(paths, (position_of, place_of, members, starts), strict=True):
         save_array(path, array)
     groups = _groups(sizes, options.rows_per_chunk)
-    return Order(*paths, groups, int(sizes.max()))
+    return Order(texts, paths[0], paths[1], paths[2], paths[3], groups, int(sizes.max()))
 
 
 def _groups(sizes: np.ndarray, most: int) -> tuple[tuple[int, int], ...]:

@@ -1,5 +1,6 @@
 """Products inside the buckets: every text's nearest others among the members of each of its buckets."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +51,9 @@ def join_buckets(task: JoinTask, options: NeighborsOptions, threads: int | None 
     starts = load_array(task.order.starts)[task.first : task.last + 1]
     members = np.array(load_array(task.order.members)[starts[0] : starts[-1]])
     present = np.unique(members)
-    vectors = _vectors(task, present)
+    vectors = vectors_at(task.order, task.blocks, present)
     most = min(COLUMNS, max(2, _LARGEST * options.texts_per_bucket * options.buckets_per_text))
-    slices = [piece for low, high in zip(starts[:-1], starts[1:], strict=True) for piece in _slices(int(low), int(high), most)]
+    slices = [piece for low, high in itertools.pairwise(starts) for piece in _slices(int(low), int(high), most)]
     progress = Progress(task.progress)
 
     def nearest(piece: tuple[int, int]) -> np.ndarray:
@@ -74,21 +75,18 @@ def join_buckets(task: JoinTask, options: NeighborsOptions, threads: int | None 
     order = np.argsort(members, kind="stable")
     begins = np.repeat([low for low, _ in slices], [high - low for low, high in slices]).astype(np.int64)
     paths = [join(task.directory, f"joined-{task.part:05d}-{name}.npy") for name in ("places", "begins", "keys")]
-    for path, array in zip(paths, (members, begins, np.concatenate(found)), strict=True):
-        save_array(path, array[order])
+    save_array(paths[0], members[order])
+    save_array(paths[1], begins[order])
+    save_array(paths[2], np.concatenate(found)[order])
     sliced = len(slices) - int(np.count_nonzero(np.diff(starts)))
-    return JoinRecord(task.part, *paths, sliced)
+    return JoinRecord(task.part, paths[0], paths[1], paths[2], sliced)
 
 
 def _slices(low: int, high: int, most: int) -> list[tuple[int, int]]:
     """`low … high` in as few pieces of equal size as have at most `most` members: neighbours in place stay together."""
     count = -(-(high - low) // most)
     cuts = [low + (high - low) * i // count for i in range(count + 1)] if count else []
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
-
-
-def _vectors(task: JoinTask, places: np.ndarray) -> np.ndarray:
-    return vectors_at(task.order, task.blocks, places)
+    return list(itertools.pairwise(cuts))
 
 
 def vectors_at(order: Order, blocks: tuple[VectorBlock, ...], places: np.ndarray) -> np.ndarray:

@@ -44,14 +44,14 @@ class NeighborsOptions(BaseModel):
     )
     texts_per_bucket: int = Field(
         250,
-        description="Texts for each bucket of an approximate graph, before they are put into several. Larger buckets find more and "
-        "cost more.",
+        description="Texts for each bucket of an approximate graph, before they are put into several. Larger buckets find more "
+        "and cost more.",
         ge=1,
     )
     buckets_per_text: int = Field(
         4,
-        description="Buckets that each text of an approximate graph is put into: those of the nearest centroids. More find more; the "
-        "cost of comparing grows with the square.",
+        description="Buckets that each text of an approximate graph is put into: those of the nearest centroids. More find "
+        "more; the cost of comparing grows with the square.",
         ge=1,
         le=64,
     )
@@ -62,8 +62,8 @@ class NeighborsOptions(BaseModel):
     )
     recall_gate: float = Field(
         0.98,
-        description="Nothing is published when the measured recall of an approximate graph is below this. An exact graph has no such "
-        "gate.",
+        description="Nothing is published when the measured recall of an approximate graph is below this. An exact graph has "
+        "no such gate.",
         ge=0,
         le=1,
     )

@@ -44,8 +44,8 @@ class RefineTask:
 class RefineRecord:
     """Finished lists by place: `neighbors` int32 (rows, k) positions and `cosines` float32 (rows, k).
 
-    `candidates` counts the comparisons of a text with another one; `filled` the texts that had fewer than k candidates, which were
-    compared with all texts.
+    `candidates` counts the comparisons of a text with another one; `filled` the texts that had fewer than k candidates, which
+    were compared with all texts.
     """
 
     neighbors: Piece
@@ -91,52 +91,66 @@ def refine_lists(task: RefineTask, options: NeighborsOptions, threads: int | Non
 
 def _refined(task: RefineTask, places: np.ndarray, most: int) -> list[_Found]:
     """The lists of some places; in pieces where their candidates are more than `most` vectors."""
-    candidates = _candidates(task, places)
-    present = np.unique(candidates)
+    counts, candidates = _candidates(task, places)
+    named = np.zeros(task.order.texts, bool)
+    named[candidates] = named[places] = True
+    present = np.flatnonzero(named)
     if len(present) > most and len(places) > 1:
         half = len(places) // 2
         return [*_refined(task, places[:half], most), *_refined(task, places[half:], most)]
+    row_of = np.empty(task.order.texts, np.int32)
+    row_of[present] = np.arange(len(present), dtype=np.int32)
     vectors = vectors_at(task.order, task.blocks, present)
     positions = np.asarray(load_array(task.order.position_of)[present])
+    ends = np.cumsum(counts)
     found = []
     for low in range(0, len(places), _COMPARED):
         some = slice(low, low + _COMPARED)
-        columns = np.searchsorted(present, candidates[some])
-        own = np.searchsorted(present, places[some])
-        found.append(_compared(vectors, positions, own, columns, task.k))
+        own = candidates[ends[low] - counts[low] : ends[some][-1]]
+        columns = _padded(counts[some], row_of[own])
+        found.append(_compared(vectors, positions, row_of[places[some]], columns, task.k))
     return found
 
 
-def _candidates(task: RefineTask, places: np.ndarray) -> np.ndarray:
-    """Places of candidates, ascending, int32 (rows, m): with repetitions, and the text itself where there are fewer."""
+def _candidates(task: RefineTask, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many candidates each place has, int (rows,), and their places, ascending, one row's after the other's: int32."""
     own, links = take(task.lists, places), take(task.links, places)
     outer = own[:, :_OUTER]
     there = np.unique(outer[outer >= 0])
+    met = [own, links]
     if len(there):
-        # An empty place in a list leads to the links of anybody, whose place the text itself then takes.
+        # An empty place in a list would lead to somebody's links.
         further = take(task.links, there)[np.searchsorted(there, np.maximum(outer, there[0]))]
         further[outer < 0] = -1
-        candidates = np.hstack([own, links, further.reshape(len(places), -1)])
-    else:
-        candidates = np.hstack([own, links])
-    candidates = np.where(candidates < 0, places[:, None].astype(np.int32), candidates)
+        met.append(further.reshape(len(places), -1))
+    candidates = np.hstack(met)
     candidates.sort(axis=1)
-    return candidates
+    new = (candidates >= 0) & (candidates != places[:, None])
+    new[:, 1:] &= candidates[:, 1:] != candidates[:, :-1]
+    return np.count_nonzero(new, axis=1), candidates[new]
+
+
+def _padded(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Rows of different lengths as a matrix of the longest, int64, filled up with -1."""
+    padded = np.full((len(counts), int(counts.max(initial=0))), -1, np.int64)
+    padded[np.arange(padded.shape[1]) < counts[:, None]] = values
+    return padded
 
 
 def _compared(vectors: np.ndarray, positions: np.ndarray, own: np.ndarray, columns: np.ndarray, k: int) -> _Found:
     """The `k` best candidates of each text by exact cosine, ties by smaller position.
 
-    `vectors` (m, dim) with their `positions` (m,); `own` (rows,) and `columns` (rows, candidates) are rows of them, the latter
-    ascending.
+    `vectors` (m, dim) with their `positions` (m,); `own` (rows,) and `columns` int64 (rows, candidates) are rows of them, -1
+    for nobody.
     """
-    drop = columns == own[:, None]
-    drop[:, 1:] |= columns[:, 1:] == columns[:, :-1]
     queries = np.ascontiguousarray(vectors[own])
-    scores = _products(queries, vectors, np.where(drop, -1, columns))
-    scores[drop] = 0
-    keys = _dropped(scores, drop, min(k + _SPARE, columns.shape[1]))
-    chosen = np.take_along_axis(columns, columns_of(keys), 1)
+    keys = keys_of(_products(queries, vectors, columns), columns.shape[1])
+    keys[columns < 0] = NOBODY
+    kept = min(k + _SPARE, columns.shape[1])
+    if kept < columns.shape[1]:
+        keys.partition(columns.shape[1] - kept, axis=1)
+        keys = keys[:, columns.shape[1] - kept :]
+    chosen = np.take_along_axis(columns, columns_of(keys).astype(np.int64), 1)
     cosines = exact_candidate_cosines(queries, vectors, chosen)
     neighbors = positions[chosen]
     nobody = keys == NOBODY
@@ -145,26 +159,17 @@ def _compared(vectors: np.ndarray, positions: np.ndarray, own: np.ndarray, colum
     found = np.full((len(own), k), -1, np.int32), np.full((len(own), k), -np.inf, np.float32)
     for array, values in zip(found, (neighbors, cosines), strict=True):
         array[:, : order.shape[1]] = np.take_along_axis(values, order, 1)
-    return _Found(*found, drop.size - int(np.count_nonzero(drop)))
+    return _Found(*found, int(np.count_nonzero(columns >= 0)))
 
 
 def _products(queries: np.ndarray, vectors: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Dot products of each query with its own columns, float32; anything where the column is -1."""
+    """Dot products of each query with its own columns, float32; 0 where the column is -1."""
     scores = np.empty(columns.shape, np.float32)
-    ids = np.ascontiguousarray(columns, np.int64)
-    arrays = (faiss.swig_ptr(array) for array in (scores, queries, vectors, ids))
-    faiss.fvec_inner_products_by_idx(*arrays, queries.shape[1], *columns.shape)
+    arrays = (faiss.swig_ptr(array) for array in (scores, queries, vectors, columns))
+    # Without a copy of the columns' vectors, unlike everything that NumPy or torch offers.
+    faiss.fvec_inner_products_by_idx(*arrays, queries.shape[1], *columns.shape)  # type: ignore[attr-defined]
+    scores[columns < 0] = 0
     return scores
-
-
-def _dropped(scores: np.ndarray, drop: np.ndarray, kept: int) -> np.ndarray:
-    """Keys of the `kept` best scores; of those that are dropped, the key of nobody."""
-    keys = keys_of(scores, scores.shape[1])
-    keys[drop] = NOBODY
-    columns = keys.shape[1]
-    if kept < columns:
-        keys.partition(columns - kept, axis=1)
-    return keys[:, columns - kept :]
 
 
 def _fill(
