@@ -26,7 +26,7 @@ from transforms.neighbors.buckets import (
 from transforms.neighbors.certificate import Certificate, CertifyTask, TruthRecord, TruthTask, certify, find_truth
 from transforms.neighbors.graph import NeighborsRecord, plan_tiles
 from transforms.neighbors.join import JoinRecord, JoinTask, join_buckets
-from transforms.neighbors.lists import LinkTask, MergeRecord, MergeTask, link_texts, merge_lists
+from transforms.neighbors.links import LinkTask, MergeRecord, MergeTask, link_texts, merge_lists
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.pieces import Piece, spans
 from transforms.neighbors.refine import RefineRecord, RefineTask, refine_lists
