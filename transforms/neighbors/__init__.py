@@ -19,6 +19,7 @@ from transforms.neighbors.graph import (
 )
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stream import snapped_chunks
+from transforms.neighbors.stripes import StripeTask, build_graph, plan_stripes
 from transforms.neighbors.tables import neighbors_schema, read_neighbors
 from transforms.neighbors.update import ParentGraph
 
@@ -30,6 +31,8 @@ __all__ = [
     "NeighborsRecord",
     "NeighborsTask",
     "ParentGraph",
+    "StripeTask",
+    "build_graph",
     "build_part",
     "exact_cosines",
     "exact_pair_cosines",
@@ -37,6 +40,7 @@ __all__ = [
     "nearest_others",
     "nearest_start",
     "neighbors_schema",
+    "plan_stripes",
     "plan_tiles",
     "read_neighbors",
     "screening_error",

@@ -67,6 +67,25 @@ def merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
     return Shortlist(positions[:, :keep], above[:, :keep], left_out, error, max(part.place for part in lists))
 
 
+def joined(parts: Sequence[Shortlist]) -> Shortlist:
+    """The lists of consecutive rows, one after the other."""
+    width = max(part.above.shape[1] for part in parts)
+    rows = sum(len(part.above) for part in parts)
+    whole = Shortlist(
+        np.full((rows, width), -1, np.int64),
+        np.full((rows, width), -np.inf, np.float32),
+        np.concatenate([part.left_out for part in parts]),
+        np.concatenate([part.error for part in parts]),
+        max(part.place for part in parts),
+    )
+    low = 0
+    for part in parts:
+        some = slice(low, low + len(part.above)), slice(part.above.shape[1])
+        whole.positions[some], whole.above[some] = part.positions, part.above
+        low = some[0].stop
+    return whole
+
+
 def least_that_counts(last: np.ndarray) -> np.ndarray:
     """What a dot product must reach for a cosine not below the k-th, whose dot product is at least `last`: float64."""
     least = np.minimum(last, 1) - _LAST_PLACE
@@ -111,8 +130,9 @@ class Candidates:
         """Exclude whoever cannot be among the `k` nearest where the k-th of others has the cosine `last`, -inf for none."""
         self._exclude(slice(None), last.astype(np.float64))
 
-    def add(self, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
-        """Add candidates of the block of rows from `start`: `rows`, ascending, count from there."""
+    def add(self, number: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
+        """Add candidates in the block of this number: `rows`, ascending, count from its first row."""
+        start = number * ROWS
         block = slice(start, start + ROWS)
         entries, counts = self._entries[block], self._counts[block]
         packed = (keys.astype(np.int64) << 32) | positions

@@ -24,7 +24,7 @@ def compare_within(side: Side, k: int, threads: int) -> None:
     """Everybody of a side with everybody else of it, each pair once."""
     assert side.candidates is not None
     side.candidates.expect(side.screen)
-    blocks = list(_blocks(0, len(side.screen)))
+    blocks = list(_blocks(slice(None), len(side.screen)))
     # First the diagonal: then every row has a limit, from about a thousand others.
     _run([(side, block, side, block) for block in blocks], k, threads)
     pairs = [(blocks[i], blocks[i + apart]) for apart in range(1, len(blocks)) for i in range(len(blocks) - apart)]
@@ -32,26 +32,31 @@ def compare_within(side: Side, k: int, threads: int) -> None:
 
 
 def compare(
-    a: Side, b: Side, k: int, threads: int, rows: slice | None = None, itself: np.ndarray | None = None
+    a: Side,
+    b: Side,
+    k: int,
+    threads: int,
+    rows: slice = slice(None),
+    columns: slice = slice(None),
+    itself: np.ndarray | None = None,
 ) -> None:
-    """Some `rows` of `a`, all by default, with everybody of `b`: candidates for the sides that want them.
+    """Some `rows` of `a` with some rows of `b`, the `columns`: candidates for the sides that have room for them.
 
     `itself` int64 (rows of a,) says which row of `b` each row of `a` is, -1 where it is none: nobody is its own neighbour.
     """
     for side, other in ((a, b), (b, a)):
         if side.candidates is not None:
             side.candidates.expect(other.screen)
-    start, stop, _ = (rows or slice(None)).indices(len(a.screen))
-    own, others = list(_blocks(start, stop)), list(_blocks(0, len(b.screen)))
-    # In diagonals, so that the limits of all rows of both sides rise alike.
+    own, others = list(_blocks(rows, len(a.screen))), list(_blocks(columns, len(b.screen)))
+    # In diagonals, so that what excludes somebody is learned for all rows of both sides alike.
     count = max(len(own), len(others))
     order = [(i, (i + apart) % count) for apart in range(count) for i in range(count)]
-    pairs = [(own[i], others[j]) for i, j in order if i < len(own) and j < len(others)]
-    _run([(a, block, b, columns) for block, columns in pairs], k, threads, itself)
+    _run([(a, own[i], b, others[j]) for i, j in order if i < len(own) and j < len(others)], k, threads, itself)
 
 
-def _blocks(start: int, stop: int) -> Iterator[slice]:
-    """Slices that end where blocks of candidates do."""
+def _blocks(some: slice, rows: int) -> Iterator[slice]:
+    """Some of so many rows, cut where blocks of candidates end."""
+    start, stop, _ = some.indices(rows)
     while start < stop:
         end = min(stop, (start // ROWS + 1) * ROWS)
         yield slice(start, end)
@@ -164,5 +169,6 @@ def _same(
 
 
 def _add(candidates: Candidates, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
-    with candidates.locks[start // ROWS]:
-        candidates.add(start, rows, positions, keys)
+    block, before = divmod(start, ROWS)
+    with candidates.locks[block]:
+        candidates.add(block, rows + before, positions, keys)
