@@ -3,9 +3,10 @@
 In: the run's vector blocks and, if there is one, the graph of an earlier corpus, from which lists are taken over where it is
 certain that they are still right. Out: `neighbors/part-NNNNN.parquet`, sorted by id, and a record of each part.
 Promises: a list is the brute-force answer, ordered by (cosine descending, id ascending), never the text itself; it
-depends on the vectors only, not on tiles, blocks, threads or BLAS, because every published cosine is computed in
-arithmetic that does not round (see `cosine.py`); memory is one chunk of vectors and one tile of candidates whatever
-the size of the corpus.
+depends on the vectors only, not on stripes, tiles, blocks, workers, threads, the processor or BLAS, because every published
+cosine is computed in arithmetic that does not round (see `cosine.py`), and low precision only rules out, by a proven bound, who
+cannot be in a list (see `screen.py`); each pair of texts is compared once; memory is one chunk of vectors and its candidates
+whatever the size of the corpus.
 """
 
 from transforms.neighbors.changes import ChangesRecord, ChangesTask, find_changes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.neighbors.screen import NOTHING, Screen, error_bound, key, value
+from transforms.neighbors.screen import NOTHING, Screen, key, value
 
 # Rows of a tile, and columns. Rows are locked in such blocks, so that two tiles without a row in common never wait.
 ROWS = 1024
@@ -27,9 +27,10 @@ _LAST_PLACE = 2.0**-24
 class Shortlist:
     """For each row the others that can be among its nearest, and what is proven of those who are not listed.
 
-    `positions` int64 (rows, m), -1 in empty places; `above` float32 (rows, m), descending: bounds from above of the exact dot
-    products, -inf in empty places; `left_out` float32 (rows,) is one for everybody else. A dot product is at least
-    `above` - 2 `error` - `place` 2^floor(log2 |above|), `error` float32 (rows,), `place` the width of a score's last place at 1.
+    `positions` int64 (rows, m), -1 in empty places, which come last; `above` float32 (rows, m), descending: bounds from above
+    of the exact dot products, -inf in empty places; `left_out` float32 (rows,) is one for everybody else. A listed dot product
+    is at least `above` - 2 `error` - `place` 2^floor(log2 |above|): `error` float32 (rows,), `place` the width of a score's last
+    place at 1.
     """
 
     positions: np.ndarray

@@ -8,7 +8,6 @@ from transforms.files import filesystem_of, write_bytes
 from transforms.neighbors.candidates import Shortlist
 
 
-
 def save_lists(path: str, lists: Shortlist) -> None:
     """Write lists whole or not at all: 8 bytes for each candidate, whose positions are below 2³¹, and 12 for each row."""
     listed = lists.positions >= 0

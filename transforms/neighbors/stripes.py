@@ -7,12 +7,13 @@ compare the same texts. A task leaves its own texts' candidates in one file, and
 each stripe's files are merged and settled by exact cosines.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.files import FileRef, Progress, join, write_table
+from transforms.files import Progress, join, write_table
 from transforms.neighbors.candidates import Candidates, Shortlist, joined, merged
 from transforms.neighbors.exact import best_of, search_exactly, undecided
 from transforms.neighbors.graph import NeighborsRecord, plan_tiles
@@ -110,7 +111,7 @@ def plan_stripes(
         tasks *= max(1, -(-2 * total // (options.rows_per_chunk * tasks)))
     tasks = min(tasks, len(tiles))
     cuts = [len(tiles) * i // tasks for i in range(tasks + 1)]
-    stripes = tuple(Stripe(low, tuple(tiles[low:high])) for low, high in zip(cuts, cuts[1:], strict=False))
+    stripes = tuple(Stripe(low, tuple(tiles[low:high])) for low, high in itertools.pairwise(cuts))
     return [StripeTask(number, stripes, directory, scratch, progress) for number in range(tasks)]
 
 
@@ -139,9 +140,7 @@ def compare_stripe(task: StripeTask, options: NeighborsOptions, threads: int = 1
     yield _saved(task, task.number, own)
 
 
-def settle_stripe(
-    lists: Sequence[StripeLists], options: NeighborsOptions, threads: int = 1
-) -> Iterator[NeighborsRecord]:
+def settle_stripe(lists: Sequence[StripeLists], options: NeighborsOptions, threads: int = 1) -> Iterator[NeighborsRecord]:
     """Merge all lists of a stripe, compare the candidates exactly, and write its parts."""
     (task,) = (found.task for found in lists if found.task is not None)
     stripe, k = task.stripe, task.k(options)

@@ -87,33 +87,27 @@ def _run(tiles: list[_Tile], k: int, threads: int, itself: np.ndarray | None = N
                 list(pool.map(work, range(threads)))
 
 
-def _tile(
-    a: Side, rows: slice, b: Side, columns: slice, k: int, buffer: np.ndarray, itself: np.ndarray | None
-) -> None:
+def _tile(a: Side, rows: slice, b: Side, columns: slice, k: int, buffer: np.ndarray, itself: np.ndarray | None) -> None:
     """The scores of one tile, and who is a candidate of whom by them."""
     tile = _Scores(a.screen.scores(rows, b.screen, columns, buffer), _same(a, rows, b, columns, itself))
     # On the diagonal every pair comes twice: there one direction has both.
-    second = None if a is b and rows == columns else b.candidates
-    limits = _limits(tile, a.candidates, rows, k, 0), _limits(tile, second, columns, k, 1)
-    if any(least is not None and (least <= 0).any() for least in limits):
+    of_rows, of_columns = a.candidates, None if a is b and rows == columns else b.candidates
+    limits = [_limits(tile, of_rows, rows, k, 0), _limits(tile, of_columns, columns, k, 1)]
+    if any((least <= 0).any() for least in limits if least is not None):
         tile.put_in_order()
     scores = tile.scores
-    mask = None if limits[0] is None else scores >= limits[0][:, None]
-    if limits[1] is not None:
-        mask = scores >= limits[1] if mask is None else np.logical_or(mask, scores >= limits[1], out=mask)
-    found = np.flatnonzero(mask)
-    if not len(found):
-        return
+    masks = [scores >= least for least in limits if least is not None]
+    found = np.flatnonzero(masks[0] if len(masks) == 1 else np.logical_or(*masks, out=masks[0]))
     row, column = np.divmod(found, scores.shape[1])
     score = scores.ravel()[found]
-    key = a.screen.keys(score)
-    if limits[0] is not None and a.candidates is not None:
-        some = slice(None) if limits[1] is None else score >= limits[0][row]
-        _add(a.candidates, rows.start, row[some], column[some] + (b.start + columns.start), key[some])
-    if limits[1] is not None and second is not None:
-        some = np.flatnonzero(score >= limits[1][column])
+    keys = a.screen.keys(score)
+    if of_rows is not None and limits[0] is not None:
+        some = np.flatnonzero(score >= limits[0][row, 0])
+        _add(of_rows, rows.start, row[some], column[some] + (b.start + columns.start), keys[some])
+    if of_columns is not None and limits[1] is not None:
+        some = np.flatnonzero(score >= limits[1][0, column])
         some = some[np.argsort(column[some].astype(np.uint16), kind="stable")]  # by radix
-        _add(second, columns.start, column[some], row[some] + (a.start + rows.start), key[some])
+        _add(of_columns, columns.start, column[some], row[some] + (a.start + rows.start), keys[some])
 
 
 class _Scores:
@@ -136,7 +130,7 @@ class _Scores:
 
 
 def _limits(tile: _Scores, candidates: Candidates | None, some: slice, k: int, axis: int) -> np.ndarray | None:
-    """The least scores wanted by the rows (axis 0) or columns of a tile; None when they have no lists."""
+    """The least scores wanted by the rows (axis 0), (rows, 1), or columns (1), (1, columns); None when they have no lists."""
     if candidates is None:
         return None
     if candidates.unknown(some) and tile.scores.shape[1 - axis] > k:
@@ -145,7 +139,7 @@ def _limits(tile: _Scores, candidates: Candidates | None, some: slice, k: int, a
             tile.put_in_order()
             last = _kth(tile, k, axis)
         candidates.exclude_by_scores(some, last)
-    return candidates.limits(some)
+    return np.expand_dims(candidates.limits(some), 1 - axis)
 
 
 def _kth(tile: _Scores, k: int, axis: int) -> np.ndarray:
@@ -154,9 +148,7 @@ def _kth(tile: _Scores, k: int, axis: int) -> np.ndarray:
     return np.partition(scores, place, axis=1)[:, place]
 
 
-def _same(
-    a: Side, rows: slice, b: Side, columns: slice, itself: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _same(a: Side, rows: slice, b: Side, columns: slice, itself: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
     """Where in a tile a row meets itself."""
     if itself is None:
         if a is not b or rows != columns:
