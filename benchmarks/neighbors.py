@@ -144,6 +144,10 @@ def lists_of(parts: list[str]) -> list[np.ndarray]:
     return [np.concatenate(arrays) for arrays in zip(*(read_neighbors(part) for part in parts), strict=True)]
 
 
+def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return all(np.array_equal(left, right) for left, right in zip(a, b, strict=True))
+
+
 def disagreements(ids: np.ndarray, vectors: np.ndarray, ours: list[np.ndarray], found: np.ndarray) -> tuple[int, int]:
     """Texts whose lists name others, and those among them that ties do not explain."""
     from transforms.neighbors import exact_pair_cosines, snap
@@ -212,7 +216,7 @@ def main() -> int:
             "faiss": "faiss.knn",
             "job": f"ours, Beam job, {arguments.workers} workers",
         }
-        print(f"{'':<28} {'seconds':>8} {'of all rounds':<26} {'peak MB':>8} {'ratio':>6}")
+        print(f"{'':<28} {'seconds':>8} {'CPU s':>6} {'of all rounds':<26} {'peak MB':>8} {'ratio':>6}")
         ratios: dict[str, float] = {}
         for kind in kinds:
             seconds = [result["seconds"] for result in results[kind]]
@@ -220,22 +224,19 @@ def main() -> int:
             ratios[kind] = statistics.median(paired)
             every = " ".join(f"{value:.2f}" for value in seconds)
             peak = max(result["peak_mb"] for result in results[kind])
-            print(f"{names[kind]:<28} {statistics.median(seconds):>8.2f} {every:<26} {peak:>8.0f} {ratios[kind]:>6.2f}")
+            cpu = min((f"{result['cpu']:.1f}" for result in results[kind] if "cpu" in result), default="")
+            print(
+                f"{names[kind]:<28} {statistics.median(seconds):>8.2f} {cpu:>6} {every:<26} {peak:>8.0f} {ratios[kind]:>6.2f}"
+            )
         if arguments.workers:
             print(f"first job of a run, with the start of the workers: {results['job'][0]['first']:.2f} s")
         ours = lists_of(results["ours"][0]["parts"])
         different, wrong = disagreements(ids, vectors, ours, np.load(f"{folder}/faiss.npy"))
-        same = (
-            all(np.array_equal(a, b) for a, b in zip(ours, lists_of(results[kinds[-1]][-1]["parts"]), strict=True))
-            if arguments.workers
-            else True
-        )
-        print(
-            f"{results['ours'][0]['searched_exactly']:,} texts were searched exactly; {different:,} lists differ from faiss's by ties"
-        )
+        same = not arguments.workers or equal(ours, lists_of(results["job"][-1]["parts"]))
+        exactly = results["ours"][0]["searched_exactly"]
+        print(f"{exactly:,} texts were searched exactly; {different:,} lists differ from those of faiss by ties")
         if arguments.root and arguments.rows is None:
-            published = all(np.array_equal(a, b) for a, b in zip(ours, published_lists(arguments.root), strict=True))
-            print(f"the lists are those that were published: {published}")
+            print(f"the lists are those that were published: {equal(ours, published_lists(arguments.root))}")
     if wrong or not same:
         print(f"FAILED: {wrong:,} lists are not those of faiss.knn; the job's lists are the same: {same}")
         return 1

@@ -29,8 +29,8 @@ class Shortlist:
 
     `positions` int64 (rows, m), -1 in empty places, which come last; `above` float32 (rows, m), descending: bounds from above
     of the exact dot products, -inf in empty places; `left_out` float32 (rows,) is one for everybody else. A listed dot product
-    is at least `above` - 2 `error` - `place` 2^floor(log2 |above|): `error` float32 (rows,), `place` the width of a score's last
-    place at 1.
+    is at least `above` - 2 `error` - `place` 2^floor(log2 |above|), with `error` float32 (rows,) and `place` the width of a
+    score's last place at 1.
     """
 
     positions: np.ndarray

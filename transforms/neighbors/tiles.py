@@ -97,7 +97,7 @@ def _tile(a: Side, rows: slice, b: Side, columns: slice, k: int, buffer: np.ndar
         tile.put_in_order()
     scores = tile.scores
     masks = [scores >= least for least in limits if least is not None]
-    found = np.flatnonzero(masks[0] if len(masks) == 1 else np.logical_or(*masks, out=masks[0]))
+    found = np.flatnonzero(masks[0] if len(masks) == 1 else np.logical_or(masks[0], masks[1], out=masks[0]))
     row, column = np.divmod(found, scores.shape[1])
     score = scores.ravel()[found]
     keys = a.screen.keys(score)
