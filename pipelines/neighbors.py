@@ -9,8 +9,16 @@ from pipelines.embed import EmbedResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join, remove
-from transforms.neighbors import Certificate, NeighborsRecord, NeighborsTask, Step, approximate_graph, plan_tiles
-from transforms.neighbors.beam import ApproximateStep, NeighborGraph
+from transforms.neighbors import (
+    Certificate,
+    NeighborsRecord,
+    NeighborsTask,
+    Step,
+    approximate_graph,
+    plan_stripes,
+    plan_tiles,
+)
+from transforms.neighbors.beam import ApproximateStep, NeighborGraph, UpdatedGraph
 from transforms.vectors import VectorBlock
 
 
@@ -43,12 +51,15 @@ def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None
     if is_approximate(run.config, sum(block.rows for block in blocks)):
         return _find_approximately(run, blocks)
     graph = None if parent is None else parent.graph()
-    tasks = [
-        NeighborsTask(part, tile, blocks, join(run.staged, "neighbors"), run.progress("neighbors"), graph)
-        for part, tile in enumerate(plan_tiles(blocks, options))
-    ]
-    transform = NeighborGraph(options, run.runner.threads(len(tasks)))
-    parts: list[NeighborsRecord] = run.job("neighbors", transform, tasks, NeighborsRecord)
+    directory, progress = join(run.staged, "neighbors"), run.progress("neighbors")
+    parts: list[NeighborsRecord]
+    if graph is None:
+        stripes = plan_stripes(blocks, options, directory, run.scratch("neighbors"), run.runner.workers, progress)
+        parts = run.job("neighbors", NeighborGraph(options, run.runner.threads(len(stripes))), stripes, NeighborsRecord)
+    else:
+        tiles = plan_tiles(blocks, options)
+        tasks = [NeighborsTask(part, tile, blocks, directory, progress, graph) for part, tile in enumerate(tiles)]
+        parts = run.job("neighbors", UpdatedGraph(options, run.runner.threads(len(tasks))), tasks, NeighborsRecord)
     parts.sort(key=lambda record: record.part)
     counts: dict[str, float] = {
         "rows": sum(part.rows for part in parts),

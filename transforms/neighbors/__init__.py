@@ -7,9 +7,11 @@ In: the run's vector blocks and, if there is one, the graph of an earlier corpus
 certain that they are still right (an approximate graph is made anew every time). Out: `neighbors/part-NNNNN.parquet`, sorted
 by id, and a record of each part.
 Promises: an exact list is the brute-force answer; every list is ordered by (cosine descending, id ascending), never has the
-text itself, and depends on the vectors only, not on tiles, blocks or threads (an exact one not on BLAS or the processor
-either), because every published cosine is computed in arithmetic that does not round (see `cosine.py`); memory is one chunk of
-vectors and one tile of candidates whatever the size of the corpus, but for some 50 bytes a text where the graph is approximate.
+text itself, and depends on the vectors only, not on stripes, tiles, blocks, workers or threads (an exact one neither on the
+processor nor BLAS), because every published cosine is computed in arithmetic that does not round (see `cosine.py`), and low
+precision only rules out, by a proven bound, who cannot be in an exact list (see `screen.py`); memory
+is one chunk of vectors and its candidates whatever the size of the corpus, but for some 50 bytes a text where the graph is
+approximate.
 """
 
 from transforms.neighbors.approximate import ApproximateGraph, RunStep, Step, approximate_graph
@@ -25,6 +27,7 @@ from transforms.neighbors.graph import (
 )
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stream import snapped_chunks
+from transforms.neighbors.stripes import StripeTask, build_graph, plan_stripes
 from transforms.neighbors.tables import neighbors_schema, read_neighbors
 from transforms.neighbors.update import ParentGraph
 
@@ -40,7 +43,9 @@ __all__ = [
     "ParentGraph",
     "RunStep",
     "Step",
+    "StripeTask",
     "approximate_graph",
+    "build_graph",
     "build_part",
     "exact_cosines",
     "exact_pair_cosines",
@@ -48,6 +53,7 @@ __all__ = [
     "nearest_others",
     "nearest_start",
     "neighbors_schema",
+    "plan_stripes",
     "plan_tiles",
     "read_neighbors",
     "screening_error",

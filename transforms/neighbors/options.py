@@ -19,21 +19,21 @@ class NeighborsOptions(BaseModel):
         le=1024,
     )
     margin: int = Field(
-        8,
-        description="Candidates beyond k that the float32 screen hands to exact rescoring. More cost a little for every text, "
-        "fewer send more texts to the full exact search; the result is the same.",
+        96,
+        description="Candidates beyond k that a text keeps in the low-precision screen, 8 bytes each. Where more are too near "
+        "to be told apart, the text is compared with all others in exact arithmetic; the result is the same.",
         ge=1,
-        le=1024,
+        le=4096,
     )
     rows_per_tile: int = Field(
         8192,
-        description="Texts whose neighbours one task finds, rounded up to whole vector blocks. The unit of parallel work.",
+        description="Texts of one part of the graph, rounded up to whole vector blocks. Tasks are made of whole parts.",
         ge=1,
     )
     rows_per_chunk: int = Field(
         65536,
         description="Vectors that a task holds in memory at a time (4 bytes x dimension each, 100 MB at 384), rounded up to "
-        "whole blocks.",
+        "whole parts. A task compares two groups of half as many texts; larger groups leave fewer lists to merge.",
         ge=1,
     )
     exact_up_to: int = Field(
