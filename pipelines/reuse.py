@@ -57,7 +57,8 @@ class Parent:
     def graph(self) -> ParentGraph | None:
         """The parent's neighbour graph with what has changed since, found by a job of one worker.
 
-        None when its vectors are another encoder's, when it is damaged, or when so much is new that it saves nothing.
+        None when its vectors are another encoder's, when it is approximate or damaged, or when so much is new that it saves
+        nothing.
         """
         if self._compared is None:
             return None
@@ -72,7 +73,7 @@ class Parent:
     def _compared(self) -> tuple[tuple[FileRef, ...], ChangesRecord] | None:
         """The parts of the parent's graph, which has all its texts, and what a job of one worker found changed since."""
         parts = self.generation.manifest.under("neighbors")
-        if not parts or not self._one_encoder:
+        if not parts or not self._one_encoder or self.generation.manifest.counts.get("approximate_lists"):
             return None
         try:
             checked = tuple(self._checked(file) for file in parts)

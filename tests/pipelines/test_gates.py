@@ -73,7 +73,7 @@ def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: fl
     later = SimpleNamespace(
         topics=SimpleNamespace(assigned=[file(passages)]),
         index=SimpleNamespace(counts={"texts_indexed": texts}),
-        neighbors=SimpleNamespace(published=[file(texts)]),
+        neighbors=SimpleNamespace(published=[file(texts)], certificate=None),
         recall=SimpleNamespace(
             measured=SimpleNamespace(
                 sets=[

@@ -57,10 +57,9 @@ def exact_cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def exact_pair_cosines(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Cosines of the pairs (`a[rows[i]]`, `b[columns[i]]`) of snapped vectors: float32 (pairs,)."""
     cosines = np.empty(len(rows), np.float32)
-    for low in range(0, len(rows), 2048):
-        part = slice(low, low + 2048)
-        left, right = a[rows[part]].astype(np.float64), b[columns[part]].astype(np.float64)
-        cosines[part] = _rounded(np.einsum("ij,ij->i", left, right))
+    for low in range(0, len(rows), 256):  # 256 pairs stay in cache
+        part = slice(low, low + 256)
+        cosines[part] = _rounded(np.einsum("ij,ij->i", a[rows[part]], b[columns[part]], dtype=np.float64))
     return cosines
 
 
