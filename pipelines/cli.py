@@ -16,6 +16,7 @@ from pipelines import stopped
 from pipelines.stopped import Stopped, received
 
 EXIT_FAILED = 1
+DEFAULT_ROOT = "output"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     settings.add_argument("--root", metavar="DIR", help="folder of the generations (key root)")
     settings.add_argument("--input", metavar="GLOB", nargs="+", action="extend", help="files to read (key corpus.input)")
     reading = argparse.ArgumentParser(add_help=False)
-    reading.add_argument("--root", metavar="DIR", default="output", help="folder of the generations (default: output)")
+    reading.add_argument(
+        "--root", metavar="DIR", default=DEFAULT_ROOT, help=f"folder of the generations (default: {DEFAULT_ROOT})"
+    )
     output = argparse.ArgumentParser(add_help=False)
     output.add_argument("--format", choices=["table", "json"], default="table", help="how results are printed")
     output.add_argument("--debug", action="store_true", help="show tracebacks and library messages")
@@ -118,8 +121,22 @@ def build_parser() -> argparse.ArgumentParser:
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
+    _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
+
+
+def _add_duplicates(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", metavar="DIR", help="folder of the generations (default: output)")
+    mode = command.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--calibrate", metavar="LABELS", help="find the threshold that suits labelled pairs (.parquet .jsonl .csv)"
+    )
+    command.add_argument("--output", metavar="DIR", help="write the tables as Parquet there")
+    command.add_argument(
+        "--precision", metavar="P", type=_share, default=0.9, help="with --calibrate: precision to be promised (default: 0.9)"
+    )
+    command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
 
 
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -240,6 +257,34 @@ def _search(options: argparse.Namespace) -> int:
     hits = search(options.root, options.query, options.k, options.model)
     _show(options, {"query": options.query, "hits": hits}, lambda: hit_lines(hits))
     return 0
+
+
+def _duplicates(options: argparse.Namespace) -> int:
+    from pipelines.calibrate import calibrate, calibration_lines
+    from pipelines.search import published_embedding
+    from transforms.embedding import EmbeddingOptions
+    from transforms.generations import open_generation
+
+    # Labelled texts need a model only; the default root counts where no model is named.
+    if options.root is None and options.model is not None:
+        root, embedding = None, EmbeddingOptions(model=options.model)
+    else:
+        root = open_generation(options.root or DEFAULT_ROOT)
+        embedding = published_embedding(root, options.model)
+    found = calibrate(options.calibrate, root, embedding, options.precision, options.output)
+    _show(options, found, lambda: calibration_lines(found))
+    return 0
+
+
+def _share(text: str) -> float:
+    """A share of something, above 0 and below 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share: give a number above 0 and below 1, such as 0.9")
+    return share
 
 
 def _similarity(options: argparse.Namespace) -> int:

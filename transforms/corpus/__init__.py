@@ -20,7 +20,7 @@ from transforms.corpus.sample import sample_threshold
 from transforms.corpus.sources import plan_units
 from transforms.corpus.splitter import PassageSplitter, load_tokenizer
 from transforms.corpus.units import Slice, SourceUnit
-from transforms.corpus.validate import QUARANTINE_SCHEMA
+from transforms.corpus.validate import QUARANTINE_SCHEMA, is_visible
 
 __all__ = [
     "PASSAGES_SCHEMA",
@@ -49,6 +49,7 @@ __all__ = [
     "content_keys",
     "doc_hash",
     "ids_of",
+    "is_visible",
     "load_tokenizer",
     "part_bounds",
     "part_count",

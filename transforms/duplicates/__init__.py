@@ -7,7 +7,9 @@ itself, never through a chain; a passage is in at most one group, and a document
 beside itself as the kept one; equal texts are pairs of relation exact, m - 1 of them for m documents.
 """
 
+from transforms.duplicates.calibrate import Curve, curve_of, curve_table, wilson_interval
 from transforms.duplicates.groups import Cover, cover
+from transforms.duplicates.labels import LabelledPairs, read_labels
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.pairs import Pairs, listed_pairs, pairs_by_range, unfinished_rows
@@ -17,14 +19,18 @@ from transforms.duplicates.tables import groups_schema, pairs_schema
 
 __all__ = [
     "Cover",
+    "Curve",
     "DuplicatesOptions",
     "GroupRecord",
     "GroupTask",
+    "LabelledPairs",
     "MineRecord",
     "MineTask",
     "Pairs",
     "Wording",
     "cover",
+    "curve_of",
+    "curve_table",
     "differences",
     "groups_schema",
     "jaccard",
@@ -33,6 +39,8 @@ __all__ = [
     "pairs_by_range",
     "pairs_schema",
     "publish_duplicates",
+    "read_labels",
     "unfinished_rows",
+    "wilson_interval",
     "wording_of",
 ]
