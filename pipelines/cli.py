@@ -127,15 +127,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_duplicates(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--root", metavar="DIR", help="folder of the generations (default: output)")
-    mode = command.add_mutually_exclusive_group()
-    mode.add_argument(
-        "--calibrate", metavar="LABELS", help="find the threshold that suits labelled pairs (.parquet .jsonl .csv)"
-    )
+    command.add_argument("--root", metavar="DIR", help=f"folder of the generations (default: {DEFAULT_ROOT})")
+    command.add_argument("--threshold", metavar="T", type=_cosine, help="least cosine of a pair (default: as published)")
+    command.add_argument("--max-pairs", metavar="N", type=_count, help="show and write the N best pairs only")
     command.add_argument("--output", metavar="DIR", help="write the tables as Parquet there")
     command.add_argument(
-        "--precision", metavar="P", type=_share, default=0.9, help="with --calibrate: precision to be promised (default: 0.9)"
+        "--against", metavar="GLOB", nargs="+", action="extend", help="compare these files' documents with the published ones"
     )
+    command.add_argument("--input", metavar="GLOB", nargs="+", action="extend", help="with --against: files in place of a root")
+    command.add_argument("--config", metavar="FILE", help="with --input: YAML configuration")
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="with --against: set one key")
+    command.add_argument("--calibrate", metavar="LABELS", help="find the threshold for labelled pairs (.parquet .jsonl .csv)")
+    command.add_argument("--precision", metavar="P", type=_share, help="with --calibrate: precision to promise (default: 0.9)")
     command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
 
 
@@ -260,20 +263,25 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _duplicates(options: argparse.Namespace) -> int:
-    from pipelines.calibrate import calibrate, calibration_lines
-    from pipelines.search import published_embedding
-    from transforms.embedding import EmbeddingOptions
-    from transforms.generations import open_generation
+    from pipelines.duplicates_command import DuplicatesCommand
 
-    # Labelled texts need a model only; the default root counts where no model is named.
-    if options.root is None and options.model is not None:
-        root, embedding = None, EmbeddingOptions(model=options.model)
-    else:
-        root = open_generation(options.root or DEFAULT_ROOT)
-        embedding = published_embedding(root, options.model)
-    found = calibrate(options.calibrate, root, embedding, options.precision, options.output)
-    _show(options, found, lambda: calibration_lines(found))
+    names = ("root", "threshold", "max_pairs", "output", "config", "model", "calibrate", "precision")
+    lists = {"against": options.against or (), "input": options.input or (), "settings": options.set}
+    given = {name: getattr(options, name) for name in names} | {name: tuple(values) for name, values in lists.items()}
+    found, lines = DuplicatesCommand(**given).run()
+    _show(options, found, lambda: lines)
     return 0
+
+
+def _cosine(text: str) -> float:
+    """A cosine as a threshold."""
+    try:
+        cosine = float(text)
+    except ValueError:
+        cosine = 2.0
+    if not -1 <= cosine <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cosine: give a number from -1 to 1, such as 0.85")
+    return cosine
 
 
 def _share(text: str) -> float:

@@ -1,5 +1,6 @@
 """Configuration: YAML and `--set` into one frozen, validated object; unknown keys are errors."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,13 +71,19 @@ def result_settings(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=_NOT_RESULTS)
 
 
-def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | None,
+    settings: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    published: Mapping[str, Any] | None = None,
+) -> Config:
     """Read a YAML file (None: defaults only), then apply `key.path=value` settings, then `overrides` by dotted key.
 
+    `published` settings, of a generation, take the place of a file.
     Values of settings are YAML: `a=3` is a number, `a="3"` a string, `a=[x, y]` a list.
     Raises ConfigurationError with one line per problem.
     """
-    values = {} if path is None else _read_yaml(path)
+    values = copy.deepcopy(dict(published or {})) if path is None else _read_yaml(path)
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():

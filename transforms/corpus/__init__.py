@@ -13,7 +13,7 @@ from transforms.corpus.errors import IdCollisionError, InputError, QuarantineLim
 from transforms.corpus.gate import check_quarantine, check_readable, quarantine_reasons
 from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, part_bounds, part_count, part_of
 from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
-from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_passages
+from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_keys_run, write_passages
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
@@ -61,5 +61,6 @@ __all__ = [
     "read_unit",
     "sample_threshold",
     "write_documents",
+    "write_keys_run",
     "write_passages",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.duplicates.against import AgainstRecord, compare_tile
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import GroupRecord, publish_duplicates
@@ -46,3 +47,16 @@ class _MinePart(beam.DoFn):
         self.pairs.inc(record.pairs)
         self.dropped.inc(record.pairs_dropped)
         yield record
+
+
+@dataclass
+class CompareTiles(beam.PTransform):
+    """AgainstTask → AgainstRecord: all pairs of one tile of a set of texts with another set."""
+
+    options: DuplicatesOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the tiles over the workers and compare each."""
+        compare = beam.Map(compare_tile, self.options, self.threads).with_output_types(AgainstRecord)
+        return tasks | "SpreadTiles" >> beam.Reshuffle() | "CompareTiles" >> compare

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.owners import NOBODY, SoleOwners, sole_owners
 from transforms.duplicates.pairs import Pairs, concatenated, listed_pairs, pairs_by_range, unfinished_rows
-from transforms.duplicates.relation import NEAR, PARAPHRASE, Wording, differences, jaccard, wording_of
+from transforms.duplicates.relation import Wording, related, wording_of
 from transforms.duplicates.tables import mined_schema
 from transforms.files import FileRef, Progress, join, read_table, write_batches
 from transforms.neighbors import NeighborsRecord, read_neighbors, snapped_chunks
@@ -137,9 +137,7 @@ def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: Duplicate
 
 def _row(id_a: int, a: Wording, id_b: int, b: Wording, cosine: float, near_jaccard: float) -> tuple:
     """One row of `mined_schema`, id_a < id_b."""
-    likeness = jaccard(a, b)
-    relation = NEAR if likeness >= near_jaccard else PARAPHRASE
-    return cosine, relation, differences(a, b), likeness, id_a, id_b
+    return cosine, *related(a, b, near_jaccard), id_a, id_b
 
 
 def _wordings(

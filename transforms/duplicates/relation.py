@@ -40,6 +40,12 @@ def jaccard(a: Wording, b: Wording) -> float:
     return common / union if union else 1.0
 
 
+def related(a: Wording, b: Wording, near_jaccard: float) -> tuple[str, list[str], float]:
+    """Relation, differences and Jaccard similarity of two different texts."""
+    likeness = jaccard(a, b)
+    return NEAR if likeness >= near_jaccard else PARAPHRASE, differences(a, b), likeness
+
+
 def differences(a: Wording, b: Wording) -> list[str]:
     """Reason codes for texts that an encoder may take for the same.
 

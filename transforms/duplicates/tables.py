@@ -77,3 +77,70 @@ def groups_schema() -> pa.Schema:
             "component_id": "Smallest text id in the connected component of all pairs; several groups can share one.",
         },
     )
+
+
+def pairs_against_schema() -> pa.Schema:
+    """Columns of the pairs of one set of documents, A, with another, B."""
+    schema = pa.schema(
+        [
+            ("doc_id_a", pa.string()),
+            ("passage_no_a", pa.int32()),
+            ("doc_id_b", pa.string()),
+            ("passage_no_b", pa.int32()),
+            ("documents_b", pa.int32()),
+            ("cosine", pa.float32()),
+            ("relation", pa.string()),
+            ("differences", pa.list_(pa.string())),
+            ("jaccard", pa.float32()),
+            ("id_a", pa.int64()),
+            ("id_b", pa.int64()),
+        ]
+    )
+    return describe(
+        schema,
+        {
+            "doc_id_a": "Document of A; every one of them has its own rows, also where several have one text.",
+            "passage_no_a": "Number of its passage, from 0.",
+            "doc_id_b": "The first document (smallest id) of B with the other text.",
+            "passage_no_b": "The first passage of doc_id_b that is its text.",
+            "documents_b": "How many documents of B have that text.",
+            "cosine": "Cosine of the two texts' vectors, 1 for equal texts. Rows are sorted by cosine descending, doc_id_a, "
+            "passage_no_a, doc_id_b, passage_no_b.",
+            "relation": "exact: the same text; near: word 3-grams mostly shared, an edited copy; paraphrase: the same in other "
+            "words; null where B keeps no texts.",
+            "differences": "As in pairs.parquet of a generation; null where B keeps no texts.",
+            "jaccard": "Jaccard similarity of the texts' word 3-grams (of their words where one has fewer than 3); null where "
+            "B keeps no texts.",
+            "id_a": "First 63 bits of the content key of A's text.",
+            "id_b": "The same of B's text: its id in the index of B.",
+        },
+    )
+
+
+def matches_schema() -> pa.Schema:
+    """Columns of what B has for every passage of A, whether or not it reaches the threshold."""
+    schema = pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("passage_no", pa.int32()),
+            ("pairs", pa.int64()),
+            ("best_doc_id", pa.string()),
+            ("best_passage_no", pa.int32()),
+            ("best_cosine", pa.float32()),
+            ("id", pa.int64()),
+            ("best_id", pa.int64()),
+        ]
+    )
+    return describe(
+        schema,
+        {
+            "doc_id": "Document of A. Rows are sorted by doc_id, passage_no.",
+            "passage_no": "Number of its passage, from 0.",
+            "pairs": "Texts of B with a cosine at or above the threshold; 0: it has no match.",
+            "best_doc_id": "First document of B with the nearest text; null when B is empty.",
+            "best_passage_no": "The first passage of best_doc_id that is that text.",
+            "best_cosine": "Its cosine, also below the threshold; of equal ones the same text, else the smallest id.",
+            "id": "Id of A's text, as id_a of the pairs.",
+            "best_id": "Id of B's text.",
+        },
+    )
