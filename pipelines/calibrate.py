@@ -128,7 +128,8 @@ def _texts(pairs: LabelledPairs, root: Generation | None, path: str) -> tuple[La
         return pairs, a, b
     if root is None:
         raise InputError(f"labels {path!r} name documents, not texts: give the root of the corpus that has them with --root")
-    known = find_passages(root, {doc_id for side in (pairs.a, pairs.b) for doc_id, _ in side})
+    rows = find_passages(root, {doc_id for side in (pairs.a, pairs.b) for doc_id, _ in side}, ["content_key", "text"])
+    known = {passage: (row["content_key"], row["text"]) for passage, row in rows.items()}
     numbers: dict[str, list[int]] = {}
     for doc_id, passage_no in known:
         numbers.setdefault(doc_id, []).append(passage_no)

@@ -1,6 +1,7 @@
 """Passages of a few documents, from the published documents."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -10,25 +11,24 @@ from transforms.files import filesystem_of, read_table
 from transforms.generations import Generation
 
 
-def find_passages(generation: Generation, doc_ids: Collection[str]) -> dict[tuple[str, int], tuple[bytes, str | None]]:
-    """Content key and text of every passage of the documents, by (document id, passage number).
+def find_passages(
+    generation: Generation, doc_ids: Collection[str], columns: Sequence[str]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """The `columns` of every passage of the documents, by (document id, passage number).
 
-    Documents that are not there have none; texts are None when the generation keeps none. Only the parts that can hold the
-    documents are read, each checked.
+    Documents that are not there have none; a column that the generation does not keep, such as the text, is None. Only the
+    parts that can hold the documents are read, each checked.
     """
     parts = generation.manifest.under("documents")
     by_part: dict[int, set[str]] = {}
     for doc_id in doc_ids:
         by_part.setdefault(part_of(doc_hash(doc_id), len(parts)), set()).add(doc_id)
-    found: dict[tuple[str, int], tuple[bytes, str | None]] = {}
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for part, wanted in sorted(by_part.items()):
         path = generation.checked(parts[part])
         fs, inner = filesystem_of(path)
-        names = ["doc_id", "passage_no", "content_key"]
-        has_text = "text" in pq.read_schema(inner, filesystem=fs).names
-        table = read_table(path, columns=[*names, "text"] if has_text else names)
-        table = table.filter(pc.field("doc_id").isin(sorted(wanted)))
-        texts = table["text"].to_pylist() if has_text else [None] * table.num_rows
-        for doc_id, passage_no, key, text in zip(*(table[name].to_pylist() for name in names), texts, strict=True):
-            found[doc_id, passage_no] = key, text
+        kept = pq.read_schema(inner, filesystem=fs).names
+        table = read_table(path, columns=["doc_id", "passage_no", *(name for name in columns if name in kept)])
+        for row in table.filter(pc.field("doc_id").isin(sorted(wanted))).to_pylist():
+            found[row["doc_id"], row["passage_no"]] = {name: row.get(name) for name in columns}
     return found

@@ -115,8 +115,8 @@ class Searcher:
 
     def _texts_of(self, passages: Set[tuple[str, int]]) -> dict[tuple[str, int], str]:
         """Texts of a few passages; none when the generation keeps no texts."""
-        found = find_passages(self._generation, {doc_id for doc_id, _ in passages})
-        return {passage: text for passage, (_, text) in found.items() if passage in passages and text is not None}
+        found = find_passages(self._generation, {doc_id for doc_id, _ in passages}, ["text"])
+        return {passage: row["text"] for passage, row in found.items() if passage in passages and row["text"] is not None}
 
 
 def _best_passages(scores: Sequence[float], ids: Sequence[int], owners: _Owners) -> dict[str, tuple[float, int]]:
