@@ -1,4 +1,4 @@
-"""`corpusbeam duplicates --against` with a small model, against brute force and against a corpus of both sets."""
+"""`corpusbeam duplicates` with a small model, against brute force and against runs of their own."""
 
 import json
 from collections import Counter
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import average_precision_score
 
 from pipelines.cli import main
 from tests.embedding.tiny import build_model
@@ -234,3 +235,25 @@ def test_another_model_is_refused(corpusbeam, root, tickets, tmp_path):
     ran = corpusbeam("duplicates", "--root", root, "--against", tickets, "--model", other)
     assert (ran.code, ran.out) == (3, "")
     assert "fingerprint" in ran.err
+
+
+def test_labelled_documents_are_compared_by_their_stored_vectors(corpusbeam, root, model, tmp_path, cosine_of):
+    generator = np.random.default_rng(2)
+    names = [[str(name) for name in generator.choice(list(B), 80)] for _ in "ab"]
+    cosines = np.array([cosine_of[B[a], B[b]] for a, b in zip(*names, strict=True)])
+    judged = cosines + generator.normal(scale=0.1, size=80) > np.median(cosines)
+    named = pa.table({"doc_id_a": [*names[0], "gone"], "doc_id_b": [*names[1], "b00"], "label": [*judged, True]})
+    pq.write_table(named, tmp_path / "named.parquet")
+    texts = pa.table({"text1": [B[a] for a in names[0]], "text2": [B[b] for b in names[1]], "label": judged})
+    pq.write_table(texts, tmp_path / "texts.parquet")
+    before = files_below(root)
+    options = ("--precision", 0.6, "--format", "json")
+    ran = corpusbeam("duplicates", "--calibrate", tmp_path / "named.parquet", "--root", root, *options)
+    assert ran.code == 0, ran.err
+    assert ran.json["left_out"] == {"of documents that are not in the corpus": 1}
+    assert ran.json["texts_embedded"] == 0
+    assert ran.json["average_precision"] == pytest.approx(average_precision_score(judged, cosines))
+    assert files_below(root) == before
+    alone = corpusbeam("duplicates", "--calibrate", tmp_path / "texts.parquet", "--model", model, *options)
+    same = ("average_precision", "best_f1", "promised", "thresholds", "base_rate")
+    assert {name: ran.json[name] for name in same} == {name: alone.json[name] for name in same}
