@@ -143,13 +143,14 @@ def _add_duplicates(command: argparse.ArgumentParser) -> None:
 
 
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """A root with a password in its URL would be shown in messages and reports; the environment is the place for one."""
-    root = getattr(options, "root", None)
-    if root is not None and "://" in root:
-        from transforms.files import holds_credentials
+    """A path with a password in its URL would be shown in messages and reports; the environment is the place for one."""
+    for name in ("root", "output", "calibrate"):
+        path = getattr(options, name, None)
+        if path is not None and "://" in path:
+            from transforms.files import holds_credentials
 
-        if holds_credentials(root):
-            parser.error("--root has credentials in the URL: give them through the environment")
+            if holds_credentials(path):
+                parser.error(f"--{name} has credentials in the URL: give them through the environment")
 
 
 def _reindex(options: argparse.Namespace) -> int:

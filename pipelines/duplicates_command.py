@@ -7,6 +7,7 @@ from pipelines.against import against_files, against_lines, against_published
 from pipelines.calibrate import calibrate, calibration_lines
 from pipelines.config import Config, ConfigurationError, load_config
 from pipelines.excerpt import Excerpt
+from pipelines.raised import published_duplicates, published_lines
 from pipelines.search import published_embedding
 from transforms.embedding import EmbeddingOptions
 from transforms.generations import Generation, open_generation
@@ -45,7 +46,9 @@ class DuplicatesCommand:
         if self.against:
             found = self._compared()
             return found, against_lines(found)
-        raise ConfigurationError("give --against FILES or --calibrate LABELS")
+        self._refuse("the published pairs (it is for --against)", "input", "config", "settings", "model")
+        found = published_duplicates(self._open(), self.threshold, Excerpt(self.max_pairs, self.output))
+        return found, published_lines(found)
 
     def _refuse(self, use: str, *names: str) -> None:
         for name in names:

@@ -1,6 +1,7 @@
 """`corpusbeam duplicates` with a small model, against brute force and against runs of their own."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -50,10 +51,13 @@ def settings(model: str, *more: str) -> list[str]:
     return [part for setting in chosen for part in ("--set", setting)]
 
 
+QUICK = ("neighbors.k=12", "topics.n_neighbors=10", "topics.n_epochs=20")
+
+
 def reindex(root: Path, documents: dict[str, str], model: str, *more: str) -> Path:
     path = write(root.parent / f"{root.name}.jsonl", documents)
-    quick = ("neighbors.k=12", "topics.n_neighbors=10", "topics.n_epochs=20", *more)
-    assert main(["reindex", "--root", str(root), "--input", str(path), *settings(model, *quick), "--format", "json"]) == 0
+    options = settings(model, *QUICK, *more)
+    assert main(["reindex", "--root", str(root), "--input", str(path), *options, "--format", "json"]) == 0
     return root
 
 
@@ -257,3 +261,88 @@ def test_labelled_documents_are_compared_by_their_stored_vectors(corpusbeam, roo
     alone = corpusbeam("duplicates", "--calibrate", tmp_path / "texts.parquet", "--model", model, *options)
     same = ("average_precision", "best_f1", "promised", "thresholds", "base_rate")
     assert {name: ran.json[name] for name in same} == {name: alone.json[name] for name in same}
+
+
+def published(root: Path, name: str) -> bytes:
+    return Path(open_generation(str(root)).path(f"duplicates/{name}.parquet")).read_bytes()
+
+
+@pytest.mark.parametrize("threshold", [None, 0.95, pytest.param(1.0, marks=pytest.mark.long)])
+def test_a_raised_threshold_gives_the_files_of_a_run_with_it(corpusbeam, joint, model, tmp_path, threshold):
+    """Not a row and not a byte differs from what a reindex with that threshold publishes."""
+    other = joint
+    if threshold is not None:
+        other = Path(shutil.copytree(joint, tmp_path / "root"))
+        shutil.copy(joint.parent / f"{joint.name}.jsonl", tmp_path / "root.jsonl")
+        options = settings(model, *QUICK, f"duplicates.threshold={threshold}")
+        assert corpusbeam("reindex", "--root", other, "--input", tmp_path / "root.jsonl", *options).code == 0
+        assert published(other, "pairs") != published(joint, "pairs")
+    before = files_below(joint)
+    chosen = [] if threshold is None else ["--threshold", threshold]
+    ran = corpusbeam("duplicates", "--root", joint, *chosen, "--output", tmp_path / "out", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert files_below(joint) == before
+    for name in ("pairs", "groups"):
+        assert (tmp_path / "out" / f"{name}.parquet").read_bytes() == published(other, name)
+    counts = open_generation(str(other)).manifest.counts
+    assert {name: ran.json[name] for name in ("pairs", "groups", "duplicate_documents")} == {
+        name: counts[name] for name in ("pairs", "groups", "duplicate_documents")
+    }
+    assert ran.json["complete"] is True
+
+
+def test_a_list_for_a_person(corpusbeam, joint, tmp_path):
+    ran = corpusbeam("duplicates", "--root", joint, "--max-pairs", 4, "--output", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    pairs = pq.read_table(open_generation(str(joint)).path("duplicates/pairs.parquet")).to_pylist()
+    assert f"{len(pairs):,} pairs" in ran.out
+    assert "of which the best 4 " in ran.out
+    assert rows(tmp_path / "out", "pairs") == pairs[:4]
+    first = pairs[0]
+    for side in "ab":
+        name = first[f"doc_id_{side}"]
+        assert f"{name}: {(A if name.startswith('A') else B)[name[2:]]}" in ran.out
+    found = corpusbeam("duplicates", "--root", joint, "--format", "json").json
+    assert found["pairs"] == len(pairs)
+    assert [pair["cosine"] for pair in found["shown"]] == [pair["cosine"] for pair in pairs[:20]]
+    sizes = [group["size"] for group in found["groups_shown"]]
+    assert sizes == sorted(sizes, reverse=True)
+    for group in found["groups_shown"]:
+        assert len(group["others"]) == min(group["size"] - 1, 5)
+        assert all(one["cosine_to_kept"] >= THRESHOLD for one in group["others"])
+    groups = rows(tmp_path / "out", "groups")
+    assert found["groups"] == len({row["group_id"] for row in groups})
+
+
+def test_a_lower_threshold_is_refused_with_what_to_do(corpusbeam, root):
+    ran = corpusbeam("duplicates", "--root", root, "--threshold", 0.8)
+    assert (ran.code, ran.out) == (2, "")
+    assert "below 0.9" in ran.err
+    assert "corpusbeam reindex --set duplicates.threshold=0.8" in ran.err
+
+
+def test_what_a_cap_left_out_is_said_until_the_threshold_is_above_it(corpusbeam, model, tmp_path):
+    root = reindex(tmp_path / "root", B, model, "duplicates.max_pairs_per_text=3", "duplicates.threshold=0.6")
+    corpusbeam()  # what the run printed
+    texts = pq.read_table(open_generation(str(root)).path("duplicates/texts.parquet")).to_pylist()
+    dropped = [row["best_dropped"] for row in texts if row["best_dropped"] is not None]
+    assert dropped
+    for threshold in (0.6, float(np.median(dropped)), max(dropped) + 1e-6):
+        ran = corpusbeam("duplicates", "--root", root, "--threshold", threshold, "--format", "json")
+        assert ran.json["texts_incomplete"] == sum(best >= threshold for best in dropped)
+        assert ran.json["complete"] is (threshold > max(dropped))
+    assert "NOT COMPLETE" in corpusbeam("duplicates", "--root", root).out
+
+
+def test_a_corpus_that_keeps_no_text(corpusbeam, model, tickets, tmp_path):
+    root = reindex(tmp_path / "root", B, model, "corpus.keep_text=false")
+    corpusbeam()
+    ran = corpusbeam("duplicates", "--root", root, "--output", tmp_path / "out", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out" / "groups.parquet").read_bytes() == published(root, "groups")
+    assert all(pair["text_a"] is None for pair in ran.json["shown"])
+    assert corpusbeam("duplicates", "--root", root).code == 0
+    ran = corpusbeam("duplicates", "--root", root, "--against", tickets, "--output", tmp_path / "new")
+    assert ran.code == 0, ran.err
+    assert {row["relation"] for row in rows(tmp_path / "new", "pairs")} == {"exact", None}
+    assert "of unknown relation" in ran.out
