@@ -7,7 +7,9 @@ itself, never through a chain; a passage is in at most one group, and a document
 beside itself as the kept one; equal texts are pairs of relation exact, m - 1 of them for m documents.
 """
 
+from transforms.duplicates.grouping import group_passages, groups_from_pairs
 from transforms.duplicates.groups import Cover, cover
+from transforms.duplicates.keep import KeepError, columns_of
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.pairs import Pairs, listed_pairs, pairs_by_range, unfinished_rows
@@ -20,12 +22,16 @@ __all__ = [
     "DuplicatesOptions",
     "GroupRecord",
     "GroupTask",
+    "KeepError",
     "MineRecord",
     "MineTask",
     "Pairs",
     "Wording",
+    "columns_of",
     "cover",
     "differences",
+    "group_passages",
+    "groups_from_pairs",
     "groups_schema",
     "jaccard",
     "listed_pairs",

@@ -58,6 +58,7 @@ def groups_schema() -> pa.Schema:
             ("kept_doc_id", pa.string()),
             ("kept_passage_no", pa.int32()),
             ("cosine_to_kept", pa.float32()),
+            ("min_cosine", pa.float32()),
             ("size", pa.int32()),
             ("component_id", pa.int64()),
         ]
@@ -73,6 +74,7 @@ def groups_schema() -> pa.Schema:
             "kept_passage_no": "Number of that passage in kept_doc_id.",
             "cosine_to_kept": "Cosine of this passage's text with the kept text itself, at or above the threshold; "
             "1 for equal texts.",
+            "min_cosine": "Smallest cosine_to_kept in the group: near the threshold, look at it before you act on it.",
             "size": "Passages in the group, at least 2.",
             "component_id": "Smallest text id in the connected component of all pairs; several groups can share one.",
         },
