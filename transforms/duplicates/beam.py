@@ -8,11 +8,23 @@ import apache_beam as beam
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import GroupRecord, publish_duplicates
+from transforms.duplicates.wording_files import WordingRecord, write_wording
+
+
+@dataclass
+class ReadWording(beam.PTransform):
+    """WordingTask → WordingRecord: what the relation of texts is decided on, for one part of the passages."""
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the parts over the workers and read each."""
+        return (
+            tasks | "SpreadTexts" >> beam.Reshuffle() | "ReadTexts" >> beam.Map(write_wording).with_output_types(WordingRecord)
+        )
 
 
 @dataclass
 class MinePairs(beam.PTransform):
-    """MineTask → MineRecord: all pairs of one part of the neighbour graph."""
+    """MineTask → MineRecord: the pairs that belong to one part of the neighbour graph."""
 
     options: DuplicatesOptions
     threads: int | None = None

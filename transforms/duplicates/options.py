@@ -36,8 +36,8 @@ class DuplicatesOptions(BaseModel):
         2_000,
         description="Pairs that one text may have with texts of larger id; the best are kept. It bounds memory where "
         "thousands of texts are nearly equal: m of them have m(m-1)/2 pairs. The default is far above real text "
-        "(63,666 package descriptions: at most 703 at 0.75). What it cuts is counted (texts_capped, "
-        "pairs_dropped), never silent.",
+        "(63,666 package descriptions: at most 703 at 0.75). What it cuts is counted (texts_incomplete, "
+        "pairs_dropped) and said of each text in texts.parquet.",
         ge=1,
     )
 
