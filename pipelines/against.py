@@ -26,14 +26,14 @@ from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from transforms.corpus import InputError, PassagesPlan, part_count, quarantine_reasons, write_keys_run
-from transforms.duplicates import AgainstRecord, AgainstTask, Side, against_tables, texts_of
-from transforms.duplicates.beam import CompareTiles
+from transforms.duplicates import AgainstRecord, AgainstTask, AroundRecord, AroundTask, Side, against_tables, texts_of
+from transforms.duplicates.beam import CompareTiles, MeasureAround
 from transforms.embedding import EncoderSpec, warnings_of
 from transforms.files import FileRef, join, read_table, write_table
 from transforms.generations import Generation
 from transforms.neighbors import plan_tiles
 from transforms.reports import clean, fit, passage_label
-from transforms.vectors import FailedText, VectorBlock, stored_shards
+from transforms.vectors import FailedText, stored_shards
 
 
 @dataclass(frozen=True)
@@ -172,13 +172,10 @@ def _against(run: Run, spec: EncoderSpec, b: _Set, more: Sequence[str], excerpt:
     a = _read(run, spec, more, "A")
     assert a.corpus is not None
     options = run.config.duplicates
-    passage_of = dict(zip(a.side.blocks, a.side.passages, strict=True))
-    tiles: list[tuple[VectorBlock, ...]] = plan_tiles(a.side.blocks, run.config.neighbors)
-    sides = [Side(tile, tuple(passage_of[block] for block in tile)) for tile in tiles]
-    tasks = [AgainstTask(i, side, b.side, run.scratch("against"), run.progress("against")) for i, side in enumerate(sides)]
-    compare = CompareTiles(options, run.runner.threads(len(tasks)))
-    records: list[AgainstRecord] = run.job("against", compare, tasks, AgainstRecord)
-    pairs, matches = against_tables(records, [part.documents for part in a.corpus.parts])
+    compare = partial(_compared, run, a.side, b.side)
+    records = run.stage("against", list[AgainstRecord], None, compare, total=a.side.rows, unit="texts")
+    around = run.stage("margins", list[AroundRecord], None, lambda: _around(run, a.side, b.side, records))
+    pairs, matches = against_tables(records, around, [part.documents for part in a.corpus.parts])
     capped, dropped = (sum(getattr(record, name) for record in records) for name in ("texts_capped", "pairs_dropped"))
     best = _by_document(matches)
     unmatched = best.filter(pc.equal(best["pairs"], 0))
@@ -203,6 +200,25 @@ def _against(run: Run, spec: EncoderSpec, b: _Set, more: Sequence[str], excerpt:
         "without_match": _unlike(excerpt.shown(unmatched), a.side),
         **excerpt.facts(pairs),
     }
+
+
+def _compared(run: Run, a: Side, b: Side) -> list[AgainstRecord]:
+    folder, progress = run.scratch("against"), run.progress("against")
+    tasks = [AgainstTask(part, tile, b, folder, progress) for part, tile in enumerate(_tiles(run, a))]
+    transform = CompareTiles(run.config.duplicates, run.config.neighbors.k, run.runner.threads(len(tasks)))
+    return run.job("against", transform, tasks, AgainstRecord)
+
+
+def _around(run: Run, a: Side, b: Side, records: Sequence[AgainstRecord]) -> list[AroundRecord]:
+    pairs = tuple(record.pairs for record in records)
+    tasks = [AroundTask(part, tile, a, pairs, run.scratch("around")) for part, tile in enumerate(_tiles(run, b))]
+    transform = MeasureAround(run.config.duplicates, run.config.neighbors.k, run.runner.threads(len(tasks)))
+    return run.job("around", transform, tasks, AroundRecord)
+
+
+def _tiles(run: Run, side: Side) -> list[Side]:
+    passages_of = dict(zip(side.blocks, side.passages, strict=True))
+    return [Side(tile, tuple(passages_of[block] for block in tile)) for tile in plan_tiles(side.blocks, run.config.neighbors)]
 
 
 def _facts(one: _Set) -> dict[str, Any]:

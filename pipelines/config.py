@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
-from transforms.corpus import CorpusOptions
-from transforms.duplicates import DuplicatesOptions
+from transforms.corpus import PYTHON_DOCS, PYTHON_DOCS_COLUMNS, CorpusOptions
+from transforms.duplicates import DuplicatesOptions, columns_of
 from transforms.embedding import EmbeddingOptions
 from transforms.files import digest_of, filesystem_of, holds_credentials, redact
 from transforms.generations import PublishOptions
@@ -60,6 +60,16 @@ class Config(BaseModel):
         if holds_credentials(root):
             raise ValueError("the URL has credentials: give them through the environment")
         return root.rstrip("/") or "/"
+
+    @model_validator(mode="after")
+    def _kept_by_columns_that_are_read(self) -> "Config":
+        known = {*self.corpus.metadata_columns, *(PYTHON_DOCS_COLUMNS if PYTHON_DOCS in self.corpus.input else ())}
+        if missing := [name for name in columns_of(self.duplicates.keep) if name not in known]:
+            raise ValueError(
+                f"duplicates.keep names the column {missing[0]!r}, which corpus.metadata_columns does not: add it there, so "
+                f"that it is read (now {sorted(known) or 'empty'})"
+            )
+        return self
 
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
@@ -139,6 +149,8 @@ def _problem(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}: `corpusbeam config --schema` lists every key"
+    if not item["loc"]:  # about several sections: the message names what of them does not fit
+        return str(item["msg"])
     return f"{key}: {item['msg']}, got {redact(repr(item['input']))}"
 
 

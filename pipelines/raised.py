@@ -31,7 +31,7 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
     if threshold is not None and threshold < published:
         raise ConfigurationError(
             f"--threshold {threshold:g} is below {published:g}, with which generation {generation.id} was published: pairs "
-            f"below that were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold:g}` with its other settings"
+            f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold:g}` with its other settings"
         )
     options = options.model_copy(update={"threshold": published if threshold is None else threshold})
     names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.under("duplicates")}

@@ -106,6 +106,13 @@ def text_id(text: str) -> int:
     return int(ids_of(pa.array([content_key(text)], pa.binary(32)))[0])
 
 
+def neighborhood(text: str, side: dict[str, str], cosine_of: dict[tuple[str, str], float], threshold: float) -> float:
+    """Mean cosine of the 12 nearest other texts of a side, without those that are a pair with it."""
+    nearest = sorted((cosine_of[text, other] for other in set(side.values()) - {text}), reverse=True)[:12]
+    below = [cosine for cosine in nearest if cosine < threshold]
+    return float(np.mean(below)) if below else threshold
+
+
 @pytest.mark.parametrize("threshold", [None, *(pytest.param(value, marks=pytest.mark.long) for value in (0.75, 0.97))])
 def test_pairs_are_those_of_brute_force(corpusbeam, root, tickets, tmp_path, cosine_of, threshold):
     before = files_below(root)
@@ -129,6 +136,8 @@ def test_pairs_are_those_of_brute_force(corpusbeam, root, tickets, tmp_path, cos
         assert (row["relation"] == "exact") == (a == b)
         assert row["documents_b"] == list(B.values()).count(b)
         assert (row["id_a"], row["id_b"]) == (text_id(a), text_id(b))
+        around = [neighborhood(text, side, cosine_of, least) for text, side in ((a, B), (b, A))]
+        assert row["margin"] == pytest.approx(row["cosine"] / np.mean(around), rel=1e-6)
 
     matches = {row["doc_id"]: row for row in rows(tmp_path / "out", "matches")}
     assert list(matches) == sorted(A)
@@ -164,7 +173,7 @@ def test_files_against_files_give_the_same_tables(corpusbeam, root, model, ticke
     faq = write(tmp_path / "faq.jsonl", B)
     published = corpusbeam("duplicates", "--root", root, "--against", tickets, "--output", tmp_path / "one", "--format", "json")
     files = ("--input", faq, "--against", tickets, "--output", tmp_path / "two", "--format", "json")
-    ran = corpusbeam("duplicates", *files, *settings(model))
+    ran = corpusbeam("duplicates", *files, *settings(model, *QUICK))
     assert (published.code, ran.code) == (0, 0), ran.err
     for name in ("pairs", "matches"):
         assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (tmp_path / "two" / f"{name}.parquet").read_bytes()
@@ -321,28 +330,32 @@ def test_a_lower_threshold_is_refused_with_what_to_do(corpusbeam, root):
     assert "corpusbeam reindex --set duplicates.threshold=0.8" in ran.err
 
 
-def test_what_a_cap_left_out_is_said_until_the_threshold_is_above_it(corpusbeam, model, tmp_path):
-    root = reindex(tmp_path / "root", B, model, "duplicates.max_pairs_per_text=3", "duplicates.threshold=0.6")
-    corpusbeam()  # what the run printed
-    texts = pq.read_table(open_generation(str(root)).path("duplicates/texts.parquet")).to_pylist()
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory, model) -> Path:
+    """A root that keeps no text, with fewer pairs than there are."""
+    options = ("duplicates.max_pairs_per_text=3", "duplicates.threshold=0.6", "corpus.keep_text=false")
+    return reindex(tmp_path_factory.mktemp("poor") / "root", B, model, *options)
+
+
+def test_what_a_cap_left_out_is_said_until_the_threshold_is_above_it(corpusbeam, poor):
+    texts = pq.read_table(open_generation(str(poor)).path("duplicates/texts.parquet")).to_pylist()
     dropped = [row["best_dropped"] for row in texts if row["best_dropped"] is not None]
     assert dropped
     for threshold in (0.6, float(np.median(dropped)), max(dropped) + 1e-6):
-        ran = corpusbeam("duplicates", "--root", root, "--threshold", threshold, "--format", "json")
+        ran = corpusbeam("duplicates", "--root", poor, "--threshold", threshold, "--format", "json")
         assert ran.json["texts_incomplete"] == sum(best >= threshold for best in dropped)
         assert ran.json["complete"] is (threshold > max(dropped))
-    assert "NOT COMPLETE" in corpusbeam("duplicates", "--root", root).out
+    assert "NOT COMPLETE" in corpusbeam("duplicates", "--root", poor).out
 
 
-def test_a_corpus_that_keeps_no_text(corpusbeam, model, tickets, tmp_path):
-    root = reindex(tmp_path / "root", B, model, "corpus.keep_text=false")
-    corpusbeam()
-    ran = corpusbeam("duplicates", "--root", root, "--output", tmp_path / "out", "--format", "json")
+def test_a_corpus_that_keeps_no_text(corpusbeam, poor, tickets, tmp_path):
+    ran = corpusbeam("duplicates", "--root", poor, "--output", tmp_path / "out", "--format", "json")
     assert ran.code == 0, ran.err
-    assert (tmp_path / "out" / "groups.parquet").read_bytes() == published(root, "groups")
+    assert (tmp_path / "out" / "groups.parquet").read_bytes() == published(poor, "groups")
     assert all(pair["text_a"] is None for pair in ran.json["shown"])
-    assert corpusbeam("duplicates", "--root", root).code == 0
-    ran = corpusbeam("duplicates", "--root", root, "--against", tickets, "--output", tmp_path / "new")
+    ran = corpusbeam("duplicates", "--root", poor, "--against", tickets, "--output", tmp_path / "new")
     assert ran.code == 0, ran.err
-    assert {row["relation"] for row in rows(tmp_path / "new", "pairs")} == {"exact", None}
+    found = rows(tmp_path / "new", "pairs")
+    assert {row["relation"] for row in found} == {"exact", None}
+    assert all((row["jaccard"] is None) == (row["relation"] is None) for row in found)
     assert "of unknown relation" in ran.out

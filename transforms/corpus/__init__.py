@@ -14,6 +14,7 @@ from transforms.corpus.gate import check_quarantine, check_readable, quarantine_
 from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, part_bounds, part_count, part_of
 from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
 from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_keys_run, write_passages
+from transforms.corpus.python_docs import METADATA as PYTHON_DOCS_COLUMNS
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
@@ -25,6 +26,7 @@ from transforms.corpus.validate import QUARANTINE_SCHEMA, is_visible
 __all__ = [
     "PASSAGES_SCHEMA",
     "PYTHON_DOCS",
+    "PYTHON_DOCS_COLUMNS",
     "QUARANTINE_SCHEMA",
     "RESERVED_COLUMNS",
     "CanonicalDocuments",

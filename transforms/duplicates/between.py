@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from transforms.duplicates.pairs import Pairs, concatenated
-from transforms.neighbors import Nearest, exact_cosines, exact_pair_cosines, screening_error
+from transforms.duplicates.pairs import Pairs, concatenated, reaching, screening_floor
+from transforms.neighbors import Nearest
 
 # Rows and columns of one score matrix: 16 MB of float32.
 _ROWS, _COLUMNS = 1024, 4096
@@ -37,14 +37,14 @@ def pairs_between(
         Pairs(same, ids[same], np.ones(len(same), np.float32), nothing),
     ]
     if len(unfinished):
-        ranged = pairs_by_range(ids[unfinished], queries[unfinished], chunks(), threshold, cap)
+        ranged = range_between(ids[unfinished], queries[unfinished], chunks(), threshold, cap)
         dropped = nothing.copy()
         dropped[unfinished] = ranged.dropped
         found.append(Pairs(unfinished[ranged.rows], ranged.others, ranged.cosines, dropped))
     return concatenated(found).capped(cap)
 
 
-def pairs_by_range(
+def range_between(
     ids: np.ndarray, queries: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]], threshold: float, cap: int
 ) -> Pairs:
     """All pairs of snapped `queries` (rows, dim) with other texts and cosine ≥ `threshold`, a row's `cap` best.
@@ -52,8 +52,7 @@ def pairs_by_range(
     Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly. Memory is one
     score matrix and `cap` pairs a row.
     """
-    floor = np.float32(threshold - screening_error(queries.shape[1]))
-    floor = np.nextafter(floor, np.float32(-2))  # the conversion to float32 may have rounded up
+    floor = screening_floor(queries.shape[1], threshold)
     nothing, nobody = np.zeros(len(ids), np.int64), np.empty(0, np.int64)
     found, pending = [Pairs(nobody, nobody, np.empty(0, np.float32), nothing)], 0
     for chunk_ids, vectors in chunks:
@@ -61,18 +60,11 @@ def pairs_by_range(
             own = slice(top, top + _ROWS)
             for left in range(0, len(chunk_ids), _COLUMNS):
                 other = slice(left, left + _COLUMNS)
-                rows, columns = np.nonzero(queries[own] @ vectors[other].T >= floor)
-                cosines = _exactly(queries[own], vectors[other], rows, columns)
+                rows, columns, cosines = reaching(queries[own], vectors[other], floor, threshold)
                 rows, others = rows + top, chunk_ids[other][columns]
-                pair = (cosines.astype(np.float64) >= threshold) & (others != ids[rows])
+                pair = others != ids[rows]
                 found.append(Pairs(rows[pair], others[pair], cosines[pair], nothing))
-                pending += int(np.count_nonzero(pair))
+                pending += len(rows)
                 if pending > _PENDING:
                     found, pending = [concatenated(found).capped(cap)], 0
     return concatenated(found).capped(cap)
-
-
-def _exactly(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    if len(rows) > len(queries) * len(vectors) // 16:  # many near-equal texts: one exact product is faster than one for each
-        return exact_cosines(queries, vectors)[rows, columns]
-    return exact_pair_cosines(queries, vectors, rows, columns)

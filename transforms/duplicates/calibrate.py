@@ -97,7 +97,7 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, confidence: float
     spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4.0 * trials * trials))
     scale = 1 + z * z / trials
     # At 0 and at 1 a bound is the share itself: rounding must not carry it beyond.
-    return np.minimum((centre - spread) / scale, share), np.maximum((centre + spread) / scale, share)
+    return np.clip((centre - spread) / scale, 0, share), np.clip((centre + spread) / scale, share, 1)
 
 
 def curve_table(curve: Curve, confidence: float = 0.95) -> pa.Table:
