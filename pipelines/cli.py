@@ -17,6 +17,7 @@ from pipelines import stopped
 from pipelines.stopped import Stopped, received
 
 EXIT_FAILED = 1
+DEFAULT_ROOT = "output"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     settings.add_argument("--root", metavar="DIR", help="folder of the generations (key root)")
     settings.add_argument("--input", metavar="GLOB", nargs="+", action="extend", help="files to read (key corpus.input)")
     reading = argparse.ArgumentParser(add_help=False)
-    reading.add_argument("--root", metavar="DIR", default="output", help="folder of the generations (default: output)")
+    reading.add_argument(
+        "--root", metavar="DIR", default=DEFAULT_ROOT, help=f"folder of the generations (default: {DEFAULT_ROOT})"
+    )
     output = argparse.ArgumentParser(add_help=False)
     output.add_argument("--format", choices=["table", "json"], default="table", help="how results are printed")
     output.add_argument("--debug", action="store_true", help="show tracebacks and library messages")
@@ -135,18 +138,36 @@ def build_parser() -> argparse.ArgumentParser:
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
+    _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
 
 
-def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """A root with a password in its URL would be shown in messages and reports; the environment is the place for one."""
-    root = getattr(options, "root", None)
-    if root is not None and "://" in root:
-        from transforms.files import holds_credentials
+def _add_duplicates(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", metavar="DIR", help=f"folder of the generations (default: {DEFAULT_ROOT})")
+    command.add_argument("--threshold", metavar="T", type=_cosine, help="least cosine of a pair (default: as published)")
+    command.add_argument("--max-pairs", metavar="N", type=_count, help="show and write the N best pairs only")
+    command.add_argument("--output", metavar="DIR", help="write the tables as Parquet there")
+    command.add_argument(
+        "--against", metavar="GLOB", nargs="+", action="extend", help="compare these files' documents with the published ones"
+    )
+    command.add_argument("--input", metavar="GLOB", nargs="+", action="extend", help="with --against: files in place of a root")
+    command.add_argument("--config", metavar="FILE", help="with --input: YAML configuration")
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="with --against: set one key")
+    command.add_argument("--calibrate", metavar="LABELS", help="find the threshold for labelled pairs (.parquet .jsonl .csv)")
+    command.add_argument("--precision", metavar="P", type=_share, help="with --calibrate: precision to promise (default: 0.9)")
+    command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
 
-        if holds_credentials(root):
-            parser.error("--root has credentials in the URL: give them through the environment")
+
+def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """A path with a password in its URL would be shown in messages and reports; the environment is the place for one."""
+    for name in ("root", "output", "calibrate"):
+        path = getattr(options, name, None)
+        if path is not None and "://" in path:
+            from transforms.files import holds_credentials
+
+            if holds_credentials(path):
+                parser.error(f"--{name} has credentials in the URL: give them through the environment")
 
 
 def _reindex(options: argparse.Namespace) -> int:
@@ -257,6 +278,39 @@ def _search(options: argparse.Namespace) -> int:
     hits = search(options.root, options.query, options.k, options.model)
     _show(options, {"query": options.query, "hits": hits}, lambda: hit_lines(hits))
     return 0
+
+
+def _duplicates(options: argparse.Namespace) -> int:
+    from pipelines.duplicates_command import DuplicatesCommand
+
+    names = ("root", "threshold", "max_pairs", "output", "config", "model", "calibrate", "precision")
+    lists = {"against": options.against or (), "input": options.input or (), "settings": options.set}
+    given = {name: getattr(options, name) for name in names} | {name: tuple(values) for name, values in lists.items()}
+    found, lines = DuplicatesCommand(**given).run()
+    _show(options, found, lambda: lines)
+    return 0
+
+
+def _cosine(text: str) -> float:
+    """A cosine as a threshold."""
+    try:
+        cosine = float(text)
+    except ValueError:
+        cosine = 2.0
+    if not -1 <= cosine <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cosine: give a number from -1 to 1, such as 0.85")
+    return cosine
+
+
+def _share(text: str) -> float:
+    """A share of something, above 0 and below 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share: give a number above 0 and below 1, such as 0.9")
+    return share
 
 
 def _similarity(options: argparse.Namespace) -> int:

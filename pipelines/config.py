@@ -1,5 +1,6 @@
 """Configuration: YAML and `--set` into one frozen, validated object; unknown keys are errors."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
-from transforms.corpus import CorpusOptions
-from transforms.duplicates import DuplicatesOptions
+from transforms.corpus import PYTHON_DOCS, PYTHON_DOCS_COLUMNS, CorpusOptions
+from transforms.duplicates import DuplicatesOptions, columns_of
 from transforms.embedding import EmbeddingOptions
 from transforms.files import digest_of, filesystem_of, holds_credentials, redact
 from transforms.generations import PublishOptions
@@ -71,6 +72,16 @@ class Config(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _kept_by_columns_that_are_read(self) -> "Config":
+        known = {*self.corpus.metadata_columns, *(PYTHON_DOCS_COLUMNS if PYTHON_DOCS in self.corpus.input else ())}
+        if missing := [name for name in columns_of(self.duplicates.keep) if name not in known]:
+            raise ValueError(
+                f"duplicates.keep names the column {missing[0]!r}, which corpus.metadata_columns does not: add it there, so "
+                f"that it is read (now {sorted(known) or 'empty'})"
+            )
+        return self
+
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
         return digest_of(result_settings(self))
@@ -81,13 +92,19 @@ def result_settings(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=_NOT_RESULTS)
 
 
-def load_config(path: str | None, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | None,
+    settings: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    published: Mapping[str, Any] | None = None,
+) -> Config:
     """Read a YAML file (None: defaults only), then apply `key.path=value` settings, then `overrides` by dotted key.
 
+    `published` settings, of a generation, take the place of a file.
     Values of settings are YAML: `a=3` is a number, `a="3"` a string, `a=[x, y]` a list.
     Raises ConfigurationError with one line per problem.
     """
-    values = {} if path is None else _read_yaml(path)
+    values = copy.deepcopy(dict(published or {})) if path is None else _read_yaml(path)
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
@@ -143,9 +160,9 @@ def _problem(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}: `corpusbeam config --schema` lists every key"
-    # Where two keys do not fit each other, the message has their values, and the input is all keys.
-    found = f", got {redact(repr(item['input']))}" if item["loc"] else ""
-    return f"{key}: {item['msg']}{found}"
+    if not item["loc"]:  # about several sections: the message names what of them does not fit
+        return str(item["msg"])
+    return f"{key}: {item['msg']}, got {redact(repr(item['input']))}"
 
 
 def config_yaml(config: Config) -> str:

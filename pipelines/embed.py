@@ -42,9 +42,14 @@ class EmbedResult:
     counts: dict[str, int]
 
 
-def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed") -> EmbedResult:
-    """Run the job over all parts of the distinct passages, as the stage of that name."""
-    tasks = embed_tasks(run, passages, spec, stage)
+def embed_passages(
+    run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed", more: Sequence[str] = ()
+) -> EmbedResult:
+    """Run the job over all parts of the distinct passages, as the stage of that name.
+
+    `more` are paths of shards of another root, in which texts are looked up too.
+    """
+    tasks = embed_tasks(run, passages, spec, stage, more)
     options = run.config.embedding
     transform = EmbedPassages(spec, options, options.threads or run.runner.threads(len(tasks)))
     records: list[EmbedRecord] = run.job(stage, transform, tasks, EmbedRecord)
@@ -65,10 +70,12 @@ def embed_passages(run: Run, passages: PassagesResult, spec: EncoderSpec, stage:
     )
 
 
-def embed_tasks(run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed") -> list[EmbedTask]:
+def embed_tasks(
+    run: Run, passages: PassagesResult, spec: EncoderSpec, stage: str = "embed", more: Sequence[str] = ()
+) -> list[EmbedTask]:
     """One task for each part that holds a passage."""
     # Which keys are where is read once for all parts.
-    shards = ShardIndex(describe_shards(stored_shards(run.root, spec.fingerprint)))
+    shards = ShardIndex(describe_shards([*stored_shards(run.root, spec.fingerprint), *more]))
     ranges = describe_shards([file.path for file in passages.files])
     store = store_directory(run.root, spec.fingerprint)
     return [

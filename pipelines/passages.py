@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipelines.corpus import CorpusResult
 from pipelines.stage import Run
-from transforms.corpus import DistinctPassages, PassagesRecord, plan_passages
+from transforms.corpus import DistinctPassages, PassagesPlan, PassagesRecord, plan_passages
 from transforms.files import FileRef
 
 
@@ -28,6 +28,11 @@ class PassagesResult:
 def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
     """Run the job over equal ranges of the key space."""
     plan = plan_passages(corpus.parts, run.config.corpus, run.scratch("passages"))
+    return distinct_passages(run, plan, corpus.passages)
+
+
+def distinct_passages(run: Run, plan: PassagesPlan, passages: int) -> PassagesResult:
+    """Run the job that a plan describes; the corpus has so many `passages`, equal ones counted."""
     records: list[PassagesRecord] = run.job("passages", DistinctPassages(plan), plan.tasks(), PassagesRecord)
     parts, start, texts = [], 0, sum(record.rows for record in records)
     for record in sorted(records, key=lambda record: record.part):
@@ -36,4 +41,4 @@ def make_passages(run: Run, corpus: CorpusResult) -> PassagesResult:
             parts.append((start, record.passages))
             start += record.rows
     characters = sum(record.characters for record in records)
-    return PassagesResult(parts, start, {"passages": corpus.passages, "distinct_texts": start, "characters": characters})
+    return PassagesResult(parts, start, {"passages": passages, "distinct_texts": start, "characters": characters})

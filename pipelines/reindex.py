@@ -10,7 +10,7 @@ from pipelines import stopped
 from pipelines.changes import find_changes
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
-from pipelines.duplicates import DuplicatesResult, mine_duplicates, reuse_duplicates
+from pipelines.duplicates import DuplicatesResult, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
@@ -28,6 +28,7 @@ from pipelines.topics import TopicsResult, find_topics, reuse_topics
 from pipelines.versions import installed_versions
 from transforms.changes import Changes
 from transforms.corpus import UnitRecord
+from transforms.duplicates import VERSION
 from transforms.embedding import (
     EncoderSpec,
     encoder_spec,
@@ -145,6 +146,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     results = compute(run, corpus, passages, embedded, spec.normalize)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
+    warnings += incomplete_warnings(results.duplicates.counts)
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
@@ -349,7 +351,7 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
     duplicates = run.stage(
         "duplicates",
         DuplicatesResult,
-        [graph, texts, documents, config.duplicates.model_dump()],
+        [graph, texts, documents, config.duplicates.model_dump(), VERSION],
         lambda: reuse_duplicates(run, parent, neighbors) or mine_duplicates(run, corpus, passages, embedded, neighbors),
     )
     topics = run.stage(
@@ -364,7 +366,7 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
         "distinct_texts": passages.rows,
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
-        **{name: duplicates.counts[name] for name in ("pairs", "groups", "duplicate_documents")},
+        **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
         **{name: topics.counts[name] for name in ("topics", "noise_documents")},
     }
     if not neighbors.exact:

@@ -18,6 +18,11 @@ def search(root: str, query: str, k: int, model: str | None = None) -> list[dict
 
 def open_searcher(generation: Generation, model: str | None = None) -> Searcher:
     """A searcher with the encoder that the generation's configuration names, or with `model` in its place."""
+    return Searcher(generation, published_embedding(generation, model))
+
+
+def published_embedding(generation: Generation, model: str | None = None) -> EmbeddingOptions:
+    """The settings of a generation's encoder, with `model` in place of its model, for texts of later."""
     built = generation.manifest.encoder
     # What was found for the index holds for its queries, whatever the model's folder is called here.
     found = {"precision": built["precision"], "metric": built["metric"], "profile": built.get("profile") or NO_PROFILE}
@@ -25,7 +30,7 @@ def open_searcher(generation: Generation, model: str | None = None) -> Searcher:
     if model is not None:
         settings = {**settings, "model": model, "revision": None}
     # Where the model runs is this machine's affair, not the publisher's.
-    return Searcher(generation, EmbeddingOptions(**{**settings, "device": None, "threads": None}))
+    return EmbeddingOptions(**{**settings, "device": None, "threads": None})
 
 
 def hit_lines(hits: list[dict[str, Any]]) -> list[str]:

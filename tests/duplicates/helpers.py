@@ -1,5 +1,6 @@
 """A small corpus with everything that paraphrase mining reads, and what brute force says about it."""
 
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,12 @@ from transforms.duplicates import (
     GroupTask,
     MineRecord,
     MineTask,
+    WordingTask,
     mine_part,
     publish_duplicates,
+    write_wording,
 )
-from transforms.files import FileRef, read_table, write_table
+from transforms.files import FileRef, list_files, read_table, write_table
 from transforms.neighbors import NeighborsOptions, NeighborsTask, build_part, plan_tiles
 from transforms.vectors import VectorBlock
 
@@ -38,16 +41,28 @@ class Corpus:
     passages: tuple[FileRef, ...]
     documents: tuple[FileRef, ...]
 
+    def place(self, doc_id: str) -> int:
+        """The text whose first document this is."""
+        return next(place for place, names in enumerate(self.owners) if names[0] == doc_id)
+
     def mine_tasks(self, k: int = 4, rows_per_tile: int = 30) -> list[MineTask]:
         options = NeighborsOptions(k=k, rows_per_tile=rows_per_tile, margin=2)
+        shutil.rmtree(f"{self.folder}/neighbors", ignore_errors=True)
         tiles = plan_tiles(self.blocks, options)
         tasks = [NeighborsTask(part, tile, self.blocks, f"{self.folder}/neighbors") for part, tile in enumerate(tiles)]
         parts = [build_part(task, options) for task in tasks]
         split = any(number for names in self.occurrences for _, number in names)
-        return [MineTask(part, self.blocks, self.passages, f"{self.folder}/pairs", split=split) for part in parts]
+        graph = tuple(part.file for part in parts)
+        inputs = graph, self.blocks, self.passages, self.wordings()
+        return [MineTask(part, *inputs, f"{self.folder}/pairs", split=split) for part in parts]
+
+    def wordings(self) -> tuple[FileRef, ...]:
+        tasks = [WordingTask(part, file, f"{self.folder}/wordings") for part, file in enumerate(self.passages)]
+        return tuple(write_wording(task).file for task in tasks)
 
     def group_task(self, mined: list[MineRecord]) -> GroupTask:
-        return GroupTask(tuple(mined), self.passages, self.documents, f"{self.folder}/duplicates")
+        graph = tuple(FileRef(path, 0, 0, "") for path in sorted(list_files(f"{self.folder}/neighbors", ".parquet")))
+        return GroupTask(tuple(mined), graph, self.passages, self.wordings(), self.documents, f"{self.folder}/duplicates")
 
     def duplicates(self, options: DuplicatesOptions, **tiling: int) -> tuple[list[dict], list[dict], GroupRecord]:
         """Rows of pairs and of groups, and the record."""

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,17 +29,38 @@ def test_what_a_cap_cuts_is_counted_exactly(corpus):
     rows, groups, record = corpus.duplicates(options)
     everything = brute_pairs(corpus, 0.75)
     assert found_pairs(rows).items() <= everything.items()
-    assert record.pairs_dropped == len(everything) - len(found_pairs(rows)) > 500
-    assert record.texts_capped >= 36
+    lost = everything.keys() - found_pairs(rows).keys()
+    assert record.pairs_dropped == len(lost) > 500
     assert not record.complete
+    assert record.incomplete_because == ("max_pairs_per_text",)
     assert all(row["cosine_to_kept"] >= 0.75 for row in groups)
+    owned_by = Counter(min((corpus.ids[corpus.place(a)], a), (corpus.ids[corpus.place(b)], b))[1] for a, b in found_pairs(rows))
+    assert max(owned_by.values()) == 3
 
 
-def test_mine_records_say_what_is_incomplete_and_survive_json(corpus):
-    records = [mine_part(task, DuplicatesOptions(max_pairs_per_text=3)) for task in corpus.mine_tasks()]
-    assert [record.complete for record in records] == [record.texts_capped == 0 for record in records]
-    assert not all(record.complete for record in records)
-    for record in records:
+@pytest.mark.parametrize("cap", [3, 20, 1000])
+def test_each_text_says_what_it_lacks(corpus, cap):
+    rows, _, record = corpus.duplicates(DuplicatesOptions(threshold=0.75, max_pairs_per_text=cap))
+    everything = brute_pairs(corpus, 0.75)
+    lost = {pair: cosine for pair, cosine in everything.items() if pair not in found_pairs(rows)}
+    texts = read_table(record.texts_file.path).to_pylist()
+    assert [row["id"] for row in texts] == sorted(row["id"] for row in texts)
+    named = {name for pair in everything for name in pair} | {names[0] for names in corpus.owners if len(names) > 1}
+    assert {row["doc_id"] for row in texts} == named
+    for row in texts:
+        mine = [cosine for pair, cosine in lost.items() if row["doc_id"] in pair]
+        assert row["pairs"] == sum(row["doc_id"] in pair for pair in found_pairs(rows))
+        assert (row["pairs_dropped"], row["best_dropped"]) == (len(mine), max(mine, default=None))
+        assert row["complete"] == (not mine)
+        place = corpus.place(row["doc_id"])
+        assert (row["id"], row["documents"]) == (corpus.ids[place], len(corpus.owners[place]))
+        assert row["characters"] == len(corpus.texts[place])
+    assert record.texts_incomplete == sum(not row["complete"] for row in texts)
+    assert record.complete == (not lost) == (cap == 1000)
+
+
+def test_mine_records_survive_json(corpus):
+    for record in (mine_part(task, DuplicatesOptions(max_pairs_per_text=3)) for task in corpus.mine_tasks()):
         text = json.dumps(dataclasses.asdict(record))
         assert TypeAdapter(MineRecord).validate_python(json.loads(text)) == record
         assert read_table(record.file.path).num_rows == record.pairs == record.file.rows
@@ -67,7 +89,7 @@ def test_passages_of_another_run_are_refused(corpus):
     with pytest.raises(ValueError, match="belong to each other"):
         mine_part(dataclasses.replace(task, passages=corpus.passages[:-1]), DuplicatesOptions())
     with pytest.raises(ValueError, match="different runs"):
-        mine_part(dataclasses.replace(task, passages=corpus.passages[::-1]), DuplicatesOptions())
+        mine_part(dataclasses.replace(task, wordings=task.wordings[::-1]), DuplicatesOptions())
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.9])

@@ -5,7 +5,7 @@ import pytest
 
 from tests.duplicates.helpers import brute_pairs, found_pairs, is_pair, make_corpus
 from tests.neighbors.helpers import random_vectors, unit
-from transforms.duplicates import DuplicatesOptions
+from transforms.duplicates import DuplicatesOptions, is_current
 from transforms.files import open_parquet
 
 THRESHOLD = 0.75
@@ -60,11 +60,17 @@ def test_tables_are_sorted_described_and_independent_of_parts(corpus):
         groups,
         key=lambda row: (row["group_id"], row["doc_id"] != row["kept_doc_id"], -row["cosine_to_kept"], row["doc_id"]),
     )
-    for ref in (record.pairs_file, record.groups_file):
+    files = record.pairs_file, record.groups_file, record.texts_file
+    for ref in files:
         with open_parquet(ref.path) as parquet:
             assert all(field.metadata[b"description"] for field in parquet.schema_arrow)
-    _, _, again = corpus.duplicates(options, k=32, rows_per_tile=1000)
-    assert (again.pairs_file, again.groups_file) == (record.pairs_file, record.groups_file)
+            assert is_current(parquet.schema_arrow)
+    _, _, again = corpus.duplicates(options, k=4, rows_per_tile=1000)
+    assert (again.pairs_file, again.groups_file, again.texts_file) == files
+    longer, _, again = corpus.duplicates(options, k=32, rows_per_tile=1000)
+    # Longer lists say more of the texts around a pair, and nothing else.
+    assert [row | {"margin": None} for row in longer] == [row | {"margin": None} for row in rows] != rows
+    assert (again.groups_file, again.texts_file) == files[1:]
 
 
 def test_pairs_point_to_the_texts_of_their_documents(corpus):

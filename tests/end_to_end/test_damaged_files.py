@@ -17,20 +17,22 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 # Which verbs use which files; a file that no line names fails the test, so that a new kind of file must be thought of.
 READERS: list[tuple[str, tuple[str, ...]]] = [
-    ("manifest.json", ("search", "report", "status", "diff", "plan", "rollback", "gc", "reindex")),
+    ("manifest.json", ("search", "report", "status", "diff", "duplicates", "against", "plan", "rollback", "gc", "reindex")),
     ("metrics.json", ("report",)),  # and plan, whose estimate may go without it
     ("report.html", ("report",)),
-    ("documents/*.parquet", ("search", "report", "diff")),
+    ("documents/*.parquet", ("search", "report", "diff", "duplicates", "against")),
     ("quarantine/*.parquet", ("report",)),
     ("index/index.faiss", ("search", "report")),
     ("index/ids.parquet", ("search", "report", "diff")),
     ("index/recall.parquet", ("report",)),
     ("index/trained.faiss", ()),  # for the next run
-    ("neighbors/*.parquet", ()),  # for the next run
-    ("duplicates/*.parquet", ("report", "diff")),
+    ("neighbors/*.parquet", ("duplicates",)),
+    ("duplicates/groups.parquet", ("report", "diff")),  # `duplicates` makes them from the pairs
+    ("duplicates/pairs.parquet", ("report", "diff", "duplicates")),
+    ("duplicates/texts.parquet", ("report", "duplicates")),
     ("topics/assignments.parquet", ("report",)),
     ("topics/topics.parquet", ("report", "diff")),
-    ("vectors/*.parquet", ()),  # for the next run
+    ("vectors/*.parquet", ("against",)),
 ]
 
 
@@ -52,13 +54,15 @@ def test_every_file_damaged_in_every_way_is_found_and_refused(corpusbeam, two_ge
         "report": ["report", "--root", root],
         "status": ["status", "--root", root],
         "diff": ["diff", "--root", root],
+        "duplicates": ["duplicates", "--root", root],
+        "against": ["duplicates", "--root", root, "--against", root.parent / "corpus.jsonl"],
         "plan": ["plan", *input_of],
         "reindex": ["reindex", *input_of],
         "rollback": ["rollback", "--root", root],
         "gc": ["gc", "--root", root],
     }
     before = {path: (root / path).read_bytes() for path in files}
-    for verb in ("search", "report", "status", "diff", "plan", "gc"):
+    for verb in ("search", "report", "status", "diff", "duplicates", "against", "plan", "gc"):
         assert corpusbeam(*commands[verb]).code == 0, verb
     for path in files:
         for damage, change in DAMAGES.items():
@@ -67,7 +71,7 @@ def test_every_file_damaged_in_every_way_is_found_and_refused(corpusbeam, two_ge
             assert verified.code == 1, (path, damage)
             assert path in verified.out, (path, damage)
             # Reading the corpus takes longest; that a file's damage is refused does not depend on where the damage is.
-            slow = () if damage == "middle byte" else ("plan", "reindex")
+            slow = () if damage == "middle byte" else ("plan", "reindex", "against")
             for verb in readers_of(path):
                 if verb in slow:
                     continue

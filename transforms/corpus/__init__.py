@@ -13,18 +13,20 @@ from transforms.corpus.errors import IdCollisionError, InputError, QuarantineLim
 from transforms.corpus.gate import check_quarantine, check_readable, quarantine_reasons
 from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, part_bounds, part_count, part_of
 from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
-from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_passages
+from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_keys_run, write_passages
+from transforms.corpus.python_docs import METADATA as PYTHON_DOCS_COLUMNS
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
 from transforms.corpus.sources import plan_units
 from transforms.corpus.splitter import PassageSplitter, load_tokenizer
 from transforms.corpus.units import Slice, SourceUnit
-from transforms.corpus.validate import QUARANTINE_SCHEMA
+from transforms.corpus.validate import QUARANTINE_SCHEMA, is_visible
 
 __all__ = [
     "PASSAGES_SCHEMA",
     "PYTHON_DOCS",
+    "PYTHON_DOCS_COLUMNS",
     "QUARANTINE_SCHEMA",
     "RESERVED_COLUMNS",
     "CanonicalDocuments",
@@ -49,6 +51,7 @@ __all__ = [
     "content_keys",
     "doc_hash",
     "ids_of",
+    "is_visible",
     "load_tokenizer",
     "part_bounds",
     "part_count",
@@ -60,5 +63,6 @@ __all__ = [
     "read_unit",
     "sample_threshold",
     "write_documents",
+    "write_keys_run",
     "write_passages",
 ]

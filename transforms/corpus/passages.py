@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from transforms.corpus.errors import IdCollisionError
 from transforms.corpus.keys import CONTENT_KEY_TYPE, fixed_bytes, ids_of, part_bounds, part_count
 from transforms.corpus.options import CorpusOptions
+from transforms.corpus.read import RUN_GROUP_ROWS
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord
-from transforms.files import FileRef, describe, join, read_table, write_table
+from transforms.files import FileRef, describe, join, open_parquet, read_table, write_table
 
 KEYS_SCHEMA = pa.schema(
     [
@@ -66,6 +67,20 @@ def plan_passages(records: Iterable[DocumentsRecord], options: CorpusOptions, di
     records = sorted(records, key=lambda record: record.part)
     texts = sum(record.keys.rows or 0 for record in records)
     return PassagesPlan(tuple(record.keys for record in records), part_count(texts, options.rows_per_part), directory)
+
+
+def write_keys_run(documents: FileRef, path: str) -> FileRef:
+    """The keys run of a part of published documents; their texts are null where the corpus does not keep them.
+
+    Memory: the part's texts.
+    """
+    with open_parquet(documents.path) as parquet:
+        names = [name for name in KEYS_SCHEMA.names if name in parquet.schema_arrow.names]
+        table = parquet.read(columns=names)
+    if "text" not in names:
+        table = table.append_column("text", pa.nulls(table.num_rows, pa.string()))
+    table = table.append_column("n_documents", pa.array(np.ones(table.num_rows, np.int32)))
+    return write_table(path, distinct_texts(table.select(KEYS_SCHEMA.names).cast(KEYS_SCHEMA)), RUN_GROUP_ROWS)
 
 
 def write_passages(task: PartTask, plan: PassagesPlan) -> PassagesRecord:

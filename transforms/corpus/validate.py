@@ -67,11 +67,11 @@ def validate(batch: RowBatch) -> tuple[pa.Table, pa.Table]:
     for found in (
         _where("null_id", pc.is_null(batch.doc_id)),
         id_problem,
-        _where("empty_id", pc.invert(pc.match_substring_regex(doc_id, _VISIBLE))),
+        _where("empty_id", pc.invert(is_visible(doc_id))),
         _where("null_text", pc.is_null(batch.text)),
         text_problem,
         _where("empty_text", pc.equal(text, "")),
-        _where("blank_text", pc.invert(pc.match_substring_regex(text, _VISIBLE))),
+        _where("blank_text", pc.invert(is_visible(text))),
     ):
         reason = np.where(reason == 0, found, reason)
     good, bad = pa.array(reason == 0), pa.array(reason != 0)
@@ -99,6 +99,11 @@ def validate(batch: RowBatch) -> tuple[pa.Table, pa.Table]:
         )
     ]
     return valid, quarantine_table([*batch.refused, *rejected])
+
+
+def is_visible(texts: pa.Array) -> pa.Array:
+    """Which strings have a character that can be seen, bool; null where the string is."""
+    return pc.match_substring_regex(texts, _VISIBLE)
 
 
 def _where(reason: str, found: pa.Array) -> np.ndarray:

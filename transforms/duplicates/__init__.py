@@ -1,38 +1,99 @@
 """Paraphrase mining: every pair of texts at or above a cosine, and groups of documents with the one to keep.
 
-In: the neighbour graph, the vector blocks, passages and documents. Out: `duplicates/pairs.parquet` and
-`duplicates/groups.parquet`. Promises: the pairs are those that brute force finds, unless one text has more than a
-stated maximum, which is counted; every member of a group has a cosine at or above the threshold to the kept text
-itself, never through a chain; a passage is in at most one group, and a document is neither in a pair with itself nor
-beside itself as the kept one; equal texts are pairs of relation exact, m - 1 of them for m documents.
+In: the neighbour graph, the vector blocks, passages and documents. Out: `pairs.parquet`, `groups.parquet` and `texts.parquet`
+in `duplicates/`. Promises: the pairs are those that brute force finds, unless one text has more than a
+stated maximum, which is counted and said of each text; every member of a group has a cosine at or above the threshold to the
+kept text itself, never through a chain; a passage is in at most one group, and a document is neither in a pair with itself
+nor beside itself as the kept one; equal texts are pairs of relation exact, m - 1 of them for m documents.
 """
 
+from transforms.duplicates.against import (
+    AgainstRecord,
+    AgainstTask,
+    AroundRecord,
+    AroundTask,
+    Side,
+    against_tables,
+    compare_tile,
+    measure_around,
+    texts_of,
+)
+from transforms.duplicates.between import pairs_between
+from transforms.duplicates.calibrate import Curve, curve_of, curve_table, wilson_interval
+from transforms.duplicates.grouping import group_passages, groups_from_pairs
 from transforms.duplicates.groups import Cover, cover
+from transforms.duplicates.keep import KeepError, columns_of
+from transforms.duplicates.labels import LabelledPairs, read_labels
+from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_of
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
-from transforms.duplicates.pairs import Pairs, listed_pairs, pairs_by_range, unfinished_rows
+from transforms.duplicates.pairs import Dropped, Pairs, listed_pairs, pairs_by_range
 from transforms.duplicates.publish import GroupRecord, GroupTask, publish_duplicates
-from transforms.duplicates.relation import Wording, differences, jaccard, wording_of
-from transforms.duplicates.tables import groups_schema, pairs_schema
+from transforms.duplicates.raise_threshold import Raised, raise_threshold
+from transforms.duplicates.relation import DIFFERENCES, described_pairs
+from transforms.duplicates.tables import (
+    VERSION,
+    groups_schema,
+    is_current,
+    matches_schema,
+    pairs_against_schema,
+    pairs_schema,
+    texts_schema,
+)
+from transforms.duplicates.wording import Wordings, wordings_of
+from transforms.duplicates.wording_files import WordingRecord, WordingTask, write_wording
 
 __all__ = [
+    "DIFFERENCES",
+    "VERSION",
+    "AgainstRecord",
+    "AgainstTask",
+    "AroundRecord",
+    "AroundTask",
     "Cover",
+    "Curve",
+    "Dropped",
     "DuplicatesOptions",
     "GroupRecord",
     "GroupTask",
+    "KeepError",
+    "LabelledPairs",
     "MineRecord",
     "MineTask",
     "Pairs",
-    "Wording",
+    "Raised",
+    "Side",
+    "WordingRecord",
+    "WordingTask",
+    "Wordings",
+    "against_tables",
+    "columns_of",
+    "compare_tile",
     "cover",
-    "differences",
+    "curve_of",
+    "curve_table",
+    "described_pairs",
+    "group_passages",
+    "groups_from_pairs",
     "groups_schema",
-    "jaccard",
+    "is_current",
     "listed_pairs",
+    "margins",
+    "matches_schema",
+    "measure_around",
     "mine_part",
+    "neighborhoods",
+    "neighborhoods_of",
+    "pairs_against_schema",
+    "pairs_between",
     "pairs_by_range",
     "pairs_schema",
     "publish_duplicates",
-    "unfinished_rows",
-    "wording_of",
+    "raise_threshold",
+    "read_labels",
+    "texts_of",
+    "texts_schema",
+    "wilson_interval",
+    "wordings_of",
+    "write_wording",
 ]

@@ -5,14 +5,27 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.duplicates.against import AgainstRecord, AroundRecord, compare_tile, measure_around
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import GroupRecord, publish_duplicates
+from transforms.duplicates.wording_files import WordingRecord, write_wording
+
+
+@dataclass
+class ReadWording(beam.PTransform):
+    """WordingTask → WordingRecord: what the relation of texts is decided on, for one part of the passages."""
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the parts over the workers and read each."""
+        return (
+            tasks | "SpreadTexts" >> beam.Reshuffle() | "ReadTexts" >> beam.Map(write_wording).with_output_types(WordingRecord)
+        )
 
 
 @dataclass
 class MinePairs(beam.PTransform):
-    """MineTask → MineRecord: all pairs of one part of the neighbour graph."""
+    """MineTask → MineRecord: the pairs that belong to one part of the neighbour graph."""
 
     options: DuplicatesOptions
     threads: int | None = None
@@ -46,3 +59,31 @@ class _MinePart(beam.DoFn):
         self.pairs.inc(record.pairs)
         self.dropped.inc(record.pairs_dropped)
         yield record
+
+
+@dataclass
+class CompareTiles(beam.PTransform):
+    """AgainstTask → AgainstRecord: all pairs of one tile of a set of texts with another set."""
+
+    options: DuplicatesOptions
+    k: int
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the tiles over the workers and compare each."""
+        compare = beam.Map(compare_tile, self.options, self.k, self.threads).with_output_types(AgainstRecord)
+        return tasks | "SpreadTiles" >> beam.Reshuffle() | "CompareTiles" >> compare
+
+
+@dataclass
+class MeasureAround(beam.PTransform):
+    """AroundTask → AroundRecord: the neighbourhoods of those texts of one tile that are in a pair."""
+
+    options: DuplicatesOptions
+    k: int
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the tiles over the workers and search for each."""
+        measure = beam.Map(measure_around, self.options, self.k, self.threads).with_output_types(AroundRecord)
+        return tasks | "SpreadTiles" >> beam.Reshuffle() | "MeasureTiles" >> measure

@@ -34,12 +34,12 @@ def cover(texts: int, a: np.ndarray, b: np.ndarray, cosines: np.ndarray, order: 
     both = np.concatenate([cosines, cosines])
     by_left = np.lexsort((right, -both, left))
     left, right, both = left[by_left], right[by_left], both[by_left]
-    starts = np.searchsorted(left, np.arange(texts + 1))
     kept = np.ones(texts, bool)
-    for row in range(texts):
+    later = right > left
+    less_wanted, borders = right[later], np.searchsorted(left[later], np.arange(texts + 1))
+    for row in np.flatnonzero(np.diff(borders)).tolist():
         if kept[row]:
-            partners = right[starts[row] : starts[row + 1]]
-            kept[partners[partners > row]] = False
+            kept[less_wanted[borders[row] : borders[row + 1]]] = False
     # The first partner that is kept, in order of cosine and rank, is the one that stands for a text.
     candidates = np.flatnonzero(kept[right] & ~kept[left])
     members, first = np.unique(left[candidates], return_index=True)

@@ -1,38 +1,44 @@
-"""The pairs of one part of the neighbour graph, with what the texts' wording says about them."""
+"""The pairs that belong to one part of the neighbour graph, with what the texts' wording says about them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from transforms.duplicates.lists import unfinished_texts
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.owners import NOBODY, SoleOwners, sole_owners
-from transforms.duplicates.pairs import Pairs, concatenated, listed_pairs, pairs_by_range, unfinished_rows
-from transforms.duplicates.relation import NEAR, PARAPHRASE, Wording, differences, jaccard, wording_of
-from transforms.duplicates.tables import mined_schema
-from transforms.files import FileRef, Progress, join, read_table, write_batches
-from transforms.neighbors import NeighborsRecord, read_neighbors, snapped_chunks
+from transforms.duplicates.pairs import NOTHING_DROPPED, Dropped, Pairs, listed_pairs, pairs_by_range
+from transforms.duplicates.places import ascending, places_of
+from transforms.duplicates.relation import differences, jaccards
+from transforms.duplicates.tables import dropped_schema, mined_schema
+from transforms.duplicates.wording_files import WordingReader
+from transforms.files import FileRef, Progress, join, write_batches, write_table
+from transforms.neighbors import NeighborsRecord, read_neighbors, snap
 from transforms.vectors import VectorBlock
 
 # Vectors in memory at a time for the search by range.
 _ROWS_PER_CHUNK = 65536
 
-# Pairs described at a time, as Python objects.
+# Pairs described at a time: the 3-grams of their texts, up to 100 MB for texts of 60 words, are in memory.
 _ROWS_PER_TABLE = 65536
 
 
 @dataclass(frozen=True)
 class MineTask:
-    """One part of the neighbour graph, with all blocks and the passages part of each block, in the same order.
+    """One part of the neighbour graph, the files of all its parts, and all blocks with the passages and wordings of each.
 
     `split` says that a document may have several passages, whose pairs with each other do not count.
     """
 
     neighbors: NeighborsRecord
+    graph: tuple[FileRef, ...]
     blocks: tuple[VectorBlock, ...]
     passages: tuple[FileRef, ...]
+    wordings: tuple[FileRef, ...]
     directory: str
     progress: str | None = None
     split: bool = False
@@ -40,123 +46,93 @@ class MineTask:
 
 @dataclass(frozen=True)
 class MineRecord:
-    """The pairs of one part: their file, and what it took and cost to have them all.
+    """The pairs of one part and the texts of which pairs were left out: their files, and what it took to have them all.
 
-    `texts_capped` texts have more pairs than allowed; `pairs_dropped` is the exact number of pairs left out for it.
+    `texts_searched_by_range` texts of this part had more pairs than their list. `pairs_dropped` is the exact number of pairs
+    left out because one of both texts had more than allowed.
     """
 
     part: int
     file: FileRef
+    dropped_file: FileRef
     pairs: int
     texts_searched_by_range: int
-    texts_capped: int
     pairs_dropped: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every pair at or above the threshold is in the file."""
-        return self.pairs_dropped == 0
 
 
 def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = None) -> MineRecord:
-    """Find and describe all pairs between one part's texts and texts of larger id; write `pairs-NNNNN.parquet`.
+    """Find and describe the pairs that belong to one part; write `pairs-NNNNN.parquet` and `dropped-NNNNN.parquet`.
 
+    A list of neighbours whose last cosine is still at the threshold is unfinished: it does not say what comes after it. A
+    pair with a finished text is in that text's list; two unfinished texts are compared, by range, whatever their lists are.
     Two passages that only one document has are no pair: nobody could do without either document for it.
-    A list of neighbours whose last cosine is still at the threshold does not say what comes after it: those texts are
-    searched again, by range, over all blocks. `threads` limits the linear algebra of this process for the call.
+    `threads` limits the linear algebra of this process for the call.
     """
-    if len(task.blocks) != len(task.passages):
+    if not len(task.blocks) == len(task.passages) == len(task.wordings):
         raise ValueError(
-            f"{len(task.blocks)} vector blocks for {len(task.passages)} passages parts: they must belong to each other"
+            f"{len(task.blocks)} vector blocks for {len(task.passages)} passages parts and {len(task.wordings)} parts of "
+            "their wording: they must belong to each other"
         )
     ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
-    others = sum(block.rows for block in task.blocks) - 1
-    unfinished = unfinished_rows(cosines, others, options.threshold)
+    unfinished = _unfinished(task.graph, options.threshold)
     owners = sole_owners(task.passages) if task.split else NOBODY
-    pairs = listed_pairs(ids, neighbor_ids, cosines, options.threshold).between_documents(ids, owners)
-    if len(unfinished):
-        with threadpool_limits(threads):
-            ranged = _search_by_range(task, ids[unfinished], options, owners)
-        pairs = _replaced(pairs, unfinished, ranged)
-    pairs = pairs.capped(options.max_pairs_per_text)
+    a, b, listed = listed_pairs(ids, neighbor_ids, cosines, options.threshold, unfinished)
+    different = np.flatnonzero(~owners.same(a, b))
+    own = ids[places_of(ids, unfinished) >= 0]
+    with threadpool_limits(threads):
+        ranged, dropped = _search_by_range(own, unfinished, task.blocks, options, owners)
+    a, b = np.concatenate([a[different], own[ranged.rows]]), np.concatenate([b[different], ranged.others])
+    found = np.concatenate([listed[different], ranged.cosines])
     path = join(task.directory, f"pairs-{task.neighbors.part:05d}.parquet")
-    file = write_batches(path, mined_schema(), _described(ids, pairs, task, options))
+    file = write_batches(path, mined_schema(), _described(a, b, found, task))
+    path = join(task.directory, f"dropped-{task.neighbors.part:05d}.parquet")
+    dropped_file = write_table(path, pa.table([dropped.ids, dropped.counts, dropped.best], schema=dropped_schema()))
     progress = Progress(task.progress)
     progress.add(len(ids))
     progress.flush()
-    return MineRecord(
-        task.neighbors.part,
-        file,
-        len(pairs.rows),
-        len(unfinished),
-        int(np.count_nonzero(pairs.dropped)),
-        int(pairs.dropped.sum()),
-    )
+    return MineRecord(task.neighbors.part, file, dropped_file, len(a), len(own), dropped.pairs)
 
 
-def _search_by_range(task: MineTask, ids: np.ndarray, options: DuplicatesOptions, owners: SoleOwners) -> Pairs:
-    queries = []
-    for block_ids, vectors in snapped_chunks(task.neighbors.queries, 1):
-        queries.append(vectors[np.isin(block_ids, ids)])
-    # Only texts of larger id are wanted, and blocks are in id order.
-    later = [block for block in task.blocks if block.start >= min(query.start for query in task.neighbors.queries)]
-    chunks = snapped_chunks(later, _ROWS_PER_CHUNK)
-    return pairs_by_range(ids, np.concatenate(queries), chunks, options.threshold, options.max_pairs_per_text, owners)
+@lru_cache(maxsize=1)  # a worker does several parts of one graph, one after the other
+def _unfinished(graph: tuple[FileRef, ...], threshold: float) -> np.ndarray:
+    return unfinished_texts([part.path for part in graph], threshold)
 
 
-def _replaced(pairs: Pairs, rows: np.ndarray, complete: Pairs) -> Pairs:
-    """`pairs` with those of some rows exchanged for all that there are."""
-    kept = ~np.isin(pairs.rows, rows)
-    dropped = np.zeros_like(pairs.dropped)
-    dropped[rows] = complete.dropped
-    return concatenated(
-        [
-            Pairs(pairs.rows[kept], pairs.others[kept], pairs.cosines[kept], pairs.dropped),
-            Pairs(rows[complete.rows], complete.others, complete.cosines, dropped),
-        ]
-    )
+def _search_by_range(
+    own: np.ndarray, unfinished: np.ndarray, blocks: Sequence[VectorBlock], options: DuplicatesOptions, owners: SoleOwners
+) -> tuple[Pairs, Dropped]:
+    """Pairs of the unfinished texts `own` with other unfinished ones of larger id."""
+    later = unfinished[unfinished > own.min()] if len(own) else own
+    if not len(later):
+        nobody = np.empty(0, np.int64)
+        return Pairs(nobody, nobody, np.empty(0, np.float32), np.zeros(len(own), np.int64)), NOTHING_DROPPED
+    chunks = (later[low : low + _ROWS_PER_CHUNK] for low in range(0, len(later), _ROWS_PER_CHUNK))
+    vectors = ((chunk, _vectors(chunk, blocks)) for chunk in chunks)
+    return pairs_by_range(own, _vectors(own, blocks), vectors, options.threshold, options.max_pairs_per_text, owners)
 
 
-def _described(ids: np.ndarray, pairs: Pairs, task: MineTask, options: DuplicatesOptions) -> Iterator[pa.Table]:
-    """The pairs as rows, in tables of bounded size; the texts of one other part at a time are in memory."""
-    if not len(pairs.rows):
+def _vectors(ids: np.ndarray, blocks: Sequence[VectorBlock]) -> np.ndarray:
+    """The snapped vectors of texts (n,) ascending, all of which the blocks have: float32 (n, dim)."""
+    vectors = np.empty((len(ids), blocks[0].dim), np.float32)
+    for block in blocks:
+        of_block = block.ids()
+        low, high = np.searchsorted(ids, of_block[[0, -1]]) if len(of_block) else (0, 0)
+        places = np.arange(low, min(high + 1, len(ids)))
+        rows = places_of(ids[places], of_block)
+        vectors[places[rows >= 0]] = block.vectors()[rows[rows >= 0]]
+    return snap(vectors)
+
+
+def _described(a: np.ndarray, b: np.ndarray, cosines: np.ndarray, task: MineTask) -> Iterator[pa.Table]:
+    """The pairs of ids as rows of `mined_schema`, in tables of bounded size."""
+    if not len(a):
         return
-    first_ids = np.array([block.ids()[0] for block in task.blocks])
-    own = _wordings(ids[np.unique(pairs.rows)], first_ids, task.passages)
-    part_of_other = np.searchsorted(first_ids, pairs.others, side="right") - 1
-    for part in np.unique(part_of_other):
-        here = np.flatnonzero(part_of_other == part)
-        others = _wordings(np.unique(pairs.others[here]), first_ids, task.passages, own)
-        for low in range(0, len(here), _ROWS_PER_TABLE):
-            some = here[low : low + _ROWS_PER_TABLE]
-            columns = ids[pairs.rows[some]].tolist(), pairs.others[some].tolist(), pairs.cosines[some].tolist()
-            rows = [_row(a, own[a], b, others[b], cosine, options.near_jaccard) for a, b, cosine in zip(*columns, strict=True)]
-            fields = zip(zip(*rows, strict=True), mined_schema(), strict=True)
-            yield pa.Table.from_arrays([pa.array(values, field.type) for values, field in fields], schema=mined_schema())
-
-
-def _row(id_a: int, a: Wording, id_b: int, b: Wording, cosine: float, near_jaccard: float) -> tuple:
-    """One row of `mined_schema`, id_a < id_b."""
-    likeness = jaccard(a, b)
-    relation = NEAR if likeness >= near_jaccard else PARAPHRASE
-    return cosine, relation, differences(a, b), likeness, id_a, id_b
-
-
-def _wordings(
-    ids: np.ndarray, first_ids: np.ndarray, passages: Sequence[FileRef], known: dict[int, Wording] | None = None
-) -> dict[int, Wording]:
-    """Wording of some texts, read from the parts that hold them."""
-    wordings = {text_id: known[text_id] for text_id in ids.tolist() if text_id in known} if known else {}
-    missing = np.array([text_id for text_id in ids.tolist() if text_id not in wordings], np.int64)
-    parts = np.searchsorted(first_ids, missing, side="right") - 1
-    for part in np.unique(parts):
-        wanted = missing[parts == part]
-        table = read_table(passages[part].path, ["id", "text"], key="id", low=int(wanted[0]), high=int(wanted[-1]) + 1)
-        table = table.filter(pa.array(np.isin(table["id"].to_numpy(), wanted)))
-        if not np.array_equal(table["id"].to_numpy(), wanted):
-            raise ValueError(
-                f"{passages[part].path} lacks texts that have vectors: the passages and the blocks are of different runs"
-            )
-        for text_id, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
-            wordings[text_id] = wording_of(text)
-    return wordings
+    reader = WordingReader(task.wordings, np.array([block.ids()[0] for block in task.blocks]))
+    # Pairs of the same two parts come together, so that few parts of the wordings are read for a table.
+    order = np.lexsort((b, a, reader.parts_of(b), reader.parts_of(a)))
+    for low in range(0, len(order), _ROWS_PER_TABLE):
+        chosen = order[low : low + _ROWS_PER_TABLE]
+        ids = ascending(np.concatenate([a[chosen], b[chosen]]))
+        pairs = reader.of(ids), places_of(a[chosen], ids), places_of(b[chosen], ids)
+        columns = [a[chosen], b[chosen], cosines[chosen], jaccards(*pairs), differences(*pairs)]
+        yield pa.table(columns, schema=mined_schema())

@@ -1,8 +1,8 @@
 """Configuration of paraphrase mining."""
 
-from typing import Literal
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pydantic import BaseModel, ConfigDict, Field
+from transforms.duplicates.keep import parse_rule
 
 
 class DuplicatesOptions(BaseModel):
@@ -17,10 +17,13 @@ class DuplicatesOptions(BaseModel):
         ge=-1,
         le=1,
     )
-    keep: tuple[Literal["most_documents", "longest", "shortest"], ...] = Field(
+    keep: tuple[str, ...] = Field(
         ("most_documents", "longest"),
-        description="Which text stands for a group, most important rule first: the one that most documents have, the longest "
-        "or the shortest in characters. Ties, and an empty list, take the text with the smallest document id.",
+        description="Which passage stands for a group, most important rule first. On the text: most_documents (that have it), "
+        "longest, shortest (in characters). On a metadata column of the document, which corpus.metadata_columns must name: "
+        "newest:COLUMN, oldest:COLUMN (timestamps, or dates such as 2024-05-31), column:COLUMN:desc, column:COLUMN:asc "
+        "(largest or smallest value first; documents without a value last). first_id: the smallest document id, "
+        "which also decides where all rules are equal.",
     )
     near_jaccard: float = Field(
         0.5,
@@ -33,7 +36,16 @@ class DuplicatesOptions(BaseModel):
         2_000,
         description="Pairs that one text may have with texts of larger id; the best are kept. It bounds memory where "
         "thousands of texts are nearly equal: m of them have m(m-1)/2 pairs. The default is far above real text "
-        "(63,666 package descriptions: at most 703 at 0.75). What it cuts is counted (texts_capped, "
-        "pairs_dropped), never silent.",
+        "(63,666 package descriptions: at most 703 at 0.75). What it cuts is counted (texts_incomplete, "
+        "pairs_dropped) and said of each text in texts.parquet.",
         ge=1,
     )
+
+    @field_validator("keep")
+    @classmethod
+    def _known_rules(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            parse_rule(rule)
+        if repeated := [rule for rule in rules if rules.count(rule) > 1]:
+            raise ValueError(f"{repeated[0]!r} is listed twice: list it once")
+        return rules

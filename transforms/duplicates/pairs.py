@@ -6,18 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.duplicates.owners import NOBODY, SoleOwners
+from transforms.duplicates.places import places_of
 from transforms.neighbors import exact_cosines, exact_pair_cosines, screening_error
 
 # Rows that are searched by range at a time, and columns of one score matrix: 16 MB of float32.
 _ROWS, _COLUMNS = 1024, 4096
 
-# Pairs found since the last time that rows were cut to their best: 20 MB.
+# Pairs found since the last time that rows were cut to their best (or as many as were kept then): 20 MB.
 _PENDING = 1 << 20
+
+
+# From one pair in so many products on, the exact product of all is faster than one for each pair: 15 ns against 4 µs.
+_DENSE = 256
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts, by (row, cosine descending, other id).
+    """Pairs of texts.
 
     `rows` int64 into the texts asked about, `others` int64 ids and `cosines` float32, one per pair; `dropped` int64, one
     per text asked about: how many of its pairs a cap has cut off.
@@ -30,18 +35,62 @@ class Pairs:
 
     def capped(self, cap: int) -> "Pairs":
         """At most `cap` pairs of each row, those with the largest cosine, of equal ones the smaller ids."""
+        return self.parted(cap)[0]
+
+    def parted(self, cap: int) -> tuple["Pairs", "Pairs"]:
+        """The best `cap` pairs of each row (as `capped`), by (row, cosine descending, other id), and all other pairs."""
         order = np.lexsort((self.others, -self.cosines, self.rows))
-        rows = self.rows[order]
-        counts = np.bincount(rows, minlength=len(self.dropped))
-        rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = order[rank < cap]
-        dropped = self.dropped + np.maximum(counts - cap, 0)
-        return Pairs(self.rows[kept], self.others[kept], self.cosines[kept], dropped)
+        counts = np.bincount(self.rows, minlength=len(self.dropped))
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        within = rank < cap
+        return self._some(order[within], self.dropped + np.maximum(counts - cap, 0)), self._some(order[~within], self.dropped)
 
     def between_documents(self, ids: np.ndarray, owners: SoleOwners) -> "Pairs":
         """Without the pairs of two texts of one document that no other document has either; `ids` are those of the rows."""
-        kept = ~owners.same(ids[self.rows], self.others)
-        return Pairs(self.rows[kept], self.others[kept], self.cosines[kept], self.dropped)
+        return self._some(np.flatnonzero(~owners.same(ids[self.rows], self.others)), self.dropped)
+
+    def _some(self, chosen: np.ndarray, dropped: np.ndarray) -> "Pairs":
+        return Pairs(self.rows[chosen], self.others[chosen], self.cosines[chosen], dropped)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Texts of which pairs were left out because a text had more than allowed, and how they would have to be found again.
+
+    `ids` int64 ascending; `counts` int64, pairs left out with the text on either side, so that each pair counts twice;
+    `best` float32, the highest cosine of those: all pairs of the text above it are there.
+    """
+
+    ids: np.ndarray
+    counts: np.ndarray
+    best: np.ndarray
+
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray, cosines: np.ndarray) -> "Dropped":
+        """What it means for the texts of some pairs of ids, float32 `cosines` (pairs,), to be left out."""
+        both = np.concatenate([a, b])
+        return cls(both, np.ones(len(both), np.int64), np.concatenate([cosines, cosines]))._by_text()
+
+    @classmethod
+    def summed(cls, parts: Iterable["Dropped"]) -> "Dropped":
+        """Of different pairs that were left out, all together."""
+        ids, counts, best = zip(*((part.ids, part.counts, part.best) for part in parts), strict=True)
+        return cls(np.concatenate(ids), np.concatenate(counts), np.concatenate(best))._by_text()
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were left out."""
+        return int(self.counts.sum()) // 2
+
+    def _by_text(self) -> "Dropped":
+        order = np.argsort(self.ids, kind="stable")
+        ids, starts = np.unique(self.ids[order], return_index=True)
+        if not len(ids):
+            return self
+        return Dropped(ids, np.add.reduceat(self.counts[order], starts), np.maximum.reduceat(self.best[order], starts))
+
+
+NOTHING_DROPPED = Dropped(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def concatenated(parts: Iterable[Pairs]) -> Pairs:
@@ -50,21 +99,22 @@ def concatenated(parts: Iterable[Pairs]) -> Pairs:
     return Pairs(np.concatenate(rows), np.concatenate(others), np.concatenate(cosines), np.sum(dropped, axis=0))
 
 
-def listed_pairs(ids: np.ndarray, neighbor_ids: np.ndarray, cosines: np.ndarray, threshold: float) -> Pairs:
-    """Pairs (text, text of larger id) in neighbour lists (rows, k) with cosine ≥ `threshold`.
+def listed_pairs(
+    ids: np.ndarray, neighbor_ids: np.ndarray, cosines: np.ndarray, threshold: float, unfinished: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs with cosine ≥ `threshold` that the finished lists among these (rows, k) hold: smaller id, larger id, cosine.
 
-    Each pair belongs to its text of smaller id, so that it is found once. `threshold` is compared with the published
-    float32.
+    `unfinished` are the ids, ascending, of all texts of the graph whose list is not finished. A pair of two finished
+    texts is in both lists, and is taken from that of the smaller id; where one is unfinished, from that of the other;
+    pairs of two unfinished texts are not here. So over all parts of a graph each pair comes once. `threshold` is compared
+    with the published float32.
     """
-    rows, columns = np.nonzero((cosines.astype(np.float64) >= threshold) & (neighbor_ids > ids[:, None]))
-    return Pairs(rows, neighbor_ids[rows, columns], cosines[rows, columns], np.zeros(len(ids), np.int64))
-
-
-def unfinished_rows(cosines: np.ndarray, others: int, threshold: float) -> np.ndarray:
-    """Rows whose list (rows, k) ends at or above `threshold`, so that more pairs may exist; `others` is n − 1."""
-    if cosines.shape[1] >= others:
-        return np.empty(0, np.int64)
-    return np.flatnonzero(cosines[:, -1].astype(np.float64) >= threshold)
+    finished = places_of(ids, unfinished) < 0
+    rows, columns = np.nonzero((cosines.astype(np.float64) >= threshold) & finished[:, None])
+    own, other = ids[rows], neighbor_ids[rows, columns]
+    mine = (own < other) | (places_of(other, unfinished) >= 0)
+    own, other, found = own[mine], other[mine], cosines[rows[mine], columns[mine]]
+    return np.minimum(own, other), np.maximum(own, other), found
 
 
 def pairs_by_range(
@@ -74,16 +124,15 @@ def pairs_by_range(
     threshold: float,
     cap: int,
     owners: SoleOwners = NOBODY,
-) -> Pairs:
+) -> tuple[Pairs, Dropped]:
     """All pairs of snapped `queries` (rows, dim) with texts of larger id and cosine ≥ `threshold`, a row's `cap` best.
 
     Two texts that only one and the same document has, by `owners`, are no pair.
     Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly.
-    Memory is one score matrix and `cap` pairs a row.
+    Memory is one score matrix and about twice `cap` pairs a row.
     """
-    floor = np.float32(threshold - screening_error(queries.shape[1]))
-    floor = np.nextafter(floor, np.float32(-2))  # the conversion to float32 may have rounded up
-    found, pending = [_no_pairs(len(ids))], 0
+    floor = screening_floor(queries.shape[1], threshold)
+    found, dropped, pending = [_no_pairs(len(ids))], NOTHING_DROPPED, 0
     for chunk_ids, vectors in chunks:
         for top in range(0, len(ids), _ROWS):
             own = slice(top, top + _ROWS)
@@ -91,24 +140,38 @@ def pairs_by_range(
                 other = slice(left, left + _COLUMNS)
                 if chunk_ids[other][-1] <= ids[own].min():
                     continue
-                rows, columns, cosines = _reaching(queries[own], vectors[other], floor, threshold)
+                rows, columns, cosines = reaching(queries[own], vectors[other], floor, threshold)
                 larger = chunk_ids[other][columns] > ids[own][rows]
                 rows, columns, cosines = rows[larger], columns[larger], cosines[larger]
                 pairs = Pairs(rows + top, chunk_ids[other][columns], cosines, np.zeros(len(ids), np.int64))
                 found.append(pairs.between_documents(ids, owners))
                 pending += len(found[-1].rows)
-                if pending > _PENDING:
-                    found, pending = [concatenated(found).capped(cap)], 0
-    return concatenated(found).capped(cap)
+                if pending > max(_PENDING, len(found[0].rows)):  # sorting what was kept before must not cost more than it saves
+                    best, dropped = _best(found, ids, cap, dropped)
+                    found, pending = [best], 0
+    return _best(found, ids, cap, dropped)
 
 
-def _reaching(
+def _best(found: list[Pairs], ids: np.ndarray, cap: int, dropped: Dropped) -> tuple[Pairs, Dropped]:
+    best, rest = concatenated(found).parted(cap)
+    if len(rest.rows):
+        dropped = Dropped.summed([dropped, Dropped.of(ids[rest.rows], rest.others, rest.cosines)])
+    return best, dropped
+
+
+def screening_floor(dim: int, threshold: float) -> np.float32:
+    """What the float32 product of every pair with cosine ≥ `threshold` reaches."""
+    # The conversion to float32 may have rounded up.
+    return np.nextafter(np.float32(threshold - screening_error(dim)), np.float32(-2))
+
+
+def reaching(
     queries: np.ndarray, vectors: np.ndarray, floor: np.float32, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and cosines of the pairs with cosine ≥ `threshold`."""
+    """Rows, columns and cosines of the pairs of snapped vectors with cosine ≥ `threshold`, whose `screening_floor` is given."""
     screened = queries @ vectors.T >= floor
     rows, columns = np.nonzero(screened)
-    if len(rows) > screened.size // 16:  # many near-equal texts: one exact product of all is faster than one for each
+    if len(rows) > screened.size // _DENSE:
         cosines = exact_cosines(queries, vectors)[rows, columns]
     else:
         cosines = exact_pair_cosines(queries, vectors, rows, columns)

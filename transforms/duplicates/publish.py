@@ -1,41 +1,61 @@
-"""The published tables: all pairs in order, and groups of passages with the one that is kept."""
+"""The published tables: all pairs in order, groups of passages with the one that is kept, and the texts that they are of."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.corpus import ids_of
-from transforms.duplicates.groups import cover
+from transforms.duplicates.grouping import group_passages
+from transforms.duplicates.keep import columns_of
+from transforms.duplicates.margin import margins, neighborhoods_of
 from transforms.duplicates.mine import MineRecord
+from transforms.duplicates.occurrences import Occurrences, occurrences_of
 from transforms.duplicates.options import DuplicatesOptions
-from transforms.duplicates.relation import EXACT, NEAR, PARAPHRASE
-from transforms.duplicates.tables import groups_schema, pairs_schema
-from transforms.files import FileRef, join, read_table, write_table
+from transforms.duplicates.pairs import Dropped
+from transforms.duplicates.places import ascending, places_of
+from transforms.duplicates.relation import EXACT, NEAR, PARAPHRASE, difference_lists
+from transforms.duplicates.tables import dropped_schema, mined_schema, pairs_schema, texts_schema
+from transforms.duplicates.wording_files import read_characters
+from transforms.files import FileRef, join, read_table, write_batches, write_table
+
+# Rows of pairs.parquet that are in memory as a table, with document ids, at a time.
+_ROWS_PER_TABLE = 65536
+
+_RELATIONS = (EXACT, NEAR, PARAPHRASE)
+
+APPROXIMATE, CAPPED = "approximate graph", "max_pairs_per_text"
 
 
 @dataclass(frozen=True)
 class GroupTask:
-    """All parts of pairs, the passages and documents parts, and the folder of `pairs.parquet` and `groups.parquet`."""
+    """All parts of pairs, of the graph, passages, wordings and documents, and the folder of the published tables.
+
+    The passages and wordings parts belong to each other. `exact` says that the graph's lists are certain.
+    """
 
     pairs: tuple[MineRecord, ...]
+    graph: tuple[FileRef, ...]
     passages: tuple[FileRef, ...]
+    wordings: tuple[FileRef, ...]
     documents: tuple[FileRef, ...]
     directory: str
+    exact: bool = True
 
 
 @dataclass(frozen=True)
 class GroupRecord:
-    """The two tables and what they hold.
+    """The three tables and what they hold.
 
     `pairs` counts all rows, `exact`, `near` and `paraphrase` by relation; `duplicate_documents` are the documents with a
-    passage that is in a group and not kept. With `complete` false, `pairs_dropped` pairs of `texts_capped` texts were left out.
+    passage that is in a group and not kept. `incomplete_because` says why there may be pairs that are not listed, and is empty
+    when all are: of `texts_incomplete` texts, `pairs_dropped` pairs were left out.
     """
 
     pairs_file: FileRef
     groups_file: FileRef
+    texts_file: FileRef
     pairs: int
     exact: int
     near: int
@@ -43,201 +63,185 @@ class GroupRecord:
     groups: int
     duplicate_documents: int
     texts_searched_by_range: int
-    texts_capped: int
+    texts_incomplete: int
     pairs_dropped: int
-    complete: bool
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Texts that are in a pair or belong to several documents: ids int64 ascending, number of documents, characters."""
-
-    ids: np.ndarray
-    documents: np.ndarray
-    characters: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Owners:
-    """The passages that are one of the texts, by (text id, document id, passage number).
-
-    `ids` int64, `doc_ids` string, `ranks` int64 (of the document ids in their order), `passage_nos` int32: one per passage.
-    `first` and `second`, one per text: its first passage, and its first one of another document (-1 where there is none).
-    """
-
-    ids: np.ndarray
-    doc_ids: pa.Array
-    ranks: np.ndarray
-    passage_nos: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    incomplete_because: tuple[str, ...]
 
     @property
-    def new_document(self) -> np.ndarray:
-        """Which passages are the first of their document with this text: bool (passages,)."""
-        same = (self.ids[1:] == self.ids[:-1]) & (self.ranks[1:] == self.ranks[:-1])
-        return np.concatenate([np.ones(min(1, len(self.ids)), bool), ~same])
+    def complete(self) -> bool:
+        """Whether every pair at or above the threshold is listed."""
+        return not self.incomplete_because
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Pairs, one value in each array: `a` and `b` int64 are passages (places in the occurrences) or texts (places in their
+    table); `relations` int8 are places in _RELATIONS.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    cosines: np.ndarray
+    relations: np.ndarray
+    differences: np.ndarray
+    jaccards: np.ndarray
+    margins: np.ndarray
 
 
 def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupRecord:
-    """Write `pairs.parquet` and `groups.parquet`; both are functions of the pairs and documents, not of their parts."""
-    mined = pa.concat_tables(read_table(record.file.path) for record in task.pairs)
-    id_a, id_b = mined["id_a"].to_numpy(), mined["id_b"].to_numpy()
-    texts = _texts(np.unique(np.concatenate([id_a, id_b])), task.passages)
-    owners = _owners(texts.ids, task.documents)
+    """Write `pairs.parquet`, `groups.parquet` and `texts.parquet`: functions of the pairs and documents, not of their parts.
 
-    names = ("doc_id_a", "doc_id_b", "passage_no_a", "passage_no_b")
-    order = [("cosine", "descending"), *((name, "ascending") for name in names)]
-    pairs = pa.concat_tables([_named_pairs(mined, texts.ids, owners), _exact_pairs(texts.ids, owners)]).sort_by(order)
-    pairs_file = write_table(join(task.directory, "pairs.parquet"), pairs)
-
-    groups = _groups(texts, mined, owners, options)
+    Memory: about 100 bytes for each pair, and the document ids of all texts that are in one.
+    """
+    mined, dropped = _mined(task.pairs, options.max_pairs_per_text)
+    texts = _texts(ascending(np.concatenate([dropped.ids, mined["id_a"], mined["id_b"]])), task)
+    ids = texts["id"].to_numpy()
+    occurrences = occurrences_of(ids, [part.path for part in task.documents], columns_of(options.keep))
+    around = neighborhoods_of(ids, [part.path for part in task.graph], options.threshold)
+    pairs = _of_texts(mined, ids, around, options.near_jaccard)
+    groups = group_passages(texts, occurrences, pairs.a, pairs.b, pairs.cosines, options.keep)
     groups_file = write_table(join(task.directory, "groups.parquet"), groups)
-    relations = {entry["values"]: entry["counts"] for entry in pc.value_counts(pairs["relation"]).to_pylist()}
-    group_count = pc.count_distinct(groups["group_id"]).as_py()
-    dropped = sum(record.pairs_dropped for record in task.pairs)
+    texts_file = write_table(join(task.directory, "texts.parquet"), _described(texts, occurrences, pairs, dropped, task.exact))
+    rows = _sorted(_joined(_named(pairs, occurrences), _exact_pairs(occurrences, around)), occurrences)
+    pairs_file = write_batches(join(task.directory, "pairs.parquet"), pairs_schema(), _tables(rows, ids, occurrences))
+    exact, near, paraphrase = np.bincount(rows.relations, minlength=len(_RELATIONS)).tolist()
+    reasons = ((APPROXIMATE, not task.exact), (CAPPED, dropped.pairs > 0))
     return GroupRecord(
         pairs_file,
         groups_file,
-        pairs.num_rows,
-        relations.get(EXACT, 0),
-        relations.get(NEAR, 0),
-        relations.get(PARAPHRASE, 0),
-        group_count,
+        texts_file,
+        len(rows.a),
+        exact,
+        near,
+        paraphrase,
+        pc.count_distinct(groups["group_id"]).as_py(),
         _duplicate_documents(groups),
         sum(record.texts_searched_by_range for record in task.pairs),
-        sum(record.texts_capped for record in task.pairs),
-        dropped,
-        dropped == 0,
+        len(dropped.ids),
+        dropped.pairs,
+        tuple(name for name, holds in reasons if holds),
     )
 
 
-def _texts(paired: np.ndarray, passages: Sequence[FileRef]) -> _Texts:
-    """Texts with one of the ids `paired` (ascending) or with several documents, read one part at a time."""
-    ids, documents, characters = [], [], []
-    for part in passages:
-        table = read_table(part.path, ["id", "n_documents", "text"])
-        wanted = np.isin(table["id"].to_numpy(), paired) | (table["n_documents"].to_numpy() > 1)
-        table = table.filter(pa.array(wanted))
-        ids.append(table["id"].to_numpy())
-        documents.append(table["n_documents"].to_numpy())
-        characters.append(pc.utf8_length(table["text"]).to_numpy())
-    return _Texts(np.concatenate(ids), np.concatenate(documents), np.concatenate(characters))
+def _mined(records: Sequence[MineRecord], cap: int) -> tuple[dict[str, np.ndarray], Dropped]:
+    """The columns of `mined_schema` of all parts, at most `cap` pairs of a text with texts of larger id; what is left out."""
+    records = sorted(records, key=lambda record: record.part)
+    table = pa.concat_tables([mined_schema().empty_table(), *(read_table(record.file.path) for record in records)])
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    lost = [dropped_schema().empty_table(), *(read_table(record.dropped_file.path) for record in records)]
+    parts = [Dropped(*(part[name].to_numpy() for name in dropped_schema().names)) for part in lost]
+    _, rows, counts = np.unique(columns["id_a"], return_inverse=True, return_counts=True)
+    if counts.max(initial=0) > cap:
+        order = np.lexsort((columns["id_b"], -columns["cosine"], rows))
+        within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts) < cap
+        rest = order[~within]
+        parts.append(Dropped.of(*(columns[name][rest] for name in ("id_a", "id_b", "cosine"))))
+        columns = {name: values[order[within]] for name, values in columns.items()}
+    return columns, Dropped.summed(parts)
 
 
-def _owners(ids: np.ndarray, documents: Sequence[FileRef]) -> _Owners:
-    """All passages that are one of the texts `ids`, read one part of the documents at a time."""
-    schema = pa.schema([("id", pa.int64()), ("doc_id", pa.string()), ("passage_no", pa.int32())])
-    tables = [schema.empty_table()]
-    for part in documents:
-        table = read_table(part.path, ["content_key", "doc_id", "passage_no"])
-        if table.num_rows:
-            text = ids_of(table["content_key"].combine_chunks())
-            table = table.drop_columns("content_key").add_column(0, "id", pa.array(text))
-            tables.append(table.filter(pa.array(np.isin(text, ids))))
-    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("id", "doc_id", "passage_no")])
-    doc_ids = table["doc_id"].combine_chunks()
-    ranks = pc.rank(doc_ids, tiebreaker="dense").to_numpy().astype(np.int64)
-    own = table["id"].to_numpy()
-    first = np.searchsorted(own, ids)
-    # Rows of a text are in the order of their documents: the second one begins where the first one's rows end.
-    other = np.flatnonzero(ranks != ranks[first[np.searchsorted(ids, own)]])
-    second = np.full(len(ids), -1)
-    texts, at = np.unique(np.searchsorted(ids, own[other]), return_index=True)
-    second[texts] = other[at]
-    return _Owners(own, doc_ids, ranks, table["passage_no"].to_numpy(), first, second)
+def _texts(paired: np.ndarray, task: GroupTask) -> pa.Table:
+    """Ids, documents and characters of the texts with one of the ids `paired` (ascending) or with several documents, by id.
+
+    Read one part at a time.
+    """
+    tables = []
+    for part, wording in zip(task.passages, task.wordings, strict=True):
+        table = read_table(part.path, ["id", "n_documents"])
+        ids, documents = table["id"].to_numpy(), table["n_documents"].to_numpy()
+        wanted = np.flatnonzero((places_of(ids, paired) >= 0) | (documents > 1))
+        columns = [ids[wanted], documents[wanted], read_characters(wording.path)[wanted]]
+        tables.append(pa.table(columns, names=["id", "documents", "characters"]))
+    return pa.concat_tables(tables).combine_chunks()
 
 
-def _named_pairs(mined: pa.Table, ids: np.ndarray, owners: _Owners) -> pa.Table:
-    """Mined pairs with the documents that make them: the first of each text, and of different documents in any case.
+def _of_texts(mined: dict[str, np.ndarray], ids: np.ndarray, around: np.ndarray, near_jaccard: float) -> _Rows:
+    """Pairs of places in `ids`, with their margins by the neighbourhoods `around` (ids,)."""
+    a, b = places_of(mined["id_a"], ids), places_of(mined["id_b"], ids)
+    near = mined["jaccard"].astype(np.float64) >= near_jaccard
+    relations = np.where(near, _RELATIONS.index(NEAR), _RELATIONS.index(PARAPHRASE)).astype(np.int8)
+    margin = margins(mined["cosine"], around[a], around[b])
+    return _Rows(a, b, mined["cosine"], relations, mined["differences"], mined["jaccard"], margin)
+
+
+def _named(pairs: _Rows, occurrences: Occurrences) -> _Rows:
+    """Pairs of texts as pairs of passages: of the first document of each text, and of different documents in any case.
 
     Where the first documents of both texts are one, the first other document that either text has takes its place there.
     """
-    id_a, id_b = mined["id_a"].to_numpy(), mined["id_b"].to_numpy()
-    text_a, text_b = np.searchsorted(ids, id_a), np.searchsorted(ids, id_b)
-    a, b = owners.first[text_a], owners.first[text_b]
-    clash = owners.ranks[a] == owners.ranks[b]
-    nobody = np.iinfo(np.int64).max
-    next_a, next_b = owners.second[text_a], owners.second[text_b]
-    rank_a, rank_b = (np.where(place < 0, nobody, owners.ranks[place]) for place in (next_a, next_b))
-    of_b = rank_b <= rank_a
-    a, b = np.where(clash & ~of_b, next_a, a), np.where(clash & of_b, next_b, b)
-    turned = owners.ranks[a] > owners.ranks[b]
-    a, b = np.where(turned, b, a), np.where(turned, a, b)
-    columns = {name: mined[name] for name in mined.column_names}
-    columns |= {"id_a": pa.array(owners.ids[a]), "id_b": pa.array(owners.ids[b])}
-    return _pair_rows(columns, owners, a, b)
+    a, b = occurrences.first[pairs.a], occurrences.first[pairs.b]
+    if len(clash := np.flatnonzero(occurrences.ranks[a] == occurrences.ranks[b])):
+        nobody = np.iinfo(np.int64).max
+        next_a, next_b = occurrences.second[pairs.a[clash]], occurrences.second[pairs.b[clash]]
+        rank_a, rank_b = (np.where(place < 0, nobody, occurrences.ranks[place]) for place in (next_a, next_b))
+        of_b = rank_b <= rank_a
+        a[clash], b[clash] = np.where(of_b, a[clash], next_a), np.where(of_b, next_b, b[clash])
+    turned = occurrences.ranks[a] > occurrences.ranks[b]
+    return replace(pairs, a=np.where(turned, b, a), b=np.where(turned, a, b))
 
 
-def _exact_pairs(ids: np.ndarray, owners: _Owners) -> pa.Table:
+def _exact_pairs(occurrences: Occurrences, around: np.ndarray) -> _Rows:
     """The first document of each text with each of its other documents: m − 1 rows for m documents, not m²."""
-    first_of = owners.first[np.searchsorted(ids, owners.ids)]
-    others = np.flatnonzero(owners.new_document & (first_of != np.arange(len(owners.ids))))
-    count = len(others)
-    columns = {
-        "cosine": pa.array(np.ones(count, np.float32)),
-        "relation": pa.array([EXACT] * count, pa.string()),
-        "differences": pa.array([[]] * count, pa.list_(pa.string())),
-        "jaccard": pa.array(np.ones(count, np.float32)),
-        "id_a": pa.array(owners.ids[others]),
-        "id_b": pa.array(owners.ids[others]),
+    first_of = occurrences.first[occurrences.texts]
+    others = np.flatnonzero(occurrences.new_document & (first_of != np.arange(len(first_of))))
+    one, around = np.ones(len(others), np.float32), around[occurrences.texts[others]]
+    nothing = np.zeros(len(others), np.int8)
+    relations = nothing + np.int8(_RELATIONS.index(EXACT))
+    return _Rows(first_of[others], others, one, relations, nothing.astype(np.uint8), one, margins(one, around, around))
+
+
+def _joined(*parts: _Rows) -> _Rows:
+    return _Rows(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def _sorted(rows: _Rows, occurrences: Occurrences) -> _Rows:
+    """By (cosine descending, both documents, both passages)."""
+    # Ranks are below the number of passages of a worker's tables, and passage numbers below 2³¹: two fit into one integer.
+    documents = occurrences.ranks[rows.a] << 32 | occurrences.ranks[rows.b]
+    passages = occurrences.passage_nos.astype(np.int64)
+    keys = [documents, -rows.cosines]
+    if passages.any():
+        keys.insert(0, passages[rows.a] << 32 | passages[rows.b])
+    order = np.lexsort(keys)
+    return _Rows(*(values[order] for values in vars(rows).values()))
+
+
+def _tables(rows: _Rows, ids: np.ndarray, occurrences: Occurrences) -> Iterator[pa.Table]:
+    """Rows of `pairs_schema`, some at a time."""
+    relations = pa.array(_RELATIONS)
+    for low in range(0, len(rows.a), _ROWS_PER_TABLE):
+        part = _Rows(*(values[low : low + _ROWS_PER_TABLE] for values in vars(rows).values()))
+        columns = {
+            "cosine": part.cosines,
+            "relation": relations.take(pa.array(part.relations)),
+            "differences": difference_lists(part.differences),
+            "jaccard": part.jaccards,
+            "margin": pa.array(part.margins, from_pandas=True),
+        }
+        for side, places in (("a", part.a), ("b", part.b)):
+            columns[f"doc_id_{side}"] = occurrences.doc_ids.take(pa.array(places))
+            columns[f"passage_no_{side}"] = occurrences.passage_nos[places]
+            columns[f"id_{side}"] = ids[occurrences.texts[places]]
+        yield pa.table([columns[name] for name in pairs_schema().names], schema=pairs_schema())
+
+
+def _described(texts: pa.Table, occurrences: Occurrences, pairs: _Rows, dropped: Dropped, exact: bool) -> pa.Table:
+    """Rows of `texts_schema`."""
+    count = texts.num_rows
+    lost, best = np.zeros(count, np.int64), np.full(count, np.nan, np.float32)
+    places = places_of(dropped.ids, texts["id"].to_numpy())
+    lost[places], best[places] = dropped.counts, dropped.best
+    columns = {name: texts[name] for name in texts.column_names} | {
+        "doc_id": occurrences.doc_ids.take(pa.array(occurrences.first)),
+        "passage_no": occurrences.passage_nos[occurrences.first],
+        "pairs": np.bincount(np.concatenate([pairs.a, pairs.b]), minlength=count).astype(np.int32),
+        "pairs_dropped": lost,
+        "best_dropped": pa.array(best, from_pandas=True),
+        "complete": (lost == 0) & exact,
     }
-    return _pair_rows(columns, owners, first_of[others], others)
-
-
-def _pair_rows(columns: dict[str, pa.Array], owners: _Owners, a: np.ndarray, b: np.ndarray) -> pa.Table:
-    """Rows of `pairs_schema` whose passages are the rows `a` and `b` of `owners`."""
-    for side, rows in (("a", a), ("b", b)):
-        columns[f"doc_id_{side}"] = owners.doc_ids.take(pa.array(rows))
-        columns[f"passage_no_{side}"] = pa.array(owners.passage_nos[rows])
-    return pa.table([columns[name] for name in pairs_schema().names], schema=pairs_schema())
-
-
-def _groups(texts: _Texts, mined: pa.Table, owners: _Owners, options: DuplicatesOptions) -> pa.Table:
-    """Rows of `groups_schema`: every passage stands in the group of its text's kept text.
-
-    Other passages of the kept document are left out: a document is no duplicate of itself.
-    """
-    a, b = (np.searchsorted(texts.ids, mined[name].to_numpy()) for name in ("id_a", "id_b"))
-    first_ids = owners.doc_ids.take(pa.array(owners.first))
-    covered = cover(len(texts.ids), a, b, mined["cosine"].to_numpy(), _policy_order(texts, first_ids, options))
-    text = np.searchsorted(texts.ids, owners.ids)
-    kept = covered.kept[text]
-    kept_row = owners.first[kept]
-    is_kept = kept_row == np.arange(len(kept))
-    rows = np.flatnonzero(is_kept | (owners.ranks != owners.ranks[kept_row]))
-    size = np.bincount(kept[rows], minlength=len(texts.ids))[kept]
-    rows = rows[size[rows] > 1]
-    columns = {
-        "group_id": texts.ids[kept],
-        "passage_no": owners.passage_nos,
-        "kept_passage_no": owners.passage_nos[kept_row],
-        "cosine_to_kept": covered.cosines[text],
-        "size": size.astype(np.int32),
-        "component_id": texts.ids[covered.component[text]],
-    }
-    taken = {name: pa.array(values[rows]) for name, values in columns.items()}
-    taken |= {"doc_id": owners.doc_ids.take(pa.array(rows)), "kept_doc_id": owners.doc_ids.take(pa.array(kept_row[rows]))}
-    table = pa.table([taken[name] for name in groups_schema().names], schema=groups_schema())
-    order = [
-        ("group_id", "ascending"),
-        ("other", "ascending"),
-        ("cosine_to_kept", "descending"),
-        ("doc_id", "ascending"),
-        ("passage_no", "ascending"),
-    ]
-    return table.append_column("other", pa.array(~is_kept[rows])).sort_by(order).drop_columns("other")
+    return pa.table([columns[name] for name in texts_schema().names], schema=texts_schema())
 
 
 def _duplicate_documents(groups: pa.Table) -> int:
     """Documents with a passage that is in a group and is not the kept one, which alone is of the kept document."""
-    return pc.count_distinct(groups.filter(pc.not_equal(groups["doc_id"], groups["kept_doc_id"]))["doc_id"]).as_py()
-
-
-def _policy_order(texts: _Texts, first_ids: pa.Array, options: DuplicatesOptions) -> np.ndarray:
-    """Positions of the texts, most wanted first: by the rules of `keep` in turn, then by smallest document id."""
-    characters = texts.characters.astype(np.int64)
-    rules = {"most_documents": -texts.documents.astype(np.int64), "longest": -characters, "shortest": characters}
-    names = np.empty(len(texts.ids), np.int64)
-    names[pc.sort_indices(first_ids).to_numpy()] = np.arange(len(texts.ids))
-    return np.lexsort((names, *(rules[rule] for rule in reversed(options.keep))))
+    return int(pc.count_distinct(groups.filter(pc.not_equal(groups["doc_id"], groups["kept_doc_id"]))["doc_id"]).as_py())

@@ -5,7 +5,17 @@ Promises: only files that the query needs are read, each checked against the man
 built is refused; ties are ordered by document id.
 """
 
+from transforms.search.passages import find_passages
 from transforms.search.searcher import EncoderMismatchError, Hit, QueryError, Searcher, matching_spec
 from transforms.search.similarity import PairSimilarity, pairwise_similarity
 
-__all__ = ["EncoderMismatchError", "Hit", "PairSimilarity", "QueryError", "Searcher", "matching_spec", "pairwise_similarity"]
+__all__ = [
+    "EncoderMismatchError",
+    "Hit",
+    "PairSimilarity",
+    "QueryError",
+    "Searcher",
+    "find_passages",
+    "matching_spec",
+    "pairwise_similarity",
+]

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.corpus import doc_hash, part_of
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Metric, encoder_spec, load_encoder
-from transforms.files import filesystem_of, is_local, read_table
+from transforms.files import filesystem_of, is_local
 from transforms.generations import Generation, GenerationError
 from transforms.index import read_index
+from transforms.search.passages import find_passages
 
 # An index beyond this is memory-mapped: the first answer does not wait for gigabytes that one query never touches.
 _MMAP_ABOVE_BYTES = 256 << 20
@@ -114,23 +114,9 @@ class Searcher:
         ]
 
     def _texts_of(self, passages: Set[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """Texts of a few passages, reading only the parts that can hold them."""
-        parts = self._generation.manifest.under("documents")
-        by_part: dict[int, set[str]] = {}
-        for doc_id, _ in passages:
-            by_part.setdefault(part_of(doc_hash(doc_id), len(parts)), set()).add(doc_id)
-        texts: dict[tuple[str, int], str] = {}
-        for part, wanted in sorted(by_part.items()):
-            path = self._generation.checked(parts[part])
-            fs, inner = filesystem_of(path)
-            if "text" not in pq.read_schema(inner, filesystem=fs).names:
-                return {}
-            table = read_table(path, columns=["doc_id", "passage_no", "text"])
-            table = table.filter(pc.field("doc_id").isin(sorted(wanted)))
-            for doc_id, passage_no, text in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
-                if (doc_id, passage_no) in passages:
-                    texts[doc_id, passage_no] = text
-        return texts
+        """Texts of a few passages; none when the generation keeps no texts."""
+        found = find_passages(self._generation, {doc_id for doc_id, _ in passages}, ["text"])
+        return {passage: row["text"] for passage, row in found.items() if passage in passages and row["text"] is not None}
 
 
 def _best_passages(scores: Sequence[float], ids: Sequence[int], owners: _Owners) -> dict[str, tuple[float, int]]:

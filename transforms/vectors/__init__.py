@@ -21,6 +21,7 @@ from transforms.vectors.fill import (
 from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
 from transforms.vectors.measure import LengthRecord, measure_lengths
 from transforms.vectors.store import is_named_by, store_directory, stored_shards, vector_schema, write_shard
+from transforms.vectors.texts import TextVectors, vectors_of
 
 __all__ = [
     "SHARDS_PER_PART",
@@ -33,6 +34,7 @@ __all__ = [
     "ShardIndex",
     "StoredShard",
     "StoredVectors",
+    "TextVectors",
     "VectorBlock",
     "count_missing",
     "cut_batches",
@@ -51,6 +53,7 @@ __all__ = [
     "text_costs",
     "unit_vectors",
     "vector_schema",
+    "vectors_of",
     "write_block",
     "write_shard",
 ]

@@ -1,0 +1,165 @@
+"""`corpusbeam duplicates --calibrate`: which threshold suits a model and a kind of text, by pairs that people have labelled."""
+
+from typing import Any
+
+import numpy as np
+
+from pipelines.embed import damage_warnings
+from pipelines.errors import warn
+from transforms.corpus import InputError, content_key
+from transforms.duplicates import Curve, LabelledPairs, curve_of, curve_table, read_labels, wilson_interval
+from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec, warnings_of
+from transforms.files import join, write_table
+from transforms.generations import Generation
+from transforms.neighbors import exact_pair_cosines, snap
+from transforms.search import find_passages, matching_spec
+from transforms.vectors import ShardIndex, describe_shards, stored_shards, vectors_of
+
+CONFIDENCE = 0.95
+# Thresholds of the printed table, beside those that are found.
+_STEPS = [step / 20 for step in range(20)]
+
+_Texts = list[tuple[bytes, str | None]]
+
+
+def calibrate(
+    path: str, root: Generation | None, options: EmbeddingOptions, promise: float, output: str | None
+) -> dict[str, Any]:
+    """Measure every threshold on labelled pairs, embedded as documents; the whole curve goes to `calibration.parquet` in the
+    folder `output` when it is given.
+
+    With a `root` the vectors that its store has are used, and the pairs may be documents of the generation. `promise` is the
+    precision that the recommended threshold must keep. Raises InputError for labels that cannot be used, EncoderMismatchError
+    when `options` are not the encoder of `root`.
+    """
+    spec = encoder_spec(options) if root is None else matching_spec(root, options)
+    pairs = read_labels(path)
+    pairs, a, b = _texts(pairs, root, path)
+    if not len(pairs.labels):
+        raise InputError(f"labels {path!r} have no pair that can be used{_reasons(pairs)}: check the columns")
+    warn(warnings_of(spec, ["similarity"]))
+    cosines, cost = _cosines(a, b, root, spec, options)
+    try:
+        curve = curve_of(cosines, pairs.labels)
+    except ValueError as error:
+        raise InputError(f"labels {path!r}: {error}") from None
+    written = None if output is None else write_table(join(output, "calibration.parquet"), curve_table(curve, CONFIDENCE)).path
+    best, kept = curve.best_f1(), curve.promising(promise, CONFIDENCE)
+    steps = [(step, place) for step in reversed(_STEPS) if (place := curve.at(step)) is not None and step > curve.cosines[-1]]
+    return {
+        "labels": path,
+        "model": spec.model,
+        "fingerprint": spec.fingerprint,
+        "pairs": curve.pairs,
+        "duplicates": curve.positives,
+        "base_rate": curve.positives / curve.pairs,
+        "left_out": pairs.left_out,
+        **cost,
+        "average_precision": curve.average_precision,
+        "best_f1": _at(curve, best, curve.decimal(best)),
+        "promised_precision": promise,
+        "confidence": CONFIDENCE,
+        "promised": None if kept is None else _at(curve, kept, curve.decimal(kept)),
+        "thresholds": [_at(curve, place, step) for step, place in steps],
+        "curve": written,
+    }
+
+
+def calibration_lines(found: dict[str, Any]) -> list[str]:
+    """The same as lines for a terminal."""
+    left_out = "".join(f", {count:,} {reason} left out" for reason, count in found["left_out"].items())
+    lines = [
+        f"{found['pairs']:,} labelled pairs, {found['duplicates']:,} of them duplicates ({found['base_rate']:.1%}){left_out}",
+        f"model {found['model']} ({found['fingerprint'][:12]})",
+        f"{found['texts']:,} different texts, {found['texts_embedded']:,} embedded now",
+        f"average precision {found['average_precision']:.4f}",
+        "",
+        f"threshold    pairs  precision  {found['confidence']:.0%} interval   recall      F1",
+    ]
+    lines += [_line(entry) for entry in found["thresholds"]]
+    lines += ["", "best F1", _line(best := found["best_f1"])]
+    promised, wanted = (
+        found["promised"],
+        f"precision of {found['promised_precision']:g}, with {found['confidence']:.0%} confidence",
+    )
+    if promised is None:
+        lines.append(f"no threshold promises a {wanted}: label more pairs, or ask for less")
+    else:
+        lines += [f"lowest threshold with a {wanted}", _line(promised)]
+    if found["texts_truncated"]:
+        lines.append(f"{found['texts_truncated']:,} texts are longer than the model takes: their rest was not compared")
+    lines += ["", "For the configuration (of labels like these, and as long as the model stays):"]
+    lines.append(f"  duplicates.threshold: {best['threshold']:g}   # best F1")
+    if promised is not None:
+        lines.append(f"  duplicates.threshold: {promised['threshold']:g}   # precision ≥ {found['promised_precision']:g}")
+    if found["curve"] is not None:
+        lines.append(f"curve written to {found['curve']}")
+    return lines
+
+
+def _line(entry: dict[str, Any]) -> str:
+    interval = f"{entry['precision_low']:.3f} … {entry['precision_high']:.3f}"
+    shares = f"{entry['recall']:6.3f}  {entry['f1']:6.3f}"
+    return f"{entry['threshold']:<9g} {entry['pairs']:>8,}  {entry['precision']:9.3f}  {interval:<13}   {shares}"
+
+
+def _at(curve: Curve, place: int, threshold: float) -> dict[str, Any]:
+    low, high = wilson_interval(curve.duplicates[place : place + 1], curve.selected[place : place + 1], CONFIDENCE)
+    return {
+        "threshold": threshold,
+        "pairs": int(curve.selected[place]),
+        "duplicates": int(curve.duplicates[place]),
+        "precision": float(curve.precision[place]),
+        "precision_low": float(low[0]),
+        "precision_high": float(high[0]),
+        "recall": float(curve.recall[place]),
+        "f1": float(curve.f1[place]),
+    }
+
+
+def _reasons(pairs: LabelledPairs) -> str:
+    return f" ({', '.join(f'{count} {reason}' for reason, count in pairs.left_out.items())})" if pairs.left_out else ""
+
+
+def _texts(pairs: LabelledPairs, root: Generation | None, path: str) -> tuple[LabelledPairs, _Texts, _Texts]:
+    """The pairs whose texts are known, and these with their content keys."""
+    if not pairs.named:
+        a, b = ([(content_key(text), text) for text in side] for side in (pairs.a, pairs.b))
+        return pairs, a, b
+    if root is None:
+        raise InputError(f"labels {path!r} name documents, not texts: give the root of the corpus that has them with --root")
+    rows = find_passages(root, {doc_id for side in (pairs.a, pairs.b) for doc_id, _ in side}, ["content_key", "text"])
+    known = {passage: (row["content_key"], row["text"]) for passage, row in rows.items()}
+    numbers: dict[str, list[int]] = {}
+    for doc_id, passage_no in known:
+        numbers.setdefault(doc_id, []).append(passage_no)
+
+    def text_of(doc_id: str, passage_no: int | None) -> tuple[bytes, str | None] | None:
+        there = numbers.get(doc_id, [])
+        if passage_no is None and len(there) > 1:
+            raise InputError(
+                f"labels {path!r}: document {doc_id!r} has {len(there)} passages; say which ones are compared in columns "
+                "passage_no_a and passage_no_b"
+            )
+        return known.get((doc_id, there[0] if passage_no is None and there else passage_no or 0))
+
+    found = [(text_of(*a), text_of(*b)) for a, b in zip(pairs.a, pairs.b, strict=True)]
+    complete = [(a, b) for a, b in found if a is not None and b is not None]
+    pairs = pairs.only(np.array([None not in pair for pair in found], bool), "of documents that are not in the corpus")
+    return pairs, [a for a, _ in complete], [b for _, b in complete]
+
+
+def _cosines(
+    a: _Texts, b: _Texts, root: Generation | None, spec: EncoderSpec, options: EmbeddingOptions
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Cosines float32 of the pairs, as a run would publish them, and what they cost."""
+    texts = dict([*a, *b])
+    keys = sorted(texts)
+    stored = [] if root is None else stored_shards(root.root, spec.fingerprint)
+    found = vectors_of(keys, [texts[key] for key in keys], ShardIndex(describe_shards(stored)), spec, options)
+    warn(damage_warnings("" if root is None else root.root, found.damaged))
+    row = {key: i for i, key in enumerate(keys)}
+    rows, columns = (np.array([row[key] for key, _ in side]) for side in (a, b))
+    vectors = snap(found.vectors)
+    cost = {"texts": len(keys), "texts_embedded": found.embedded, "texts_truncated": int(found.truncated.sum())}
+    return exact_pair_cosines(vectors, vectors, rows, columns), cost
