@@ -10,6 +10,7 @@ from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
 from pipelines.estimate import measured_rate
 from pipelines.gates import Allowed, deletions_refused, empty_refused
+from pipelines.queries import user_queries
 from pipelines.reindex import begin, choose_encoder, find_passages, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
@@ -30,6 +31,7 @@ def make_plan(config: Config) -> dict[str, Any]:
 
 def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
+    queries = user_queries(config)
     spec = choose_encoder(run, read_current(config.root))
     corpus = read_documents(run)
     passages = find_passages(run, corpus)
@@ -63,7 +65,8 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "bytes_to_store": None if dimension is None else 4 * dimension * missing,
         "warnings": warnings,
         "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
-        "settings_changed": published is not None and published.manifest.configuration_digest != config.results_digest(),
+        "settings_changed": published is not None
+        and published.manifest.configuration_digest != queries.settings_digest(config),
         "embedding_seconds": None if rate is None else round(rate.seconds(missing, characters), 1),
         "rate_of": None if rate is None else rate.generation,
         "rate_of_same_model": None if rate is None else rate.same_model,

@@ -14,6 +14,7 @@ from transforms.corpus.gate import check_quarantine, check_readable, quarantine_
 from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, part_bounds, part_count, part_of
 from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
 from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_passages
+from transforms.corpus.queries import read_queries
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
@@ -57,6 +58,7 @@ __all__ = [
     "plan_passages",
     "plan_units",
     "quarantine_reasons",
+    "read_queries",
     "read_unit",
     "sample_threshold",
     "write_documents",

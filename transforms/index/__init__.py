@@ -28,6 +28,7 @@ from transforms.index.measure import (
     SetRecall,
     find_exact,
     measure_recall,
+    queries_digest,
     read_recall,
 )
 from transforms.index.nprobe import Chosen, Curve, smallest_nprobe
@@ -94,6 +95,7 @@ __all__ = [
     "mixed",
     "most_lists",
     "plan_shards",
+    "queries_digest",
     "read_index",
     "read_recall",
     "read_template",

@@ -18,6 +18,7 @@ from transforms.vectors.fill import (
 )
 from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
 from transforms.vectors.measure import LengthRecord, measure_lengths
+from transforms.vectors.queries import QueriesRecord, QueriesTask, embed_queries
 from transforms.vectors.store import is_named_by, store_directory, stored_shards, vector_schema, write_shard
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "FailedText",
     "LengthRecord",
     "MissingRecord",
+    "QueriesRecord",
+    "QueriesTask",
     "ShardIndex",
     "StoredShard",
     "StoredVectors",
@@ -35,6 +38,7 @@ __all__ = [
     "cut_batches",
     "describe_shard",
     "describe_shards",
+    "embed_queries",
     "fill_part",
     "find_vectors",
     "is_named_by",

@@ -8,6 +8,7 @@ import apache_beam as beam
 from transforms.embedding import EmbeddingOptions, EncoderSpec
 from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, count_missing, fill_part
 from transforms.vectors.measure import LengthRecord, measure_lengths
+from transforms.vectors.queries import QueriesRecord, embed_queries
 
 
 @dataclass
@@ -22,6 +23,20 @@ class EmbedPassages(beam.PTransform):
         """Spread the parts over the workers and fill each."""
         fill = beam.ParDo(_FillPart(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
         return tasks | "SpreadParts" >> beam.Reshuffle() | "FillParts" >> fill
+
+
+@dataclass
+class EmbedQueries(beam.PTransform):
+    """QueriesTask → QueriesRecord: vectors of the user's queries. One worker."""
+
+    spec: EncoderSpec
+    options: EmbeddingOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Embed each task's queries."""
+        embed = beam.Map(embed_queries, self.spec, self.options, self.threads).with_output_types(QueriesRecord)
+        return tasks | "EmbedQueries" >> embed
 
 
 @dataclass
