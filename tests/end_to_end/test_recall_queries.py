@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from tests.end_to_end.test_reuse import TEXTS, reindex
 from tests.embedding.tiny import build_model
+from tests.end_to_end.test_reuse import TEXTS, reindex
 from transforms.files import read_json, read_table
 from transforms.generations import open_generation
 
@@ -52,8 +52,10 @@ def test_recall_of_the_users_queries_is_measured_and_published(tmp_path, model, 
     scores = queries @ vectors.T
     limits = np.sort(scores, axis=1)[:, -10]
     hits = [scores[q, place[i]] >= limits[q] - 1e-5 for q, answer in enumerate(found.tolist()) for i in answer if i >= 0]
-    assert gates["recall_at_10_file"] == pytest.approx(sum(hits) / 50) == next(
-        row["recall"] for row in rows if (row["query_set"], row["k"]) == ("file", 10)
+    assert (
+        gates["recall_at_10_file"]
+        == pytest.approx(sum(hits) / 50)
+        == next(row["recall"] for row in rows if (row["query_set"], row["k"]) == ("file", 10))
     )
     metrics = read_json(generation.path("metrics.json"))["stages"]
     assert metrics["queries"]["queries"] == metrics["recall"]["file_queries"] == 5

@@ -9,6 +9,7 @@ smallest that reaches the recall target, stored in the file.
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
 from transforms.index.drift import drift_reasons, growth_reasons, most_lists, same_kind, type_beside
+from transforms.index.estimate import IndexEstimate, estimate_index
 from transforms.index.faiss_files import (
     fingerprint_of,
     index_bytes,
@@ -56,6 +57,7 @@ __all__ = [
     "ExactRecord",
     "ExactTask",
     "IdCollisionError",
+    "IndexEstimate",
     "IndexOptions",
     "IndexTypeError",
     "Kept",
@@ -80,6 +82,7 @@ __all__ = [
     "copy_with_nprobe",
     "drift_reasons",
     "encode_shard",
+    "estimate_index",
     "exact_top",
     "find_exact",
     "fingerprint_of",
