@@ -14,6 +14,7 @@ from pipelines.stage import Run
 from transforms.embedding import NORM_TOLERANCE
 from transforms.files import FileRef, is_whole, redact
 from transforms.generations import Gate
+from transforms.index import RANKS, SetRecall
 from transforms.vectors import LengthRecord
 from transforms.vectors.beam import MeasureLengths
 
@@ -154,14 +155,23 @@ def measure_gates(
     return [
         *gates,
         _at_most("checksums", differing, 0, "finished files that, read again, have other bytes than when they were written"),
-        Gate(
-            name="recall_at_10",
-            value=results.recall.measured.recall_at_10,
-            limit=config.index.recall_gate,
-            passed=results.recall.measured.passed,
-            meaning="recall@10 of the index against exact search; see index.recall_gate",
-        ),
+        *(_recall(config, measured) for measured in results.recall.measured.sets),
     ]
+
+
+def _recall(config: Config, measured: SetRecall) -> Gate:
+    """The gate of one set of queries: by the recall that was measured, with the interval that it stands for."""
+    at = RANKS.index(10)
+    value, limit = measured.at_10, config.index.recall_gate
+    asked = "queries of index.recall_queries_file" if measured.name == "file" else "texts of the corpus"
+    return Gate(
+        name="recall_at_10" if measured.name == "corpus" else f"recall_at_10_{measured.name}",
+        value=value,
+        limit=limit,
+        passed=value >= limit,
+        meaning=f"recall@10 of the index against exact search, 95 % interval {measured.low[at]:.4f} to {measured.high[at]:.4f} "
+        f"by {measured.queries:,} {asked}; see index.recall_gate",
+    )
 
 
 def _deleted_share(config: Config, found: ChangesResult, allowed: Allowed) -> Gate:

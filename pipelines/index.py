@@ -21,12 +21,13 @@ from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
 from transforms.index import (
+    RANKS,
     EncodeTask,
-    ExactRecord,
     ExactTask,
     Kept,
     MergeRecord,
     MergeTask,
+    QuerySet,
     RecallRecord,
     RecallTask,
     ShardRecord,
@@ -40,7 +41,7 @@ from transforms.index import (
     read_recall,
     write_training,
 )
-from transforms.index.beam import EncodeShards, ExactTop, MeasureRecall, MergeIndex, TrainIndex
+from transforms.index.beam import EncodeShards, MeasureRecall, MergeIndex, TrainIndex
 
 # Settings that change how the index is made or judged, not its bytes.
 _NOT_IN_THE_INDEX = {"rows_per_shard", "recall_gate"}
@@ -59,14 +60,14 @@ class IndexResult:
     """The published ids and, for a type that learns, the trained template with what the next run must know of its training.
 
     Then either the `work` that recall is measured on, or, when the published generation's index is reused, its `finished`
-    `index.faiss` and `recall.parquet`. `increment`: the training is an earlier one; `most_lists`: what nprobe may then be.
+    files. `increment`: the training is an earlier one; `most_lists`: what nprobe may then be.
     """
 
     ids: FileRef
     trained: FileRef | None
     training: FileRef | None
     work: IndexWork | None
-    finished: tuple[FileRef, FileRef] | None
+    finished: tuple[FileRef, ...] | None
     counts: dict[str, int | float]
     increment: bool = False
     most_lists: int | None = None
@@ -93,7 +94,8 @@ class RecallResult:
     @property
     def published(self) -> list[FileRef]:
         """The staged files that belong into the generation."""
-        return [self.measured.index, self.measured.table]
+        curve = self.measured.curve
+        return [self.measured.index, self.measured.table, *([curve] if curve is not None else [])]
 
 
 def reuse_index(run: Run, parent: Parent | None) -> IndexResult | None:
@@ -104,11 +106,11 @@ def reuse_index(run: Run, parent: Parent | None) -> IndexResult | None:
     files, counts = parent.files("index"), parent.counts("index")
     if not files or not counts:
         return None
-    finished = files["index.faiss"], files["recall.parquet"]
-    trained, training = files.get("trained.faiss"), files.get("training.json")
     # What this run did.
     counts |= {"texts_encoded": 0}
-    return IndexResult(files["ids.parquet"], trained, training, None, finished, counts)
+    return IndexResult(
+        files["ids.parquet"], files.get("trained.faiss"), files.get("training.json"), None, tuple(files.values()), counts
+    )
 
 
 def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
@@ -123,12 +125,13 @@ def index_again(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: P
     return _trained(run, corpus, embedded, index_type(run, parent, sum(block.rows for block in embedded.blocks)))
 
 
-def is_outgrown(index: IndexResult, recall: RecallResult) -> bool:
+def is_outgrown(index: IndexResult, recall: RecallResult, gate: float) -> bool:
     """Whether an index with an earlier training finds too little, or only in so many lists that it must be trained anew."""
     if not index.increment:
         return False
-    if not recall.measured.passed:
-        trained_anew([f"with the published training recall at 10 is {recall.measured.recall_at_10:.4f}"])
+    lowest = min(found.at_10 for found in recall.measured.sets)
+    if lowest < gate:
+        trained_anew([f"with the published training recall at 10 is {lowest:.4f}"])
         return True
     if index.most_lists is not None and recall.measured.nprobe > index.most_lists:
         trained_anew(
@@ -202,29 +205,36 @@ def _result(run: Run, record: TrainRecord, shards: list[ShardRecord], merged: Me
 
 
 def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bool) -> RecallResult:
-    """Two jobs: exact answers by blocks, then the index's own answers beside them (one worker); none for a reused index.
+    """One job: exact answers by blocks, then the index's own answers beside them (one worker); none for a reused index.
 
     `unit`: all vectors have length 1.
     """
-    options, runner = run.config.index, run.runner
     if index.finished is not None:
-        return _recall(read_recall(*index.finished, options), reused=True)
+        files = {file.name: file for file in index.finished}
+        return _recall(read_recall(files["index.faiss"], files["recall.parquet"], files.get("nprobe.parquet")), reused=True)
     assert index.work is not None
-    queries, blocks = index.work.training.queries, tuple(embedded.blocks)
-    tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(plan_shards(blocks, options))]
-    exact: list[ExactRecord] = run.job("exact", ExactTop(runner.threads(len(tasks))), tasks, ExactRecord)
-    exact.sort(key=lambda record: record.part)
-    task = RecallTask(index.work.merged.index, queries, tuple(exact), blocks, join(run.staged, "index"), unit)
-    (measured,) = run.job("recall", MeasureRecall(options, runner.threads(1)), [task], RecallRecord)
+    options, runner, training = run.config.index, run.runner, index.work.training
+    queries, blocks = (QuerySet("corpus", training.queries),), tuple(embedded.blocks)
+    # Each task scores candidates of its own exactly, so there are no more than are worked on at once.
+    rows = max(-(-sum(block.rows for block in blocks) // runner.parallel_tasks), 1)
+    parts = plan_shards(blocks, options.model_copy(update={"rows_per_shard": rows}))
+    tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(parts)]
+    task = RecallTask(index.work.merged.index, queries, blocks, join(run.staged, "index"), unit)
+    measure = MeasureRecall(task, options, runner.threads(len(tasks)), runner.threads(1))
+    (measured,) = run.job("recall", measure, tasks, RecallRecord)
     return _recall(measured)
 
 
 def _recall(measured: RecallRecord, reused: bool = False) -> RecallResult:
-    counts = {
-        "queries": measured.queries,
-        "nprobe": measured.nprobe,
-        "recall_at_1": measured.recall_at_1,
-        "recall_at_10": measured.recall_at_10,
-        "recall_at_100": measured.recall_at_100,
-    }
+    counts: dict[str, float] = {"nprobe": measured.nprobe}
+    for found in measured.sets:
+        # The corpus's own have the names that they had before there were others.
+        prefix = "" if found.name == "corpus" else f"{found.name}_"
+        counts[f"{prefix}queries"] = found.queries
+        for k, recall, low, high in zip(RANKS, found.recall, found.low, found.high, strict=True):
+            counts |= {
+                f"{prefix}recall_at_{k}": recall,
+                f"{prefix}recall_at_{k}_low": low,
+                f"{prefix}recall_at_{k}_high": high,
+            }
     return RecallResult(measured, counts, reused)

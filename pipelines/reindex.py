@@ -338,7 +338,7 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
         lambda: reuse_index(run, parent) or build_index(run, corpus, embedded, parent),
     )
     recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
-    if is_outgrown(index, recall):
+    if is_outgrown(index, recall, config.index.recall_gate):
         inputs = [vectors, documents, config.index.model_dump(), since]
         index = run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
         recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))

@@ -63,6 +63,11 @@ class Runner:
         """Threads that a job of so many tasks may use in each worker of this machine."""
         return threads_of_each(self._workers(tasks))
 
+    @property
+    def parallel_tasks(self) -> int:
+        """How many tasks of a job are worked on at once: one for each worker here; elsewhere 16 are assumed."""
+        return self.options.workers if self._engine == "FnApiRunner" else 16
+
     def run(self, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, records_path: str) -> list[Any]:
         """Run `tasks | transform` as one job and return its records, in the order of their JSON.
 

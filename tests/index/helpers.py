@@ -14,6 +14,7 @@ from transforms.index import (
     IndexOptions,
     MergeRecord,
     MergeTask,
+    QuerySet,
     RecallRecord,
     RecallTask,
     ShardRecord,
@@ -82,8 +83,8 @@ def build(corpus: Corpus, options: IndexOptions, unit: bool = True) -> Built:
     tasks = encode_tasks(corpus, options, training)
     shards = [encode_shard(task) for task in tasks]
     merged = merge_index(MergeTask(training, tuple(shards), corpus.documents, work, published))
-    exact = find_all_exact(corpus, training)
-    recall = measure_recall(RecallTask(merged.index, training.queries, exact, corpus.blocks, published, unit), options)
+    task = recall_task(corpus, training, merged, unit)
+    recall = measure_recall(task, find_all_exact(corpus, training), options)
     return Built(training, shards, merged, recall)
 
 
@@ -94,12 +95,37 @@ def encode_tasks(corpus: Corpus, options: IndexOptions, training: TrainRecord) -
     ]
 
 
-def find_all_exact(corpus: Corpus, training: TrainRecord):
+def at_10(record: RecallRecord) -> float:
+    """Recall at 10 of the corpus's own queries."""
+    return record.sets[0].at_10
+
+
+def recall_task(corpus: Corpus, training: TrainRecord, merged: MergeRecord, unit: bool = True) -> RecallTask:
+    queries = (QuerySet("corpus", training.queries),)
+    return RecallTask(merged.index, queries, corpus.blocks, f"{corpus.folder}/index", unit)
+
+
+def exact_tasks(corpus: Corpus, training: TrainRecord) -> list[ExactTask]:
     half = (len(corpus.blocks) + 1) // 2
     parts = [blocks for blocks in (corpus.blocks[:half], corpus.blocks[half:]) if blocks]
-    return tuple(
-        find_exact(ExactTask(part, training.queries, blocks, f"{corpus.folder}/work")) for part, blocks in enumerate(parts)
-    )
+    queries = (QuerySet("corpus", training.queries),)
+    return [ExactTask(part, queries, blocks, f"{corpus.folder}/work") for part, blocks in enumerate(parts)]
 
 
-__all__ = ["Built", "Corpus", "build", "clustered_vectors", "encode_tasks", "find_all_exact", "make_corpus", "random_vectors"]
+def find_all_exact(corpus: Corpus, training: TrainRecord):
+    return tuple(find_exact(task) for task in exact_tasks(corpus, training))
+
+
+__all__ = [
+    "Built",
+    "Corpus",
+    "at_10",
+    "build",
+    "clustered_vectors",
+    "encode_tasks",
+    "exact_tasks",
+    "find_all_exact",
+    "make_corpus",
+    "random_vectors",
+    "recall_task",
+]

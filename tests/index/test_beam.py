@@ -1,9 +1,9 @@
 import pytest
 
-from tests.index.helpers import build, clustered_vectors, encode_tasks, find_all_exact, make_corpus
+from tests.index.helpers import build, clustered_vectors, encode_tasks, exact_tasks, make_corpus, recall_task
 from tests.neighbors.helpers import FLAG_NAMES, FLAGS, records_of
-from transforms.index import ExactTask, IndexOptions, MergeTask, RecallTask, TrainTask
-from transforms.index.beam import EncodeShards, ExactTop, MeasureRecall, MergeIndex, TrainIndex
+from transforms.index import IndexOptions, MergeTask, TrainTask
+from transforms.index.beam import EncodeShards, MeasureRecall, MergeIndex, TrainIndex
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=FLAG_NAMES)
@@ -16,8 +16,5 @@ def test_the_jobs_leave_the_records_of_the_plain_functions(tmp_path, flags):
     records_of(EncodeShards(threads=1), encode_tasks(corpus, options, built.training), built.shards, flags)
     merge = MergeTask(built.training, tuple(built.shards), corpus.documents, work, published)
     records_of(MergeIndex(), [merge], [built.merged], flags)
-    exact = find_all_exact(corpus, built.training)
-    tasks = [ExactTask(part, built.training.queries, corpus.blocks[part * 3 : part * 3 + 3], work) for part in range(2)]
-    records_of(ExactTop(), tasks, list(exact), flags)
-    recall = RecallTask(built.merged.index, built.training.queries, exact, corpus.blocks, published)
-    records_of(MeasureRecall(options), [recall], [built.recall], flags)
+    task = recall_task(corpus, built.training, built.merged)
+    records_of(MeasureRecall(task, options), exact_tasks(corpus, built.training), [built.recall], flags)

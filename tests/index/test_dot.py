@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.index.helpers import build, clustered_vectors, make_corpus
-from tests.index.test_recall import FixedAnswers
-from tests.neighbors.helpers import clumpy_vectors, make_blocks, make_ids
-from transforms.index import IndexOptions, RecallMeter, exact_top
+from tests.index.helpers import at_10, build, clustered_vectors, make_corpus
+from tests.index.test_recall import FixedAnswers, means, meter_of
+from tests.neighbors.helpers import clumpy_vectors, make_ids
+from transforms.index import IndexOptions
 from transforms.index.recall import TIE
 
 TYPES = ["auto", "IVF16,Flat", "IVF16,SQfp16", "IVF16,SQ8", "RR,IVF16,RaBitQ8"]
@@ -38,7 +38,7 @@ def test_answers_are_brute_force_by_inner_product(tmp_path, kind):
     if kind == "auto":
         assert np.array_equal(ids, corpus.ids[best])
         np.testing.assert_allclose(scores, np.take_along_axis(exact, best, 1), rtol=1e-4)
-    assert built.recall.recall_at_10 >= 0.97
+    assert at_10(built.recall) >= 0.97
     assert shared >= 0.93
 
 
@@ -56,7 +56,7 @@ def test_measured_recall_is_that_of_brute_force(tmp_path, kind):
     _, ids = index.search(vectors[rows], 11)
     found = [[i for i in answer if i != corpus.ids[row]][:10] for answer, row in zip(ids.tolist(), rows, strict=True)]
     recall = np.mean([len(set(a) & set(corpus.ids[b])) / 10 for a, b in zip(found, best, strict=True)])
-    assert built.recall.recall_at_10 == pytest.approx(recall, abs=1e-9)
+    assert at_10(built.recall) == pytest.approx(recall, abs=1e-9)
     assert (recall < 1) == (kind != "auto")
 
 
@@ -79,13 +79,6 @@ def test_a_long_vector_wins_where_dot_product_says_so_and_cosine_does_not(tmp_pa
 # --- ties ------------------------------------------------------------------------------------------------------------------
 
 
-def meter_of(folder, vectors, chosen, **arguments) -> RecallMeter:
-    ids = make_ids(len(vectors))
-    blocks = make_blocks(folder, vectors, ids, 9)
-    (queries,) = make_blocks(folder / "queries", vectors[chosen], ids[chosen], len(vectors))
-    return RecallMeter(queries, blocks, exact_top(queries, blocks, 100), **arguments)
-
-
 @settings(max_examples=40, deadline=None)
 @given(clumpy_vectors(max_rows=40), st.integers(0, 2**32 - 1), st.integers(-20, 20))
 def test_recall_is_that_of_the_definition_whatever_the_lengths(tmp_path_factory, vectors, seed, power):
@@ -94,7 +87,7 @@ def test_recall_is_that_of_the_definition_whatever_the_lengths(tmp_path_factory,
     chosen = np.sort(generator.choice(rows, min(5, rows), replace=False))
     meter = meter_of(tmp_path_factory.mktemp("recall"), vectors, chosen, unit=False)
     answers = np.stack([generator.permutation(rows) for _ in chosen])
-    measured = meter.measure(FixedAnswers(make_ids(rows)[answers]), meter.ranks())
+    measured = means(meter, FixedAnswers(make_ids(rows)[answers]))
     exact, lengths = vectors.astype(np.float64), np.linalg.norm(vectors.astype(np.float64), axis=1)
     for k, recall in zip([min(k, rows - 1) for k in (1, 10, 100)], measured, strict=True):
         # Scores that are nearly a tie away may fall to either side.
@@ -121,5 +114,5 @@ def test_wrong_answers_are_wrong_and_right_ones_right_at_any_length(tmp_path, le
     exact = vectors[chosen].astype(np.float64) @ vectors.astype(np.float64).T
     exact[np.arange(len(chosen)), chosen] = -np.inf
     order = make_ids(400)[np.argsort(-exact, axis=1)[:, :399]]
-    assert meter.measure(FixedAnswers(order), [10]) == [1.0]
-    assert meter.measure(FixedAnswers(order[:, ::-1]), [10]) == [0.0]
+    assert means(meter, FixedAnswers(order))[1] == 1.0
+    assert means(meter, FixedAnswers(order[:, ::-1]))[1] == 0.0

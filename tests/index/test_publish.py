@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
-from tests.index.helpers import build, clustered_vectors, make_corpus, random_vectors
+from tests.index.helpers import at_10, build, clustered_vectors, make_corpus, random_vectors
 from transforms.files import file_ref, open_parquet, read_table, write_table
 from transforms.index import (
     IdCollisionError,
@@ -19,6 +19,7 @@ from transforms.index import (
     ShardError,
     fingerprint_of,
     merge_index,
+    read_recall,
     write_ids,
 )
 
@@ -35,8 +36,7 @@ def test_what_is_published_opens_in_plain_faiss_and_answers(tmp_path, kind):
     arguments = [sys.executable, "-c", code, built.recall.index.path, corpus.blocks[0].path]
     printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     assert printed.strip() == f"2000 {built.recall.nprobe} {corpus.ids[:20].tolist()}"
-    assert built.recall.recall_at_10 >= 0.99
-    assert built.recall.passed
+    assert at_10(built.recall) >= 0.99
     assert (built.recall.nprobe > 0) == (kind != "auto")
     assert file_ref(built.recall.index.path) == built.recall.index
 
@@ -60,34 +60,34 @@ def test_recall_table(tmp_path):
     recall = build(corpus, IndexOptions(type="IVF8,Flat", recall_queries=50)).recall
     rows = read_table(recall.table.path).to_pylist()
     assert [row["k"] for row in rows] == [1, 10, 100]
-    assert [row["recall"] for row in rows] == [recall.recall_at_1, recall.recall_at_10, recall.recall_at_100]
-    assert {(row["queries"], row["nprobe"]) for row in rows} == {(50, recall.nprobe)}
-    for path in (recall.table.path, f"{tmp_path}/index/ids.parquet"):
+    assert {(row["query_set"], row["queries"], row["nprobe"]) for row in rows} == {("corpus", 50, recall.nprobe)}
+    assert all(0.5 < row["recall_low"] <= row["recall"] <= row["recall_high"] <= 1 for row in rows)
+    assert read_recall(recall.index, recall.table, recall.curve) == recall
+    assert recall.curve.path == f"{tmp_path}/index/nprobe.parquet"
+    for path in (recall.table.path, recall.curve.path, f"{tmp_path}/index/ids.parquet"):
         with open_parquet(path) as parquet:
             assert all(field.metadata[b"description"] for field in parquet.schema_arrow)
 
 
-def test_a_gate_that_is_not_reached_is_not_passed(tmp_path):
-    corpus = make_corpus(tmp_path, random_vectors(1000, 64))
-    recall = build(corpus, IndexOptions(type="IVF8,RaBitQ", recall_gate=0.99)).recall
-    assert recall.recall_at_10 < 0.99
-    assert not recall.passed
+def test_codes_too_coarse_for_the_target_are_published_with_all_lists_and_their_recall(tmp_path):
+    recall = build(make_corpus(tmp_path, random_vectors(1000, 64)), IndexOptions(type="IVF8,RaBitQ")).recall
+    assert at_10(recall) < 0.99
     assert recall.nprobe == 8
-    assert build(corpus, IndexOptions(type="IVF8,RaBitQ", recall_gate=0.1)).recall.passed
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_tiny_corpora(folder, rows):
     recall = build(make_corpus(folder, random_vectors(rows), copies=1), IndexOptions()).recall
-    assert (recall.recall_at_1, recall.recall_at_10, recall.recall_at_100) == (1.0, 1.0, 1.0)
-    assert recall.queries == (0 if rows == 1 else rows)
-    assert recall.passed
+    (found,) = recall.sets
+    assert found.recall == (1.0, 1.0, 1.0)
+    assert found.queries == (0 if rows == 1 else rows)
+    assert recall.curve is None
 
 
 def test_vectors_that_are_all_equal_are_all_found(tmp_path):
     vectors = np.repeat(random_vectors(1), 300, axis=0)
     recall = build(make_corpus(tmp_path, vectors), IndexOptions(type="IVF4,SQ8")).recall
-    assert (recall.recall_at_1, recall.recall_at_10, recall.recall_at_100) == (1.0, 1.0, 1.0)
+    assert recall.sets[0].recall == (1.0, 1.0, 1.0)
 
 
 def test_ids_lead_from_the_index_to_every_document(tmp_path):

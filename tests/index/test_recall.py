@@ -1,22 +1,10 @@
-import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.index.helpers import clustered_vectors, find_all_exact, make_corpus
-from tests.neighbors.helpers import clumpy_vectors, make_blocks, make_ids
-from transforms.index import (
-    IndexOptions,
-    RecallMeter,
-    TrainTask,
-    best_of,
-    exact_top,
-    index_from_bytes,
-    smallest_nprobe,
-    train_index,
-    trained_template,
-)
+from tests.neighbors.helpers import clumpy_vectors, make_blocks, make_ids, random_vectors
+from transforms.index import QuerySet, RecallMeter, exact_top
 from transforms.index.recall import TIE
 
 
@@ -45,76 +33,62 @@ class FixedAnswers:
         return scores, ids
 
 
+def meter_of(folder, vectors, chosen, rows_per_block=9, **arguments) -> RecallMeter:
+    """A meter whose queries are the rows `chosen` of the corpus."""
+    ids = make_ids(len(vectors))
+    blocks = make_blocks(folder, vectors, ids, rows_per_block)
+    (queries,) = make_blocks(folder / "queries", vectors[chosen], ids[chosen], len(vectors))
+    truth = exact_top(queries.ids(), queries.vectors(), blocks, 100)
+    return RecallMeter([QuerySet("corpus", queries)], blocks, truth, **arguments)
+
+
+def means(meter: RecallMeter, index, name: str = "corpus") -> list[float]:
+    """Mean recall at 1, 10 and 100 of what an index answers."""
+    return [float(shares.mean()) for shares in meter.shares(meter.search(index))[name]]
+
+
 @settings(max_examples=50)
 @given(clumpy_vectors(max_rows=40), st.integers(0, 2**32 - 1))
 def test_recall_is_that_of_the_definition_with_ties(tmp_path_factory, vectors, seed):
-    folder = tmp_path_factory.mktemp("recall")
     rows, ids, generator = len(vectors), make_ids(len(vectors)), np.random.default_rng(seed)
-    blocks = make_blocks(folder, vectors, ids, 9)
     chosen = np.sort(generator.choice(rows, min(5, rows), replace=False))
-    (queries,) = make_blocks(folder / "queries", vectors[chosen], ids[chosen], rows)
-    meter = RecallMeter(queries, blocks, exact_top(queries, blocks, 100))
+    meter = meter_of(tmp_path_factory.mktemp("recall"), vectors, chosen)
     answers = np.stack([generator.permutation(ids) for _ in chosen])
-    measured = meter.measure(FixedAnswers(answers), meter.ranks())
     without = [answer[answer != ids[query]] for query, answer in zip(chosen, answers, strict=True)]
-    assert measured == pytest.approx([naive_recall(vectors, ids, chosen, without, min(k, rows - 1)) for k in (1, 10, 100)])
+    expected = [naive_recall(vectors, ids, chosen, without, min(k, rows - 1)) for k in (1, 10, 100)]
+    assert means(meter, FixedAnswers(answers)) == pytest.approx(expected)
+    assert meter.recall(meter.search(FixedAnswers(answers))) == pytest.approx(expected[1])
 
 
-@given(clumpy_vectors(max_rows=40), st.integers(1, 50))
-def test_exact_answers_by_parts_are_those_of_all_blocks(tmp_path_factory, vectors, depth):
-    folder, ids = tmp_path_factory.mktemp("exact"), make_ids(len(vectors))
-    blocks = make_blocks(folder, vectors, ids, 7)
-    (queries,) = make_blocks(folder / "queries", vectors, ids, 100)
-    whole = exact_top(queries, blocks, depth)
-    parts = best_of([exact_top(queries, [block], depth) for block in blocks])
-    assert np.array_equal(whole.ids, parts.ids)
-    assert np.array_equal(whole.scores, parts.scores)
-    exact = vectors.astype(np.float64) @ vectors.astype(np.float64).T
-    np.fill_diagonal(exact, -np.inf)
-    others = min(depth, len(ids) - 1)
-    assert np.allclose(whole.scores[:, :others], -np.sort(-exact, axis=1)[:, :others], atol=1e-6)
-    assert (whole.ids[:, others:] == -1).all()
-    assert not (whole.ids == ids[:, None]).any()
+def test_texts_beyond_the_known_neighbours_that_tie_count_as_found(tmp_path):
+    """150 equal texts, of which exact search names 100."""
+    vectors = np.concatenate([np.repeat(random_vectors(1), 150, axis=0), random_vectors(50, seed=1)])
+    meter = meter_of(tmp_path, vectors, np.array([3]), rows_per_block=40)
+    ids, named = make_ids(200), set(meter.truth.ids[0].tolist())
+    others = np.array([[i for i in ids[:150] if i not in named and i != ids[3]]])
+    assert others.shape == (1, 49)
+    assert means(meter, FixedAnswers(others)) == [1.0, 1.0, 0.49]
+    assert means(meter, FixedAnswers(ids[None, 150:])) == [0.0, 0.0, 0.0]
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    corpus = make_corpus(tmp_path_factory.mktemp("corpus"), clustered_vectors(3000), rows_per_block=1000)
-    options = IndexOptions(type="IVF64,SQ8", recall_queries=200)
-    training = train_index(TrainTask(corpus.blocks, f"{corpus.folder}/work"), options)
-    exact = find_all_exact(corpus, training)
-    meter = RecallMeter(training.queries, corpus.blocks, exact_top(training.queries, corpus.blocks, 100))
-    assert len(exact) == 2
-    index = index_from_bytes(trained_template("IVF64,SQ8", corpus.vectors))
-    index.add_with_ids(corpus.vectors, corpus.ids)
-    return index, meter
-
-
-@pytest.mark.parametrize("target", [0.3, 0.8, 0.9, 0.97])
-def test_nprobe_is_the_smallest_that_reaches_the_target(measured, target):
-    index, meter = measured
-    nprobe = smallest_nprobe(index, meter, target)
-    assert index.nprobe == nprobe
-    assert meter.measure(index, [10])[0] >= target
-    if nprobe > 1:
-        index.nprobe = nprobe - 1
-        assert meter.measure(index, [10])[0] < target
-
-
-def test_a_target_out_of_reach_takes_all_lists(measured):
-    index, meter = measured
-    coarse = index_from_bytes(trained_template("IVF64,RaBitQ", clustered_vectors(3000)))
-    for i in range(64):  # the same texts in one-bit codes
-        lists = index.invlists
-        ids = faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)).copy()
-        if len(ids):
-            vectors = np.stack([meter._blocks[p // 1000].vectors()[p % 1000] for p in np.searchsorted(meter._ids, ids)])
-            coarse.add_with_ids(vectors, ids)
-    assert coarse.ntotal == 3000
-    assert smallest_nprobe(coarse, meter, 1.0) == 64
-    assert meter.measure(coarse, [10])[0] < 1
-
-
-def test_an_index_without_lists_has_no_nprobe(measured):
-    _, meter = measured
-    assert smallest_nprobe(faiss.IndexIDMap2(faiss.IndexFlatIP(32)), meter, 0.9) == 0
+def test_each_set_of_queries_has_its_own_recall_and_the_lower_one_counts(tmp_path):
+    vectors, ids = random_vectors(300), make_ids(300)
+    blocks = make_blocks(tmp_path, vectors, ids, 100)
+    (own,) = make_blocks(tmp_path / "own", vectors[:4], ids[:4], 4)
+    (asked,) = make_blocks(tmp_path / "asked", random_vectors(3, seed=8), np.array([-4, -3, -2]), 3)
+    sets = [QuerySet("corpus", own), QuerySet("file", asked)]
+    queries = np.concatenate([own.vectors(), asked.vectors()])
+    truth = exact_top(np.concatenate([own.ids(), asked.ids()]), queries, blocks, 100)
+    meter = RecallMeter(sets, blocks, truth)
+    scores = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    order = ids[np.argsort(-scores, axis=1)]
+    assert (order[:4, 0] == ids[:4]).all()
+    assert means(meter, FixedAnswers(order), "corpus") == means(meter, FixedAnswers(order), "file") == [1.0, 1.0, 1.0]
+    half = order.copy()
+    half[4:, 5:10] = order[4:, 295:]
+    assert means(meter, FixedAnswers(half), "corpus") == [1.0, 1.0, 1.0]
+    assert means(meter, FixedAnswers(half), "file") == pytest.approx([1.0, 0.5, 0.95])
+    assert meter.recall(meter.search(FixedAnswers(half))) == 0.5
+    # An index of 10 texts has 9 others for one of its own, and 10 for a query from outside.
+    few = RecallMeter(sets, make_blocks(tmp_path / "few", vectors[:10], ids[:10], 10), truth)
+    assert (few.ranks("corpus"), few.ranks("file")) == ([1, 9, 9], [1, 10, 10])

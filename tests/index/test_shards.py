@@ -126,7 +126,7 @@ def test_training_is_a_function_of_the_sample_on_any_number_of_threads(factory):
     assert index_from_bytes(templates[0]).is_trained
 
 
-@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ4", "PCAR16,IVF16,SQfp16", "IVF16_HNSW8,SQ8"])
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ4", "RR,IVF16,SQfp16", "IVF16_HNSW8,SQ8"])
 def test_templates_are_those_that_faiss_trains(factory):
     sample = clustered_vectors(16 * 64)
     with threadpool_limits(1):

@@ -19,6 +19,7 @@ from pipelines.gates import (
 )
 from transforms.changes import Changes
 from transforms.files import FileRef, file_ref, write_bytes
+from transforms.index import SetRecall
 
 CONFIG = load_config(None, ["corpus.max_deleted_fraction=0.1", "corpus.max_quarantine_fraction=0.05", "index.recall_gate=0.9"])
 
@@ -59,7 +60,7 @@ def test_a_limit_of_0_and_of_1():
     assert not deletions_refused(load_config(None, ["corpus.max_deleted_fraction=1"]), found(deleted=9), Allowed())
 
 
-def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: float = 0.95):
+def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: float = 0.95, asked: float | None = None):
     """What the stages say of a corpus in which all numbers agree."""
     file = lambda rows: FileRef("/none", 1, rows, "x")  # noqa: E731
     corpus = SimpleNamespace(
@@ -74,7 +75,12 @@ def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: fl
         index=SimpleNamespace(counts={"texts_indexed": texts}),
         neighbors=SimpleNamespace(published=[file(texts)]),
         recall=SimpleNamespace(
-            measured=SimpleNamespace(recall_at_10=recall, passed=recall >= CONFIG.index.recall_gate),
+            measured=SimpleNamespace(
+                sets=[
+                    SetRecall(name, 200, (0.5, value, 0.5), (0.4, value - 0.01, 0.4), (0.6, value + 0.01, 0.6))
+                    for name, value in (("corpus", recall), *([] if asked is None else [("file", asked)]))
+                ]
+            )
         ),
     )
     return corpus, parts, VectorsResult(texts, 0, 1e-7), later
@@ -135,6 +141,7 @@ def test_all_gates_of_a_good_run_pass_and_have_their_numbers():
         ({"vectors": VectorsResult(11, 0, math.nan)}, "unit_length"),
         ({"vectors": VectorsResult(10, 0, 0.0)}, "counts_add_up"),
         ({"recall": 0.89}, "recall_at_10"),
+        ({"recall": 0.95, "asked": 0.89}, "recall_at_10_file"),
         ({"staged": (FileRef("/none/there", 1, None, "x"),)}, "checksums"),
     ],
 )
@@ -166,3 +173,12 @@ def test_files_that_differ_are_counted(folder):
     write_bytes(f"{folder}/1", b"content X")
     write_bytes(f"{folder}/2", b"content 2 and more")
     assert count_differing([*files, FileRef(f"{folder}/absent", 1, None, "x")]) == 3
+
+
+def test_the_gates_of_recall_say_their_interval():
+    gates = gates_of(recall=0.95, asked=0.97)
+    assert gates["recall_at_10"].meaning == (
+        "recall@10 of the index against exact search, 95 % interval 0.9400 to 0.9600 by 200 texts of the corpus; "
+        "see index.recall_gate"
+    )
+    assert "0.9600 to 0.9800 by 200 queries of index.recall_queries_file" in gates["recall_at_10_file"].meaning

@@ -1,28 +1,38 @@
 """The index: trained once, encoded in shards, merged into one FAISS file, its recall measured against exact search.
 
 In: the run's vector blocks and documents. Out: `index/index.faiss`, `index/ids.parquet`, `index/recall.parquet` and,
-for a type that learns, `index/trained.faiss`. Promises: the merged index is the one that a single process would
-build; shards of another template are refused; training texts and recall queries are chosen by hash; nprobe is the
+for a type with lists, `index/nprobe.parquet` and `index/trained.faiss`. Promises: the merged index is the one that a single
+process would build; shards of another template are refused; training texts and recall queries are chosen by hash; nprobe is the
 smallest that reaches the recall target, stored in the file.
 """
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
 from transforms.index.drift import drift_reasons, growth_reasons, most_lists, same_kind, type_beside
-from transforms.index.faiss_files import fingerprint_of, index_bytes, index_from_bytes, read_index, write_index
+from transforms.index.faiss_files import (
+    fingerprint_of,
+    index_bytes,
+    index_from_bytes,
+    mapped_index,
+    read_index,
+    write_index,
+)
 from transforms.index.ids import IdCollisionError, ids_schema, write_ids
+from transforms.index.interval import recall_interval
 from transforms.index.layout import LayoutError, copy_with_nprobe
-from transforms.index.options import IndexOptions
-from transforms.index.publish import (
+from transforms.index.measure import (
     ExactRecord,
     ExactTask,
     RecallRecord,
     RecallTask,
+    SetRecall,
     find_exact,
     measure_recall,
     read_recall,
 )
-from transforms.index.recall import RANKS, RecallMeter, Truth, best_of, exact_top, smallest_nprobe
+from transforms.index.nprobe import Chosen, Curve, smallest_nprobe
+from transforms.index.options import IndexOptions
+from transforms.index.recall import RANKS, QuerySet, RecallMeter
 from transforms.index.sample import mixed, rows_of, sampled_rows
 from transforms.index.shards import (
     EncodeTask,
@@ -34,9 +44,12 @@ from transforms.index.shards import (
 )
 from transforms.index.train import TrainRecord, TrainTask, train_index, trained_template
 from transforms.index.training import Encoded, Spread, Training, read_training, spread_of, write_training
+from transforms.index.truth import Truth, best_of, exact_top
 
 __all__ = [
     "RANKS",
+    "Chosen",
+    "Curve",
     "EncodeTask",
     "Encoded",
     "ExactRecord",
@@ -48,9 +61,11 @@ __all__ = [
     "LayoutError",
     "MergeRecord",
     "MergeTask",
+    "QuerySet",
     "RecallMeter",
     "RecallRecord",
     "RecallTask",
+    "SetRecall",
     "ShardError",
     "ShardRecord",
     "Spread",
@@ -72,6 +87,7 @@ __all__ = [
     "index_bytes",
     "index_from_bytes",
     "inverted_lists",
+    "mapped_index",
     "measure_recall",
     "merge_index",
     "merge_shards",
@@ -82,6 +98,7 @@ __all__ = [
     "read_recall",
     "read_template",
     "read_training",
+    "recall_interval",
     "resolve_type",
     "rows_of",
     "same_kind",

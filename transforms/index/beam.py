@@ -1,13 +1,13 @@
 """Beam wrappers of the index stages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
 
 from transforms.index.combine import MergeRecord, merge_index
+from transforms.index.measure import ExactRecord, RecallRecord, RecallTask, find_exact, measure_recall
 from transforms.index.options import IndexOptions
-from transforms.index.publish import ExactRecord, RecallRecord, find_exact, measure_recall
 from transforms.index.shards import EncodeTask, ShardRecord, encode_shard
 from transforms.index.train import TrainRecord, train_index
 
@@ -46,27 +46,39 @@ class MergeIndex(beam.PTransform):
 
 
 @dataclass
-class ExactTop(beam.PTransform):
-    """ExactTask → ExactRecord: exact answers to the recall queries from some of the blocks."""
-
-    threads: int | None = None
-
-    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the blocks over the workers and search each."""
-        search = beam.Map(find_exact, self.threads).with_output_types(ExactRecord)
-        return tasks | "SpreadBlocks" >> beam.Reshuffle() | "SearchExactly" >> search
-
-
-@dataclass
 class MeasureRecall(beam.PTransform):
-    """RecallTask → RecallRecord: nprobe, the published index, and its recall. One worker."""
+    """ExactTask → RecallRecord: exact answers from all blocks, then nprobe, the published index, and its recall beside them.
 
+    One job: the answers are combined where the index is measured, by one worker.
+    """
+
+    task: RecallTask
     options: IndexOptions
     threads: int | None = None
+    measure_threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Measure each task's index."""
-        return tasks | "Measure" >> beam.Map(measure_recall, self.options, self.threads).with_output_types(RecallRecord)
+        """Spread the blocks over the workers, search each, and measure once all have answered."""
+        search = beam.Map(find_exact, self.threads).with_output_types(ExactRecord)
+        return (
+            tasks
+            | "SpreadBlocks" >> beam.Reshuffle()
+            | "SearchExactly" >> search
+            | "Together" >> beam.Map(_keyed).with_output_types(tuple[int, ExactRecord])
+            | "Gather" >> beam.GroupByKey()
+            | "Measure" >> beam.Map(_measure, self.task, self.options, self.measure_threads).with_output_types(RecallRecord)
+        )
+
+
+def _keyed(record: ExactRecord) -> tuple[int, ExactRecord]:
+    return 0, record
+
+
+def _measure(
+    gathered: tuple[int, Iterable[ExactRecord]], task: RecallTask, options: IndexOptions, threads: int | None
+) -> RecallRecord:
+    # A bundle that ran twice has left its record twice.
+    return measure_recall(task, sorted(set(gathered[1]), key=lambda record: record.part), options, threads)
 
 
 class _EncodeShard(beam.DoFn):

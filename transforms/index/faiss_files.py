@@ -1,8 +1,10 @@
 """FAISS files on local disks and elsewhere: to read one, FAISS itself needs a real file."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import faiss
@@ -44,8 +46,24 @@ def write_index(index: faiss.Index, path: str) -> FileRef:
     return file_ref(path)
 
 
+@contextlib.contextmanager
+def mapped_index(path: str) -> Iterator[faiss.Index]:
+    """An index to search in, its lists (or the vectors of a flat one) left in its file, of which memory holds what is visited.
+
+    A file elsewhere is copied to the local disk first. Raises as `read_index` does.
+    """
+    with _local(path) as inner:
+        yield _read(path, inner, faiss.IO_FLAG_MMAP_IFC)
+
+
 def read_index(path: str) -> faiss.Index:
     """Read an index into memory. Raises FileNotFoundError when it is absent, ValueError when FAISS cannot read it."""
+    with _local(path) as inner:
+        return _read(path, inner, 0)
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[str]:
     fs, inner = filesystem_of(path)
     if not fs.exists(inner):
         raise FileNotFoundError(f"no index at {path}")
@@ -54,7 +72,11 @@ def read_index(path: str) -> faiss.Index:
             local = os.path.join(folder, "index.faiss")
             fs.get_file(inner, local)
             inner = local
-        try:
-            return faiss.read_index(inner)
-        except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error
+        yield inner
+
+
+def _read(path: str, inner: str, flags: int) -> faiss.Index:
+    try:
+        return faiss.read_index(inner, flags)
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be read as a FAISS index; run `corpusbeam verify`") from error

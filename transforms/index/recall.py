@@ -1,4 +1,4 @@
-"""Recall: how many of the true neighbours a search in the index finds, and how many lists it must visit for that."""
+"""Recall: how many of the true neighbours a search in the index finds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from transforms.index.sample import all_ids, rows_of
+from transforms.index.sample import rows_of_ids
+from transforms.index.truth import Truth, products_of
 from transforms.vectors import VectorBlock
 
 RANKS = (1, 10, 100)
@@ -19,127 +20,138 @@ RANKS = (1, 10, 100)
 # may only be counted as not found. Recall is never overstated because of one long vector elsewhere.
 TIE = 1e-5
 
+# Queries that are compared with their true neighbours at a time.
+_QUERIES = 128
+
 
 @dataclass(frozen=True)
-class Truth:
-    """The queries' nearest others, never themselves: ids int64 and scores float32 (queries, depth), best first."""
+class QuerySet:
+    """Queries of one kind: texts of the corpus, named `corpus`, or of the user's file, `file`, whose ids are below -1."""
 
-    ids: np.ndarray
-    scores: np.ndarray
+    name: str
+    block: VectorBlock
 
-
-def exact_top(queries: VectorBlock, blocks: Sequence[VectorBlock], depth: int) -> Truth:
-    """The nearest others of each query among the blocks, one block in memory at a time.
-
-    Where blocks have fewer than `depth` others, empty places hold id -1 and score -inf.
-    """
-    query_ids, vectors = queries.ids(), np.ascontiguousarray(queries.vectors())
-    truth = Truth(np.full((queries.rows, depth), -1, np.int64), np.full((queries.rows, depth), -np.inf, np.float32))
-    for block in blocks if queries.rows else ():
-        k = min(depth + 1, block.rows)  # one more, for the query itself
-        others = np.ascontiguousarray(block.vectors())
-        scores, columns = faiss.knn(vectors, others, k, metric=faiss.METRIC_INNER_PRODUCT)
-        truth = best_of([truth, without_self(query_ids, block.ids()[columns], scores)])
-    return truth
-
-
-def without_self(query_ids: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> Truth:
-    """Search results without the queries themselves: their places become empty."""
-    nobody = (ids == query_ids[:, None]) | (ids < 0)
-    return Truth(np.where(nobody, -1, ids), np.where(nobody, np.float32(-np.inf), scores))
-
-
-def best_of(truths: Sequence[Truth]) -> Truth:
-    """The best of several results over different texts, ties by smaller id; as deep as the first."""
-    ids, scores = np.hstack([truth.ids for truth in truths]), np.hstack([truth.scores for truth in truths])
-    order = np.lexsort((ids, -scores))[:, : truths[0].ids.shape[1]]
-    return Truth(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))
+    @property
+    def themselves(self) -> int:
+        """How many texts of the corpus are the query itself: 1 or 0."""
+        return int(self.block.rows > 0 and int(self.block.ids()[0]) >= 0)
 
 
 class RecallMeter:
     """Measures the recall of an index against the truth, as often as its parameters change."""
 
-    def __init__(self, queries: VectorBlock, blocks: Sequence[VectorBlock], truth: Truth, *, unit: bool = True) -> None:
-        """`unit`: all vectors have length 1; else ties are scaled with the vectors' lengths."""
-        self._unit = unit
-        self._query_ids, self._queries = queries.ids(), np.ascontiguousarray(queries.vectors())
-        self._blocks, self._ids, self._truth = blocks, all_ids(blocks), truth
-
-    def ranks(self) -> list[int]:
-        """The k at which recall is measured; where a text has fewer than k others, it is their number."""
-        return [min(k, len(self._ids) - 1) for k in RANKS]
-
-    def measure(self, index: faiss.Index, ranks: Sequence[int]) -> list[float]:
-        """Mean recall at each rank; 1 when there is nobody to be found.
-
-        Of the first k results (the query itself left out) those count whose exact score reaches that of the k-th true
-        neighbour: with ties, as equal vectors of different texts give, which ids come first is no merit and no fault.
+    def __init__(self, sets: Sequence[QuerySet], blocks: Sequence[VectorBlock], truth: Truth, *, unit: bool = True) -> None:
+        """`truth` is of the queries of all sets, one set after the other. `unit`: all vectors have length 1; else ties are
+        scaled with the vectors' lengths.
         """
-        depth = max(ranks, default=0)
-        if depth <= 0:
-            return [1.0 for _ in ranks]
-        scores, ids = index.search(self._queries, depth + 1)
-        found = best_of([without_self(self._query_ids, ids, scores)])
-        exact, ties = self._exact_scores(found.ids[:, :depth])
-        return [float(np.mean(exact[:, :k] >= self._truth.scores[:, k - 1 : k] - ties[:, :k])) if k else 1.0 for k in ranks]
+        self.unit, self._blocks, self.truth = unit, sorted(blocks), truth
+        self.query_ids, self.queries = stacked(sets)
+        self._texts = sum(block.rows for block in blocks)
+        self._sets = {}
+        start = 0
+        for queries in sets:
+            self._sets[queries.name] = (slice(start, start + queries.block.rows), queries.themselves)
+            start += queries.block.rows
 
-    def _exact_scores(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of each query with its results by the vectors, not by the index's codes, and what may pass as a tie.
+    @property
+    def sets(self) -> dict[str, slice]:
+        """Where the queries of each set are."""
+        return {name: rows for name, (rows, _) in self._sets.items()}
 
-        Empty places have the score -inf.
+    def ranks(self, name: str) -> list[int]:
+        """The k at which a set's recall is measured: 1, 10 and 100; where there are fewer others to find, their number."""
+        return [self.rank(name, k) for k in RANKS]
+
+    def rank(self, name: str, k: int) -> int:
+        """The k of a set where k is asked for."""
+        return max(min(k, self._texts - self._sets[name][1]), 0)
+
+    def search(self, index: faiss.Index) -> Truth:
+        """What the index answers, without the queries themselves; as deep as the truth."""
+        depth = self.truth.ids.shape[1]
+        if not len(self.queries) or not self._texts:
+            return Truth(np.full_like(self.truth.ids, -1), np.full_like(self.truth.scores, -np.inf))
+        scores, ids = index.search(self.queries, min(depth + 1, self._texts))
+        nobody = (ids == self.query_ids[:, None]) | (ids < 0)
+        # What is left moves up, in the order that the index gave it.
+        order = np.argsort(nobody, axis=1, kind="stable")[:, :depth]
+        found = np.where(np.take_along_axis(nobody, order, 1), -1, np.take_along_axis(ids, order, 1))
+        scores = np.where(found < 0, np.float32(-np.inf), np.take_along_axis(scores, order, 1))
+        missing = ((0, 0), (0, depth - found.shape[1]))
+        return Truth(np.pad(found, missing, constant_values=-1), np.pad(scores, missing, constant_values=-np.inf))
+
+    def good(self, found: Truth, k: int, within: int) -> np.ndarray:
+        """Which of the first `within` results are among the `k` nearest: bool (queries, within).
+
+        Those are whose exact score reaches that of the k-th true neighbour: with ties, as equal vectors of different texts
+        give, which ids come first is no merit and no fault.
         """
-        unique, place = np.unique(ids, return_inverse=True)
-        place = place.reshape(ids.shape)
-        scores, ties = np.full(ids.shape, -np.inf), np.full(ids.shape, TIE, np.float32)
-        real = unique[unique >= 0]
-        for low in range(0, len(real), _ROWS):
-            some = real[low : low + _ROWS]
-            vectors = rows_of(self._blocks, np.searchsorted(self._ids, some))
-            first = low + len(unique) - len(real)
-            rows, columns = np.nonzero((place >= first) & (place < first + len(some)))
-            queries, results = self._queries[rows], vectors[place[rows, columns] - first]
-            scores[rows, columns] = np.einsum("ij,ij->i", queries, results)
-            if not self._unit:
-                ties[rows, columns] *= np.linalg.norm(queries, axis=1) * np.linalg.norm(results, axis=1)
-        return scores, ties
+        ids = found.ids[:, :within]
+        limits = np.full(len(ids), np.inf, np.float32)
+        for name, (rows, _) in self._sets.items():
+            if rank := self.rank(name, k):
+                limits[rows] = self.truth.scores[rows, rank - 1]
+        scores = self._scores_in_truth(ids)
+        ask = (ids >= 0) & (limits < np.inf)[:, None]
+        if self.unit:
+            # What is not among the true neighbours scores at most as the last of them.
+            unknown = np.isneginf(scores) & (self.truth.scores[:, -1] >= limits - TIE)[:, None]
+            query, place = np.nonzero(ask & unknown)
+            scores[query, place] = self._products(query, ids[query, place])[0]
+            return ask & (scores >= limits[:, None] - TIE)
+        query, place = np.nonzero(ask)
+        exact, lengths = self._products(query, ids[query, place])
+        good = np.zeros(ids.shape, bool)
+        ties = TIE * np.linalg.norm(self.queries, axis=1)[query] * lengths
+        good[query, place] = exact >= limits[query] - ties
+        return good
+
+    def shares(self, found: Truth) -> dict[str, list[np.ndarray]]:
+        """For each set and each of RANKS each query's share of found neighbours: float64 (queries,), 1 where none are."""
+        deepest = self.truth.ids.shape[1]
+        good = [self.good(found, k, min(k, deepest)) for k in RANKS]
+        result = {}
+        for name, (rows, _) in self._sets.items():
+            counts = zip(good, self.ranks(name), strict=True)
+            result[name] = [hits[rows, :k].sum(axis=1) / k if k else np.ones(rows.stop - rows.start) for hits, k in counts]
+        return result
+
+    def recall(self, found: Truth, k: int = 10) -> float:
+        """The lowest recall at k of all sets: the mean of their queries' shares; 1 when there is nobody to be found."""
+        return self.lowest(self.good(found, k, k).cumsum(axis=1), k)
+
+    def lowest(self, counts: np.ndarray, k: int) -> float:
+        """The lowest mean share of all sets, from how many neighbours each query has found among its first results.
+
+        `counts` int (queries, at least k): in column i among the first i + 1.
+        """
+        means = [1.0]
+        for name, (rows, _) in self._sets.items():
+            if (rank := self.rank(name, k)) and rows.stop > rows.start:
+                means.append(float(np.mean(counts[rows, rank - 1]) / rank))
+        return min(means)
+
+    def _scores_in_truth(self, ids: np.ndarray) -> np.ndarray:
+        """Exact scores of results that are true neighbours, -inf for the others."""
+        scores = np.full(ids.shape, -np.inf, np.float32)
+        for low in range(0, len(ids), _QUERIES):
+            some = slice(low, low + _QUERIES)
+            true = self.truth.ids[some]
+            query, place, rank = np.nonzero((ids[some, :, None] == true[:, None, :]) & (ids[some, :, None] >= 0))
+            scores[low + query, place] = self.truth.scores[low + query, rank]
+        return scores
+
+    def _products(self, query: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Exact scores of queries with texts, pair by pair, and the texts' lengths: float32 (pairs,). Absent: -inf."""
+        scores, lengths = np.full(len(ids), -np.inf, np.float32), np.zeros(len(ids), np.float32)
+        for pairs, block, row in rows_of_ids(self._blocks, ids):
+            vectors = block.vectors()
+            scores[pairs] = products_of(self.queries, query[pairs], vectors, row)
+            lengths[pairs] = np.linalg.norm(vectors[row], axis=1)
+        return scores, lengths
 
 
-# Result vectors in memory at a time: 25 MB at 384 dimensions.
-_ROWS = 16_384
-
-
-def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> int:
-    """Set and return the smallest number of visited lists whose recall at 10 reaches `target`; 0 without lists.
-
-    Doubling until it does, then halving the gap. When not even all lists reach it (codes too coarse), all are set:
-    the gate decides.
-    """
-    ivf = inverted_file(index)
-    if ivf is None:
-        return 0
-    rank = [meter.ranks()[RANKS.index(10)]]
-
-    def reaches(nprobe: int) -> bool:
-        ivf.nprobe = nprobe
-        return meter.measure(index, rank)[0] >= target
-
-    enough = 1
-    while enough < ivf.nlist and not reaches(enough):
-        enough = min(2 * enough, ivf.nlist)
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        if reaches(middle):
-            enough = middle
-        else:
-            too_few = middle
-    ivf.nprobe = enough
-    return enough
-
-
-def inverted_file(index: faiss.Index) -> faiss.IndexIVF | None:
-    """The inverted file inside an index, or None when it has no lists."""
-    try:
-        return faiss.extract_index_ivf(index)
-    except RuntimeError:
-        return None
+def stacked(sets: Sequence[QuerySet]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids int64 and vectors float32 of the queries of all sets, one set after the other."""
+    ids = np.concatenate([queries.block.ids() for queries in sets])
+    return ids, np.ascontiguousarray(np.concatenate([queries.block.vectors() for queries in sets]), np.float32)

@@ -1,6 +1,6 @@
 """Texts chosen by hash: the same ones whatever the order, the number of parts or the rest of the corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -44,3 +44,24 @@ def rows_of(blocks: Sequence[VectorBlock], rows: np.ndarray) -> np.ndarray:
 def all_ids(blocks: Sequence[VectorBlock]) -> np.ndarray:
     """The ids of all texts in position order, int64 (n,)."""
     return np.concatenate([block.ids() for block in sorted(blocks)])
+
+
+def rows_of_ids(blocks: Sequence[VectorBlock], ids: np.ndarray) -> Iterator[tuple[np.ndarray, VectorBlock, np.ndarray]]:
+    """Where texts are: for each block that has some of them, their places in `ids` int64 (n,), the block, and its rows.
+
+    Ids of no text are in no block. One block's ids are in memory at a time.
+    """
+    ordered = [block for block in sorted(blocks) if block.rows]
+    if not ordered or not len(ids):
+        return
+    order = np.argsort(ids, kind="stable")
+    last = np.array([block.ids()[-1] for block in ordered])
+    ends = np.searchsorted(ids[order], last, side="right")
+    for block, low, high in zip(ordered, [0, *ends[:-1]], ends, strict=True):
+        if low == high:
+            continue
+        places, own = order[low:high], block.ids()
+        rows = np.searchsorted(own, ids[places])
+        there = own[rows] == ids[places]
+        if there.any():
+            yield places[there], block, rows[there]

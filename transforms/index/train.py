@@ -108,7 +108,7 @@ def _train(index: Any, vectors: np.ndarray) -> None:
     if chained:
         with threadpool_limits(1):
             for transform in (faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())):
-                transform.train(vectors)
+                _train_transform(transform, vectors)
                 vectors = transform.apply(vectors)
         _train(faiss.downcast_index(index.index), vectors)
         index.is_trained = True
@@ -123,6 +123,22 @@ def _train(index: Any, vectors: np.ndarray) -> None:
             _quiet(index.pq.cp)
             index.do_polysemous_training = False  # most of the time, for a search mode that nobody here uses
         index.train(vectors)
+
+
+def _train_transform(transform: Any, vectors: np.ndarray) -> None:
+    """Train a transform such that inner products stay what they are, as far as dropped dimensions allow.
+
+    FAISS's PCA subtracts the mean: distances stay, but an inner product with a query that was moved too is another one, and no
+    vector of the corpus need be the nearest that was. The axes without a mean, those of the second moments, lose least of the
+    products (Eckart and Young 1936): they are what the same PCA finds among the vectors and their opposites.
+    """
+    if isinstance(transform, faiss.PCAMatrix):
+        # Above so many FAISS would take a sample, in which vectors have lost their opposites.
+        some = vectors[: transform.max_points_per_d * transform.d_in // 2]
+        transform.train(np.concatenate([some, -some]))
+        faiss.copy_array_to_vector(np.zeros(transform.d_out, np.float32), transform.b)
+    else:
+        transform.train(vectors)
 
 
 def _quiet(parameters: faiss.ClusteringParameters) -> faiss.ClusteringParameters:
