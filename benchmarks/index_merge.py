@@ -11,8 +11,8 @@ shard has a range of them, as in a build, or with --interleaved every so-manieth
 - increment: ours once more, the merged index without 1 % of its texts and with a shard of as many new ones (no peer has that)
 
 Seconds end when the bytes are on the disk (fsync in all). MB/s is the size of the result by seconds. Peak memory is VmHWM of
-the process; "above start" leaves out what it had after imports. Fails when ours is not byte for byte what merge_from wrote, unless
-the ids are interleaved (FAISS does not sort).
+the process; "above start" leaves out what it had after imports. Fails when ours is not byte for byte what merge_from wrote,
+unless the ids are interleaved (FAISS does not sort).
 """
 
 import argparse
@@ -119,6 +119,8 @@ def main() -> None:
         found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         digests: dict[str, str] = {}
         for _ in range(arguments.rounds):
+            # Replacing a file costs what freeing the old one does.
+            (folder / "ours.faiss").unlink(missing_ok=True)
             for way in WAYS:
                 command = [sys.executable, "-W", "ignore", __file__, "--way", way, "--folder", name]
                 command += ["--shards", str(arguments.shards)]

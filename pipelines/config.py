@@ -29,7 +29,8 @@ _NOT_RESULTS: dict[str, Any] = {
     "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"characters_per_batch", "device", "threads", "tokens_per_batch"},
     "neighbors": {"margin", "rows_per_chunk"},
-    "index": {"rows_per_shard"},
+    # What the file holds is compared, not where it is.
+    "index": {"rows_per_shard", "recall_queries_file"},
 }
 
 

@@ -32,7 +32,7 @@ class Rate:
 def measured_rate(published: Generation | None, spec: EncoderSpec) -> Rate | None:
     """The rate of the latest generation that embedded enough to tell with this precision, one of the same model first."""
     other = None
-    for generation in _ancestors(published):
+    for generation in ancestors(published):
         encoder = generation.manifest.encoder
         if encoder.get("precision") != spec.precision:
             continue
@@ -44,7 +44,7 @@ def measured_rate(published: Generation | None, spec: EncoderSpec) -> Rate | Non
     return other
 
 
-def _ancestors(published: Generation | None) -> Iterator[Generation]:
+def ancestors(published: Generation | None) -> Iterator[Generation]:
     """The published generation, its parent, and so on, as far as they are kept and whole."""
     while published is not None:
         yield published

@@ -17,6 +17,7 @@ from pipelines.increment import (
     trained_anew,
     training_of,
 )
+from pipelines.queries import QueriesResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
@@ -38,13 +39,14 @@ from transforms.index import (
     growth_reasons,
     most_lists,
     plan_shards,
+    queries_digest,
     read_recall,
     write_training,
 )
 from transforms.index.beam import EncodeShards, MeasureRecall, MergeIndex, TrainIndex
 
 # Settings that change how the index is made or judged, not its bytes.
-_NOT_IN_THE_INDEX = {"rows_per_shard", "recall_gate"}
+_NOT_IN_THE_INDEX = {"rows_per_shard", "recall_gate", "recall_queries_file"}
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ class RecallResult:
         return [self.measured.index, self.measured.table, *([curve] if curve is not None else [])]
 
 
-def reuse_index(run: Run, parent: Parent | None) -> IndexResult | None:
-    """The parent's index, when it had the same texts, vectors and settings; else None."""
+def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> IndexResult | None:
+    """The parent's index, when it had the same texts, vectors, settings and user's `queries` (their digest); else None."""
     settings = run.config.index.model_dump(mode="json", exclude=_NOT_IN_THE_INDEX)
     if parent is None or not parent.texts_are_the_same or not parent.has_settings("index", settings):
         return None
     files, counts = parent.files("index"), parent.counts("index")
-    if not files or not counts:
+    if not files or not counts or queries != queries_digest(files["recall.parquet"]):
         return None
     # What this run did.
     counts |= {"texts_encoded": 0}
@@ -204,22 +206,29 @@ def _result(run: Run, record: TrainRecord, shards: list[ShardRecord], merged: Me
     return IndexResult(merged.ids, merged.trained, noted, IndexWork(record, merged), None, counts)
 
 
-def measure_recall(run: Run, embedded: EmbedResult, index: IndexResult, unit: bool) -> RecallResult:
+def measure_recall(
+    run: Run, embedded: EmbedResult, index: IndexResult, unit: bool, asked: QueriesResult | None = None
+) -> RecallResult:
     """One job: exact answers by blocks, then the index's own answers beside them (one worker); none for a reused index.
 
-    `unit`: all vectors have length 1.
+    `unit`: all vectors have length 1. `asked` are the user's own queries.
     """
     if index.finished is not None:
         files = {file.name: file for file in index.finished}
         return _recall(read_recall(files["index.faiss"], files["recall.parquet"], files.get("nprobe.parquet")), reused=True)
     assert index.work is not None
     options, runner, training = run.config.index, run.runner, index.work.training
+    queries: tuple[QuerySet, ...]
     queries, blocks = (QuerySet("corpus", training.queries),), tuple(embedded.blocks)
+    if asked is not None:
+        queries = (*queries, asked.queries)
     # Each task scores candidates of its own exactly, so there are no more than are worked on at once.
     rows = max(-(-sum(block.rows for block in blocks) // runner.parallel_tasks), 1)
     parts = plan_shards(blocks, options.model_copy(update={"rows_per_shard": rows}))
     tasks = [ExactTask(part, queries, some, run.scratch("recall")) for part, some in enumerate(parts)]
-    task = RecallTask(index.work.merged.index, queries, blocks, join(run.staged, "index"), unit)
+    task = RecallTask(
+        index.work.merged.index, queries, blocks, join(run.staged, "index"), unit, None if asked is None else asked.digest
+    )
     measure = MeasureRecall(task, options, runner.threads(len(tasks)), runner.threads(1))
     (measured,) = run.job("recall", measure, tasks, RecallRecord)
     return _recall(measured)

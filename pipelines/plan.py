@@ -10,10 +10,13 @@ from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
 from pipelines.estimate import measured_rate
 from pipelines.gates import Allowed, deletions_refused, empty_refused
+from pipelines.index_estimate import plan_index
+from pipelines.queries import user_queries
 from pipelines.reindex import begin, choose_encoder, find_passages, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
 from transforms.generations import Generation, open_generation, read_current
+from transforms.index import IndexTypeError
 from transforms.reports import changes_line
 from transforms.vectors import MissingRecord
 from transforms.vectors.beam import CountMissing
@@ -30,6 +33,7 @@ def make_plan(config: Config) -> dict[str, Any]:
 
 def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
+    queries = user_queries(config)
     spec = choose_encoder(run, read_current(config.root))
     corpus = read_documents(run)
     passages = find_passages(run, corpus)
@@ -45,6 +49,12 @@ def _make_plan(run: Run) -> dict[str, Any]:
     missing = sum(record.texts for record in records)
     characters = sum(record.characters for record in records)
     rate = measured_rate(published, spec)
+    index, no_index = None, None
+    if dimension is not None:
+        try:
+            index = plan_index(config, published, passages.rows, corpus.passages, dimension)
+        except IndexTypeError as error:
+            no_index = str(error)
     return {
         "root": config.root,
         "published": None if published is None else published.id,
@@ -63,13 +73,15 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "bytes_to_store": None if dimension is None else 4 * dimension * missing,
         "warnings": warnings,
         "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
-        "settings_changed": published is not None and published.manifest.configuration_digest != config.results_digest(),
+        "settings_changed": published is not None
+        and published.manifest.configuration_digest != queries.settings_digest(config),
         "embedding_seconds": None if rate is None else round(rate.seconds(missing, characters), 1),
         "rate_of": None if rate is None else rate.generation,
         "rate_of_same_model": None if rate is None else rate.same_model,
         "changes": {"since": found.since, **found.counts},
         "differences": [asdict(difference) for difference in differing],
-        "would_refuse": empty_refused(run, corpus, Allowed()) or deletions_refused(config, found, Allowed()),
+        "index": None if index is None else index.as_dict(),
+        "would_refuse": empty_refused(run, corpus, Allowed()) or deletions_refused(config, found, Allowed()) or no_index,
     }
 
 
@@ -91,6 +103,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"embedding time   {time}",
         f"model            {plan['model']} ({plan['fingerprint'][:12]}), profile {plan['profile'] or 'none'}",
         f"vectors          {_vectors(plan)}",
+        f"index            {_index(plan)}",
     ]
     if plan["encoder_changed"]:
         lines.append("The encoder is not the one of the published generation: every text is embedded again.")
@@ -106,6 +119,22 @@ def _vectors(plan: dict[str, Any]) -> str:
     if plan["dimension"] is None:
         return f"{plan['metric']}, dimension unknown before the model is loaded"
     return f"{plan['metric']}, {plan['dimension']} dimensions, {plan['bytes_to_store'] / 1e6:,.1f} MB to store"
+
+
+def _index(plan: dict[str, Any]) -> str:
+    index = plan["index"]
+    if index is None:
+        return "not possible, see below" if plan["dimension"] else "unknown before the model is loaded"
+    rate = "at stated rates" if index["seconds_of"] is None else f"as {index['seconds_of']} took"
+    disk, search, stage = (_size(index[name]) for name in ("file_bytes", "search_bytes", "stage_bytes"))
+    return (
+        f"{index['type']}, {disk} on disk, {search} of memory to search; to build and measure it whole about "
+        f"{index['seconds']:,.0f} s ({rate}) and {stage} of memory"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _dimension(spec: EncoderSpec, published: Generation | None) -> int | None:

@@ -18,6 +18,7 @@ from pipelines.index import IndexResult, RecallResult, build_index, index_again,
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
+from pipelines.queries import Queries, embed_queries, user_queries
 from pipelines.report import write_report
 from pipelines.reuse import open_parent
 from pipelines.runner import Runner
@@ -117,9 +118,10 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
+    queries = user_queries(config)
     spec = choose_encoder(run, parent)
     corpus = read_documents(run)
-    if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
+    if nothing_new := _nothing_new(run, published, spec, corpus, queries, dry_run):
         return nothing_new
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
@@ -136,14 +138,14 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         fidelity, damaged = embedded.fidelity, embedded.damaged
         corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed, allowed)
         embedded = replace(embedded, fidelity=fidelity, damaged=sorted({*damaged, *embedded.damaged}))
-        if nothing_new := _nothing_new(run, published, spec, corpus, dry_run):
+        if nothing_new := _nothing_new(run, published, spec, corpus, queries, dry_run):
             return nothing_new
         changes = find_changes(run, corpus, published, _AGAIN)
         check_deletions(run, changes, allowed)
     warn(damaged_shards := damage_warnings(run.root, embedded.damaged))
     warnings += damaged_shards
     vectors = measure_vectors(run, embedded)
-    results = compute(run, corpus, passages, embedded, spec.normalize)
+    results = compute(run, corpus, passages, embedded, spec, queries)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     warnings += incomplete_warnings(results.duplicates.counts)
@@ -177,7 +179,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     if refused:
         raise GateRefusedError(refused)
     generation = generation_id(
-        started, digest_of([corpus.digest, spec.fingerprint, config.results_digest(), started.isoformat()])
+        started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
     )
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
     manifest = Manifest(
@@ -187,7 +189,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         created=metrics["finished"],
         encoder=metrics["encoder"],
         corpus_digest=corpus.digest,
-        configuration_digest=config.results_digest(),
+        configuration_digest=queries.settings_digest(config),
         configuration=_published_configuration(config),
         versions=installed_versions(),
         counts=counts,
@@ -319,31 +321,43 @@ class Results:
         return [file for stage in stages for file in stage.published]
 
 
-def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, unit: bool) -> Results:
+def compute(
+    run: Run,
+    corpus: CorpusResult,
+    passages: PassagesResult,
+    embedded: EmbedResult,
+    spec: EncoderSpec,
+    queries: Queries,
+) -> Results:
     """The stages from index to topics. Each names its inputs, so that a run that died is picked up where it stopped.
 
     What the published generation has of the same inputs is taken over: it decides what a run costs, never what it gives.
-
-    `unit`: the indexed vectors have length 1.
     """
-    config = run.config
+    config, unit = run.config, spec.normalize
     texts = [(start, file.sha256) for start, file in passages.parts]
     documents = [part.documents.sha256 for part in corpus.parts]
     vectors = [file.sha256 for file in embedded.block_files]
     parent = open_parent(run, corpus, embedded)
     since = parent.generation.id if parent is not None and config.index.retrain == "drift" else None
+    settings = [config.index.model_dump(), queries.digest]
     index = run.stage(
         "index",
         IndexResult,
         # An earlier training decides what an index with lists is.
-        [vectors, documents, config.index.model_dump(), since],
-        lambda: reuse_index(run, parent) or build_index(run, corpus, embedded, parent),
+        [vectors, documents, settings, since],
+        lambda: reuse_index(run, parent, queries.digest) or build_index(run, corpus, embedded, parent),
     )
-    recall = run.stage("recall", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
+    asked = None if index.reused else embed_queries(run, queries, spec)
+    used = None if asked is None else asdict(asked)
+
+    def measured(index: IndexResult) -> RecallResult:
+        return measure_recall(run, embedded, index, unit, asked)
+
+    recall = run.stage("recall", RecallResult, [asdict(index), used], lambda: measured(index))
     if is_outgrown(index, recall, config.index.recall_gate):
-        inputs = [vectors, documents, config.index.model_dump(), since]
+        inputs = [vectors, documents, settings, since]
         index = run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
-        recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index)], lambda: measure_recall(run, embedded, index, unit))
+        recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index), used], lambda: measured(index))
     neighbors = run.stage(
         "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded, parent)
     )
@@ -376,13 +390,13 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
 
 
 def _nothing_new(
-    run: Run, published: Manifest | None, spec: EncoderSpec, corpus: CorpusResult, dry_run: bool
+    run: Run, published: Manifest | None, spec: EncoderSpec, corpus: CorpusResult, queries: Queries, dry_run: bool
 ) -> Outcome | None:
     """How a run ends that would publish what the published generation is already; None when there is something to do."""
     if published is None:
         return None
     found = (published.corpus_digest, published.configuration_digest, published.encoder["fingerprint"])
-    if found != (corpus.digest, run.config.results_digest(), spec.fingerprint):
+    if found != (corpus.digest, queries.settings_digest(run.config), spec.fingerprint):
         return None
     if problems := missing_or_resized(run.root, published):
         warn([f"the published generation is damaged, it is made anew: {problems[0]}; `corpusbeam verify` says more"])
@@ -417,4 +431,6 @@ def _fidelity(run: Run, parent: str | None, spec: EncoderSpec, embedded: EmbedRe
 def _published_configuration(config: Config) -> dict[str, Any]:
     values = config.model_dump(mode="json", exclude={"root", "runner", "monitoring"})
     values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
+    if config.index.recall_queries_file is not None:
+        values["index"]["recall_queries_file"] = redact(config.index.recall_queries_file)
     return values

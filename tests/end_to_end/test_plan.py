@@ -64,6 +64,8 @@ def test_plan_says_what_a_night_will_cost(call, models, tmp_path):
     assert (plan["texts_to_embed"], plan["rate_of"], plan["rate_of_same_model"]) == (1, full.id, True)
     assert plan["embedding_seconds"] == round(len("a b c " * 30) * rate, 1)
     assert (plan["changes"]["added"], plan["changes"]["unchanged"], plan["differences"]) == (1, 111, [])
+    assert first["index"] is None  # nobody knows the dimension of this model yet
+    assert (plan["index"]["type"], plan["index"]["file_bytes"]) == ("IDMap2,Flat", plan["distinct_texts"] * (16 * 4 + 8))
 
     shown = call("plan", nightly, embedding__model=models[1]).out
     assert f"embedding.model: {models[0]} → {models[1]}: {ALL_AGAIN}" in shown
@@ -83,6 +85,9 @@ def test_plan_says_what_a_night_will_cost(call, models, tmp_path):
     assert "to embed         0 texts" in shown
     shown = call("plan", nightly, corpus__passage_tokens=16, corpus__passage_overlap=4).out
     assert "corpus.passage_tokens: none → 16: documents are split anew" in shown
+
+    shown = call("plan", nightly, index__type="IVF300,SQ8").out
+    assert "A reindex would refuse: index type 'IVF300,SQ8' needs at least 300 distinct texts" in shown
 
     few = dict(list(nightly.items())[:50])
     assert "A reindex would refuse: 61 of the 111 published documents (55.0%) are missing" in call("plan", few).out

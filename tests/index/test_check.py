@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from tests.index.helpers import clustered_vectors, encode_tasks, make_corpus
-from transforms.index import IndexOptions, TrainTask, check, encode_shard, layout, merge_shards, train_index
+from transforms.index import (
+    IndexOptions,
+    TrainTask,
+    check,
+    copy_with_nprobe,
+    encode_shard,
+    index_from_bytes,
+    layout,
+    merge_shards,
+    train_index,
+    trained_template,
+    write_index,
+)
 from transforms.index.check import knows_layout
 
 
@@ -42,6 +54,20 @@ def test_an_unknown_layout_is_merged_in_memory_with_a_warning(tmp_path, monkeypa
     assert "merged in memory" in record.message
     assert in_memory.file == streamed.file
     assert np.array_equal(in_memory.sizes, streamed.sizes)
+
+
+@pytest.mark.parametrize("factory", ["IVF8,SQ8", "RR,IVF8,Flat"])
+def test_nprobe_in_an_unknown_layout_is_set_in_memory_with_a_warning(tmp_path, monkeypatch, caplog, factory):
+    index = index_from_bytes(trained_template(factory, clustered_vectors(500)))
+    index.add_with_ids(clustered_vectors(500), np.arange(500))
+    write_index(index, f"{tmp_path}/a")
+    known = copy_with_nprobe(f"{tmp_path}/a", f"{tmp_path}/b", 3)
+    monkeypatch.setattr(layout, "_LISTS", b"ilaX")
+    with caplog.at_level(logging.WARNING):
+        unknown = copy_with_nprobe(f"{tmp_path}/a", f"{tmp_path}/c", 3)
+    (record,) = caplog.records
+    assert "set in memory" in record.message
+    assert unknown.sha256 == known.sha256
 
 
 def test_the_check_is_made_once(fresh, monkeypatch):

@@ -115,7 +115,7 @@ def test_colliding_ids_are_named(tmp_path):
         }
     )
     documents = write_table(f"{tmp_path}/d.parquet", table)
-    with pytest.raises(IdCollisionError, match="'a' and 'b' have the same id 0"):
+    with pytest.raises(IdCollisionError, match="'a' and 'b' have the same 63-bit id 0: remove one of them, or change"):
         write_ids([documents], f"{tmp_path}/ids.parquet")
 
 

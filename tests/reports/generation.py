@@ -99,7 +99,14 @@ def write_pairs(folder: Path, cosines: Sequence[float], relations: Sequence[str]
 
 def write_recall(folder: Path) -> None:
     table = pa.table(
-        {"k": pa.array([10, 1], pa.int32()), "recall": [0.9912, 0.998], "queries": pa.array([500, 500], pa.int32())}
+        {
+            "query_set": ["file", "corpus", "corpus"],
+            "k": pa.array([10, 10, 1], pa.int32()),
+            "recall": [0.95, 0.9912, 0.998],
+            "recall_low": [0.9, 0.987, 0.994],
+            "recall_high": [0.98, 0.994, 0.9995],
+            "queries": pa.array([40, 500, 500], pa.int32()),
+        }
     )
     write_table(f"{folder}/index/recall.parquet", table)
 

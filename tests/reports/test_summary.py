@@ -22,7 +22,11 @@ def test_a_whole_generation(generation: Path) -> None:
     assert report.seconds == pytest.approx(179.325)
     assert report.peak_rss_mb == 1710.4
     assert dict(report.stages[1].counts) == {"texts_embedded": 1234567, "texts_reused": 0}
-    assert [(row.k, row.recall, row.queries) for row in report.recall] == [(1, 0.998, 500), (10, 0.9912, 500)]
+    assert [(row.own, row.k, row.recall, row.low, row.queries) for row in report.recall] == [
+        (True, 1, 0.998, 0.994, 500),
+        (True, 10, 0.9912, 0.987, 500),
+        (False, 10, 0.95, 0.9, 40),
+    ]
     assert len(report.points) == 40
     assert report.groups[0].texts == 3
     assert report.texts_kept

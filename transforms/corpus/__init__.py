@@ -15,6 +15,7 @@ from transforms.corpus.keys import content_key, content_keys, doc_hash, ids_of, 
 from transforms.corpus.options import PYTHON_DOCS, RESERVED_COLUMNS, CorpusOptions
 from transforms.corpus.passages import PASSAGES_SCHEMA, PassagesPlan, plan_passages, write_keys_run, write_passages
 from transforms.corpus.python_docs import METADATA as PYTHON_DOCS_COLUMNS
+from transforms.corpus.queries import read_queries
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
@@ -60,6 +61,7 @@ __all__ = [
     "plan_passages",
     "plan_units",
     "quarantine_reasons",
+    "read_queries",
     "read_unit",
     "sample_threshold",
     "write_documents",

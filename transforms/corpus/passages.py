@@ -125,5 +125,6 @@ def check_ids(ids: np.ndarray, texts: pa.Table) -> None:
         at = int(repeated[0])
         one, other = texts["doc_id"][at], texts["doc_id"][at + 1]
         raise IdCollisionError(
-            f"the different texts of documents {one} and {other} have the same 63-bit id {ids[at]}: remove one of them"
+            f"the different texts of documents {one} and {other} have the same 63-bit id {ids[at]}: remove one of them, "
+            "or change its text by a character"
         )

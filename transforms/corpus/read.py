@@ -42,7 +42,7 @@ def read_unit(unit: SourceUnit, options: CorpusOptions, directory: str, quaranti
     reasons: Counter[str] = Counter()
     unreadable: list[tuple[str, str]] = []
     valid_rows = 0
-    for batch in _batches(unit, options):
+    for batch in read_batches(unit, options):
         unreadable += [(row.source, row.detail or "") for row in batch.refused if row.reason == "unreadable_file"]
         valid, rejected = validate(batch)
         valid_rows += valid.num_rows
@@ -63,7 +63,8 @@ def read_unit(unit: SourceUnit, options: CorpusOptions, directory: str, quaranti
     )
 
 
-def _batches(unit: SourceUnit, options: CorpusOptions) -> Iterator[RowBatch]:
+def read_batches(unit: SourceUnit, options: CorpusOptions) -> Iterator[RowBatch]:
+    """The rows of a unit in batches. A file that cannot be read is a refused row with the reason `unreadable_file`."""
     if unit.format == "parquet":
         for piece in unit.slices:
             yield from _parquet(piece, options)

@@ -9,6 +9,7 @@ smallest that reaches the recall target, stored in the file.
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
 from transforms.index.drift import drift_reasons, growth_reasons, most_lists, same_kind, type_beside
+from transforms.index.estimate import IndexEstimate, estimate_index
 from transforms.index.faiss_files import (
     fingerprint_of,
     index_bytes,
@@ -28,6 +29,7 @@ from transforms.index.measure import (
     SetRecall,
     find_exact,
     measure_recall,
+    queries_digest,
     read_recall,
 )
 from transforms.index.nprobe import Chosen, Curve, smallest_nprobe
@@ -55,6 +57,7 @@ __all__ = [
     "ExactRecord",
     "ExactTask",
     "IdCollisionError",
+    "IndexEstimate",
     "IndexOptions",
     "IndexTypeError",
     "Kept",
@@ -79,6 +82,7 @@ __all__ = [
     "copy_with_nprobe",
     "drift_reasons",
     "encode_shard",
+    "estimate_index",
     "exact_top",
     "find_exact",
     "fingerprint_of",
@@ -94,6 +98,7 @@ __all__ = [
     "mixed",
     "most_lists",
     "plan_shards",
+    "queries_digest",
     "read_index",
     "read_recall",
     "read_template",

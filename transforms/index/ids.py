@@ -43,7 +43,10 @@ def write_ids(documents: Sequence[FileRef], path: str) -> tuple[FileRef, int]:
     clash = np.flatnonzero(repeated & (keys[1:] != keys[:-1]))
     if len(clash):
         a, b = table["doc_id"].slice(int(clash[0]), 2).to_pylist()
-        raise IdCollisionError(f"the texts of documents {a!r} and {b!r} have the same id {ids[clash[0]]}: change one of them")
+        raise IdCollisionError(
+            f"the different texts of documents {a!r} and {b!r} have the same 63-bit id {ids[clash[0]]}: "
+            "remove one of them, or change its text by a character"
+        )
     return write_table(path, table.cast(ids_schema())), int(len(ids) - repeated.sum())
 
 

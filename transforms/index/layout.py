@@ -7,6 +7,7 @@ and ids. `IDMap2,Flat` is one list in another frame: the number of float32, the 
 numbers are uint64, little-endian. `transforms.index.check` compares all this with what the installed FAISS writes.
 """
 
+import logging
 import os
 import struct
 from collections.abc import Callable, Iterable
@@ -17,6 +18,9 @@ import faiss
 import numpy as np
 
 from transforms.files import FileRef, filesystem_of, is_local, write_hashed
+from transforms.index.faiss_files import read_index, write_index
+
+_log = logging.getLogger(__name__)
 
 _LISTS, _FULL, _SPARSE = b"ilar", b"full", b"sprs"
 # "ilar", number of lists, bytes for each code, kind, number of sizes.
@@ -208,8 +212,20 @@ def copy_with_nprobe(source: str, target: str, nprobe: int) -> FileRef:
     """Copy an index file, with another `nprobe` in its header; an index without lists has none, its `nprobe` must be 0.
 
     The bytes are those of reading the index, setting its nprobe and writing it; only a piece of them is in memory at a time,
-    beside the header. Raises ValueError for an nprobe that the index cannot have.
+    beside the header, unless the file is laid out in another way than is known here: then, with a warning, all of them are.
+    Raises ValueError for an nprobe that the index cannot have, and for a file that FAISS cannot read.
     """
+    try:
+        return _copy_with_nprobe(source, target, nprobe)
+    except LayoutError as error:
+        _log.warning("nprobe is set in memory, the whole index at once: %s", error)
+        index = read_index(source)
+        if nprobe:
+            faiss.extract_index_ivf(index).nprobe = nprobe
+        return write_index(index, target)
+
+
+def _copy_with_nprobe(source: str, target: str, nprobe: int) -> FileRef:
     lists, index = locate_lists(source)
     if nprobe < (0 if lists.flat else 1) or nprobe > (0 if lists.flat else lists.count):
         raise ValueError(f"nprobe {nprobe} is not possible for {source} with {0 if lists.flat else lists.count} lists")

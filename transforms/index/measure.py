@@ -50,7 +50,7 @@ def find_exact(task: ExactTask, threads: int | None = None) -> ExactRecord:
 class RecallTask:
     """The merged index, the queries of all sets, all blocks, and the folder that is published.
 
-    `unit` says that all vectors have length 1, so that inner products are cosines.
+    `unit` says that all vectors have length 1, so that inner products are cosines. `asked` is the digest of the user's queries.
     """
 
     index: FileRef
@@ -58,6 +58,7 @@ class RecallTask:
     blocks: tuple[VectorBlock, ...]
     published: str
     unit: bool = True
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def measure_recall(
         curve = write_table(join(task.published, "nprobe.parquet"), chosen.curve.table(chosen.nprobe))
     return RecallRecord(
         copy_with_nprobe(task.index.path, join(task.published, "index.faiss"), chosen.nprobe),
-        write_table(join(task.published, "recall.parquet"), _recall_table(sets, chosen.nprobe, task.unit)),
+        write_table(join(task.published, "recall.parquet"), _recall_table(sets, chosen.nprobe, task)),
         curve,
         chosen.nprobe,
         tuple(sets),
@@ -135,13 +136,24 @@ def read_recall(index: FileRef, table: FileRef, curve: FileRef | None) -> Recall
     return RecallRecord(index, table, curve, rows[0]["nprobe"], tuple(sets))
 
 
+def queries_digest(table: FileRef) -> str | None:
+    """The digest of the user's queries that a published `recall.parquet` was measured on; None when there were none, "" when it
+    does not say so, as those of earlier versions.
+    """
+    rows = read_table(table.path)
+    if "queries_digest" not in rows.column_names:
+        return ""
+    digests = rows["queries_digest"].drop_null()
+    return digests[0].as_py() if len(digests) else None
+
+
 def _three(values: Sequence[float]) -> tuple[float, float, float]:
     one, ten, hundred = values
     return one, ten, hundred
 
 
-def _recall_table(sets: Sequence[SetRecall], nprobe: int, unit: bool) -> pa.Table:
-    exact = "exact search" if unit else "exact search by inner product of the vectors as the model gives them"
+def _recall_table(sets: Sequence[SetRecall], nprobe: int, task: RecallTask) -> pa.Table:
+    exact = "exact search" if task.unit else "exact search by inner product of the vectors as the model gives them"
     schema = pa.schema(
         [
             ("query_set", pa.string()),
@@ -151,6 +163,7 @@ def _recall_table(sets: Sequence[SetRecall], nprobe: int, unit: bool) -> pa.Tabl
             ("recall_high", pa.float64()),
             ("queries", pa.int32()),
             ("nprobe", pa.int32()),
+            ("queries_digest", pa.string()),
         ]
     )
     schema = describe(
@@ -164,11 +177,16 @@ def _recall_table(sets: Sequence[SetRecall], nprobe: int, unit: bool) -> pa.Tabl
             "recall_high": "Upper end of that interval.",
             "queries": "Queries that were searched for.",
             "nprobe": "Inverted lists that each search visits, stored in the index; 0 when the index has no lists.",
+            "queries_digest": "Digest of the texts in index.recall_queries_file; null for the corpus's own.",
         },
     )
     rows = [
-        dict(zip(schema.names, (found.name, k, recall, low, high, found.queries, nprobe), strict=True))
+        dict(zip(schema.names, (found.name, k, recall, low, high, found.queries, nprobe, _asked(found, task)), strict=True))
         for found in sets
         for k, recall, low, high in zip(RANKS, found.recall, found.low, found.high, strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _asked(found: SetRecall, task: RecallTask) -> str | None:
+    return task.asked if found.name == "file" else None

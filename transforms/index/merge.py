@@ -5,6 +5,7 @@ and whether it was encoded at once or grew from an earlier index. See `layout.py
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -27,8 +28,9 @@ from transforms.index.layout import (
 )
 from transforms.index.shards import ShardError
 
-# Bytes of lists that are read at a time, from all files together; as much is written. A longer list is merged in pieces.
-PIECE = 32 << 20
+# Bytes of lists that are read at a time, from all files together, and written; meanwhile the next are read. A longer list is
+# merged in pieces.
+PIECE = 16 << 20
 # Lists whose ids are read at a time, to count what is left out.
 _LISTS = 1024
 
@@ -126,15 +128,27 @@ class _Merging:
         """Write all lists."""
         offsets = [file.offsets() for file in self._files]
         total = np.sum([ends[1:] - ends[:-1] for ends in offsets], axis=0) if offsets else self.sizes
-        for first, last in _ranges(total, self._piece):
-            if self._lists.flat or total[first] > self._piece:
-                self._write_long(out, first, [int(ends[first]) for ends in offsets])
-            else:
-                data = [
-                    read_range(file.path, int(ends[first]), int(ends[last]))
-                    for file, ends in zip(self._files, offsets, strict=True)
-                ]
-                out.write(self._merged(first, last, data).data)
+
+        def is_long(first: int) -> bool:
+            return self._lists.flat or bool(total[first] > self._piece)
+
+        def read(first: int, last: int) -> list[bytes]:
+            if is_long(first):
+                return []
+            files = zip(self._files, offsets, strict=True)
+            return [read_range(file.path, int(ends[first]), int(ends[last])) for file, ends in files]
+
+        ranges = list(_ranges(total, self._piece))
+        with ThreadPoolExecutor(1) as ahead:
+            reading = [ahead.submit(read, *ranges[0])] if ranges else []
+            for (first, last), following in zip(ranges, [*ranges[1:], None], strict=True):
+                data = reading.pop().result()
+                if following is not None:
+                    reading.append(ahead.submit(read, *following))
+                if is_long(first):
+                    self._write_long(out, first, [int(ends[first]) for ends in offsets])
+                else:
+                    out.write(self._merged(first, last, data).data)
 
     def _merged(self, first: int, last: int, data: Sequence[bytes]) -> np.ndarray:
         """The bytes of the lists `first … last`, from those of each file."""

@@ -43,6 +43,13 @@ class IndexOptions(BaseModel):
     recall_queries: int = Field(
         1000, description="Texts, chosen by hash, whose true neighbours recall is measured against; at most all texts.", ge=1
     )
+    recall_queries_file: str | None = Field(
+        None,
+        description="File of real queries (JSON Lines, Parquet, or a line each), whose recall is measured beside that of the "
+        "corpus's own texts and must reach target and gate too. The column or key is corpus.text_column; they are embedded as "
+        "queries are.",
+        min_length=1,
+    )
     rows_per_shard: int = Field(
         65536, description="Texts that one encoding task turns into one index shard, rounded up to whole blocks.", ge=1
     )

@@ -236,14 +236,16 @@ def quality(report: Report) -> str:
     if not report.recall:
         return "<p class='empty'>Recall was not measured in this run.</p>"
     rows = "".join(
-        f"<tr><th scope='row'>Recall@{row.k}</th><td class='number'>{row.recall:.4f}</td>"
+        f"<tr><th scope='row'>Recall@{row.k}{'' if row.own else ' of your queries'}</th>"
+        f"<td class='number'>{row.recall:.4f}</td><td class='number'>{row.low:.4f} – {row.high:.4f}</td>"
         f"<td class='number'>{number(row.queries)}</td><td class='bar'>{_bar(row.recall)}</td></tr>"
         for row in report.recall
     )
     by_dot = " Near is by inner product, not by cosine: the model was indexed for dot product." if report.by_dot else ""
     return f"""<p class="lead">Share of the true nearest neighbours that the index returns, against exact search.{by_dot}</p>
 <table class="narrow"><thead><tr><th scope="col">Measure</th><th scope="col" class="number">Value</th>
-<th scope="col" class="number">Queries</th><th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>"""
+<th scope="col" class="number">95 % interval</th><th scope="col" class="number">Queries</th>
+<th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>"""
 
 
 def quarantine(report: Report) -> str:

@@ -62,11 +62,17 @@ class Topic:
 
 @dataclass(frozen=True)
 class Recall:
-    """Measured recall at `k` over `queries` queries, against exact search."""
+    """Measured recall at `k` over `queries` queries, against exact search, and its 95 % interval.
+
+    `own`: the queries are texts of the corpus; else they are the user's.
+    """
 
     k: int
     recall: float
+    low: float
+    high: float
     queries: int
+    own: bool
 
 
 @dataclass(frozen=True)
@@ -290,8 +296,12 @@ def _recall(folder: str) -> tuple[Recall, ...]:
     path = join(folder, "index/recall.parquet")
     if not _exists(path):
         return ()
-    rows = read_table(path, ["k", "recall", "queries"]).to_pylist()
-    return tuple(Recall(row["k"], row["recall"], row["queries"]) for row in sorted(rows, key=lambda row: row["k"]))
+    rows = read_table(path, ["query_set", "k", "recall", "recall_low", "recall_high", "queries"]).to_pylist()
+    found = [
+        Recall(row["k"], row["recall"], row["recall_low"], row["recall_high"], row["queries"], row["query_set"] == "corpus")
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda row: (not row.own, row.k)))
 
 
 def _quarantine(folder: str, options: ReportOptions) -> tuple[QuarantineReason, ...]:

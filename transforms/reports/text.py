@@ -84,7 +84,7 @@ def _head(report: Report, width: int) -> list[str]:
     noise = counts.get("noise_documents")
     share = "" if noise is None else f" ({percent(noise, counts['documents'])} noise)"
     facts.append(f"{counted(counts['topics'], 'topic')}{share}")
-    facts += [f"recall@{row.k} {row.recall:.4f}" for row in report.recall if row.k == 10]
+    facts += [f"recall@{row.k} {row.recall:.4f}{'' if row.own else ' of your queries'}" for row in report.recall if row.k == 10]
     title = fit(report.title, width)
     changes = textwrap.wrap(changes_line(report.changes), width, break_on_hyphens=False) if report.changes else []
     return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width), *changes]

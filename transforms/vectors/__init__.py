@@ -20,6 +20,7 @@ from transforms.vectors.fill import (
 )
 from transforms.vectors.lookup import ShardIndex, StoredShard, StoredVectors, describe_shard, describe_shards, find_vectors
 from transforms.vectors.measure import LengthRecord, measure_lengths
+from transforms.vectors.queries import QueriesRecord, QueriesTask, embed_queries
 from transforms.vectors.store import is_named_by, store_directory, stored_shards, vector_schema, write_shard
 from transforms.vectors.texts import TextVectors, vectors_of
 
@@ -31,6 +32,8 @@ __all__ = [
     "LengthRecord",
     "MissingRecord",
     "PartFiller",
+    "QueriesRecord",
+    "QueriesTask",
     "ShardIndex",
     "StoredShard",
     "StoredVectors",
@@ -40,6 +43,7 @@ __all__ = [
     "cut_batches",
     "describe_shard",
     "describe_shards",
+    "embed_queries",
     "fill_part",
     "fill_parts",
     "find_vectors",

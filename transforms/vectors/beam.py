@@ -10,6 +10,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.embedding import EmbeddingOptions, EncoderSpec
 from transforms.vectors.fill import EmbedRecord, EmbedTask, MissingRecord, PartFiller, count_missing
 from transforms.vectors.measure import LengthRecord, measure_lengths
+from transforms.vectors.queries import QueriesRecord, embed_queries
 
 
 @dataclass
@@ -24,6 +25,20 @@ class EmbedPassages(beam.PTransform):
         """Spread the parts over the workers and fill each."""
         fill = beam.ParDo(_FillParts(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
         return tasks | "SpreadParts" >> beam.Reshuffle() | "FillParts" >> fill
+
+
+@dataclass
+class EmbedQueries(beam.PTransform):
+    """QueriesTask → QueriesRecord: vectors of the user's queries. One worker."""
+
+    spec: EncoderSpec
+    options: EmbeddingOptions
+    threads: int | None = None
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Embed each task's queries."""
+        embed = beam.Map(embed_queries, self.spec, self.options, self.threads).with_output_types(QueriesRecord)
+        return tasks | "EmbedQueries" >> embed
 
 
 @dataclass
