@@ -10,7 +10,7 @@ from transforms.index.sample import all_ids
 from transforms.neighbors.buckets import Order
 from transforms.neighbors.cosine import exact_candidate_cosines
 from transforms.neighbors.exact import nearest_others
-from transforms.neighbors.join import vectors_at
+from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.pieces import Piece, take
 from transforms.neighbors.products import NOBODY, alone, columns_of, keys_of
@@ -98,10 +98,12 @@ def _refined(task: RefineTask, places: np.ndarray, most: int) -> list[_Found]:
     if len(present) > most and len(places) > 1:
         half = len(places) // 2
         return [*_refined(task, places[:half], most), *_refined(task, places[half:], most)]
-    row_of = np.empty(task.order.texts, np.int32)
-    row_of[present] = np.arange(len(present), dtype=np.int32)
-    vectors = vectors_at(task.order, task.blocks, present)
     positions = np.asarray(load_array(task.order.position_of)[present])
+    by_position = np.argsort(positions)
+    positions = positions[by_position]
+    row_of = np.empty(task.order.texts, np.int32)
+    row_of[present[by_position]] = np.arange(len(present), dtype=np.int32)
+    vectors = snapped_at(task.blocks, positions)
     ends = np.cumsum(counts)
     found = []
     for low in range(0, len(places), _COMPARED):
@@ -182,7 +184,9 @@ def _fill(
 ) -> None:
     """Replace the lists at some rows, of the texts at `positions`, by what a comparison with all texts finds."""
     ids = all_ids(task.blocks)
-    queries = vectors_at(task.order, task.blocks, task.low + rows)
+    by_position = np.argsort(positions)
+    rows, positions = rows[by_position], positions[by_position]
+    queries = snapped_at(task.blocks, positions)
     chunks = snapped_chunks(task.blocks, options.rows_per_chunk)
     found = nearest_others(ids[positions], queries, chunks, task.k, options.margin)
     nearest[rows] = np.searchsorted(ids, found.ids)
