@@ -43,7 +43,7 @@ def test_the_steps_of_an_approximate_graph_leave_the_records_of_the_plain_functi
         return records
 
     approximate_graph(blocks, options, f"{tmp_path}/work", f"{tmp_path}/out", run)
-    assert len(steps) == 10
+    assert len(steps) == 11
     # The others have the same wrapper; of these two one has a single task and one several.
-    for step, tasks, records in (steps[0], steps[7]):
+    for step, tasks, records in (steps[0], steps[8]):
         records_of(ApproximateStep(step, options, threads=1), tasks, records, flags)

@@ -3,6 +3,7 @@ import pytest
 
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.neighbors import NeighborsOptions, snap
+from transforms.neighbors.arrange import ArrangeTask, arrange_vectors
 from transforms.neighbors.buckets import OrderTask, order_texts
 from transforms.neighbors.join import JoinTask, _slices, join_buckets
 from transforms.neighbors.pieces import Piece
@@ -23,10 +24,11 @@ def test_members_meet_all_members_of_each_of_their_buckets_and_nobody_else(folde
     options = NeighborsOptions(rows_per_chunk=chunk, k=k)
     order = order_texts(OrderTask((Piece(0, rows, f"{folder}/assigned.npy"),), 12, folder), options)
     position_of, members = load_array(order.position_of), load_array(order.members)
+    arranged = arrange_vectors(ArrangeTask(0, rows, order, blocks, folder), options).vectors
     scores = snap(vectors) @ snap(vectors).T
     seen = 0
     for part, (first, last) in enumerate(order.groups):
-        record = join_buckets(JoinTask(part, first, last, order, blocks, k, folder), options, threads=2)
+        record = join_buckets(JoinTask(part, first, last, order, arranged, k, folder), options, threads=2)
         places, begins, keys = (load_array(path) for path in (record.places, record.begins, record.keys))
         assert np.all(np.diff(places) >= 0)
         assert record.slices == 0

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.neighbors.pieces import Piece, spans, take
+from transforms.neighbors.pieces import Piece, Pieces, spans
 from transforms.vectors import save_array
 
 
@@ -13,8 +13,9 @@ def test_rows_are_taken_in_any_order_and_again(folder):
     for low, high in ((0, 7), (7, 8), (8, 20)):
         save_array(f"{folder}/{low}.npy", values[low:high])
         pieces.append(Piece(low, high, f"{folder}/{low}.npy"))
-    for wanted in ([19, 0, 7, 7, 3], [7], []):
-        taken = take(reversed(pieces), np.array(wanted, np.int64))
+    several = Pieces(reversed(pieces))
+    for wanted in ([19, 0, 7, 7, 3], [7], [], [0, 8, 19]):
+        taken = several.take(np.array(wanted, np.int64))
         assert taken.dtype == np.int32
         assert np.array_equal(taken, values[wanted])
 

@@ -1,4 +1,4 @@
-"""The vectors of some texts out of all blocks."""
+"""The vectors of some texts, out of all blocks."""
 
 from collections.abc import Sequence
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from transforms.files import Progress, join
 from transforms.neighbors.buckets import Order
-from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
+from transforms.neighbors.pieces import Piece, Pieces
 from transforms.neighbors.products import BATCH, COLUMNS, NOBODY, alone, best_keys
-from transforms.vectors import VectorBlock, load_array, save_array
+from transforms.vectors import load_array, save_array
 
 # A bucket of more than so many times the usual number of members is cut into slices: time grows with the square.
 _LARGEST = 4
@@ -18,13 +18,13 @@ _LARGEST = 4
 
 @dataclass(frozen=True)
 class JoinTask:
-    """The buckets `first … last` of an order, the blocks of all texts, and the number of others to keep."""
+    """The buckets `first … last` of an order, the vectors of all places, and the number of others to keep."""
 
     part: int
     first: int
     last: int
     order: Order
-    blocks: tuple[VectorBlock, ...]
+    vectors: tuple[Piece, ...]
     k: int
     directory: str
     progress: str | None = None
@@ -49,8 +49,8 @@ def join_buckets(task: JoinTask, options: NeighborsOptions, threads: int | None 
     """Compare all members of each bucket with each other. In memory are the vectors of all members of the task's buckets."""
     starts = load_array(task.order.starts)[task.first : task.last + 1]
     members = np.array(load_array(task.order.members)[starts[0] : starts[-1]])
-    positions, row_of_member = np.unique(load_array(task.order.position_of)[members], return_inverse=True)
-    vectors = snapped_at(task.blocks, positions)
+    present, row_of_member = np.unique(members, return_inverse=True)
+    vectors = Pieces(task.vectors).take(present)
     most = min(COLUMNS, max(2, _LARGEST * options.texts_per_bucket * options.buckets_per_text))
     slices = [piece for low, high in itertools.pairwise(starts) for piece in _slices(int(low), int(high), most)]
     progress = Progress(task.progress)
