@@ -127,3 +127,15 @@ def test_workers_tasks_and_what_was_published_before_change_nothing(root, tmp_pa
     other = tmp_path / "other"
     assert reindex(other, model, *APPROXIMATE, "neighbors.rows_per_chunk=1", texts=grown, options=("--workers", "2")) == 0
     assert graph_of(other) == graph_of(root)
+
+
+def test_the_plan_says_when_the_graph_will_be_approximate(root, tmp_path, model, capsys):
+    def plan(*settings):
+        chosen = [part for setting in (f"embedding.model={model}", *SETTINGS, *settings) for part in ("--set", setting)]
+        assert main(["plan", "--root", str(root), "--input", str(tmp_path / "root.jsonl"), *chosen]) == 0
+        return capsys.readouterr().out
+
+    path = tmp_path / "root.jsonl"
+    path.write_text("".join(json.dumps({"id": doc_id, "text": text}) + "\n" for doc_id, text in TEXTS.items()))
+    assert "neighbour graph  approximate: more texts than neighbors.exact_up_to" in plan("neighbors.exact_up_to=299")
+    assert "neighbour graph  approximate" not in plan("neighbors.exact_up_to=300")
