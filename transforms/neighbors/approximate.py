@@ -1,7 +1,7 @@
 """The graph of a corpus that is too large for comparing all with all: which steps it takes, and what each is given.
 
 1. `train_buckets`: centroids from a sample of the texts.
-2. `assign_buckets`, `order_texts`: every text into the buckets of its nearest centroids.
+2. `assign_buckets`, `order_texts`, `arrange_vectors`: every text into the buckets of its nearest centroids, near ones together.
 3. `join_buckets`, `merge_lists`: products inside all buckets, the best of a text's buckets together.
 4. `link_texts`, `refine_lists`: one round in which every text meets its neighbours' neighbours; exact cosines.
 5. `write_part`: the published files.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.neighbors.arrange import ArrangeRecord, ArrangeTask, arrange_vectors
 from transforms.neighbors.buckets import (
     BATCH,
     AssignTask,
@@ -69,15 +70,20 @@ def approximate_graph(
     assigned: list[Piece] = run(assign_buckets, tasks)
     order: Order
     (order,) = run(order_texts, [OrderTask(tuple(sorted(assigned)), training.buckets, scratch)])
+    arranging = [ArrangeTask(low, high, order, everything, scratch) for low, high in ranges]
+    arranged: list[ArrangeRecord] = run(arrange_vectors, arranging)
+    vectors = tuple(sorted(piece for record in arranged for piece in record.vectors))
     joining = [
-        JoinTask(part, first, last, order, everything, k, scratch, progress) for part, (first, last) in enumerate(order.groups)
+        JoinTask(part, first, last, order, vectors, k, scratch, progress) for part, (first, last) in enumerate(order.groups)
     ]
     joined: list[JoinRecord] = sorted(run(join_buckets, joining), key=lambda record: record.part)
     merging = [MergeTask(low, high, order, tuple(joined), k, scratch) for low, high in ranges]
     merged: list[MergeRecord] = sorted(run(merge_lists, merging), key=lambda record: record.lists)
     links: list[Piece] = sorted(run(link_texts, [LinkTask(low, high, tuple(merged), scratch) for low, high in ranges]))
     lists = tuple(record.lists for record in merged)
-    refining = [RefineTask(low, high, order, lists, tuple(links), everything, k, scratch, progress) for low, high in ranges]
+    refining = [
+        RefineTask(low, high, order, lists, tuple(links), vectors, everything, k, scratch, progress) for low, high in ranges
+    ]
     refined: list[RefineRecord] = sorted(run(refine_lists, refining), key=lambda record: record.neighbors)
     writing = [
         WriteTask(part, tile, everything, order, tuple(refined), k, directory)

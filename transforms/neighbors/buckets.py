@@ -12,6 +12,7 @@ import numpy as np
 from transforms.files import join
 from transforms.index.sample import all_ids, rows_of, sampled_rows
 from transforms.neighbors.cosine import snap
+from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.pieces import Piece
 from transforms.neighbors.products import COLUMNS, alone, keys_of
@@ -93,12 +94,10 @@ def train_buckets(task: TrainTask, options: NeighborsOptions, threads: int | Non
     ids = all_ids(task.blocks)
     buckets = bucket_count(len(ids), options)
     sample = rows_of(task.blocks, sampled_rows(ids, _TEXTS_PER_CENTROID * buckets))
-    clustering = faiss.Clustering(sample.shape[1], buckets)
-    clustering.seed, clustering.niter, clustering.spherical, clustering.min_points_per_centroid = _SEED, _ROUNDS, True, 1
     with alone(1) as each:
-        next(each(lambda index: clustering.train(snap(sample), index), [faiss.IndexFlatIP(sample.shape[1])]))
+        (found,) = each(lambda vectors: _ordered(_clustered(vectors, buckets)), [snap(sample)])
     centroids = join(task.directory, "centroids.npy")
-    save_array(centroids, faiss.vector_to_array(clustering.centroids).reshape(buckets, -1))
+    save_array(centroids, found)
     rows = sampled_rows(ids, options.recall_rows, last=True)
     queries = write_block(
         join(task.directory, "sample-vectors.npy"),
@@ -110,6 +109,20 @@ def train_buckets(task: TrainTask, options: NeighborsOptions, threads: int | Non
     return TrainRecord(centroids, buckets, queries)
 
 
+def _clustered(vectors: np.ndarray, centroids: int) -> np.ndarray:
+    clustering = faiss.Clustering(vectors.shape[1], centroids)
+    clustering.seed, clustering.niter, clustering.spherical, clustering.min_points_per_centroid = _SEED, _ROUNDS, True, 1
+    clustering.train(vectors, faiss.IndexFlatIP(vectors.shape[1]))
+    found: np.ndarray = faiss.vector_to_array(clustering.centroids).reshape(centroids, -1)
+    return found
+
+
+def _ordered(centroids: np.ndarray) -> np.ndarray:
+    """The centroids so that near ones are near in number: those of one cluster of centroids after those of another."""
+    groups = _clustered(centroids, max(1, round(len(centroids) ** 0.5)))
+    return centroids[np.argsort(np.argmax(centroids @ groups.T, axis=1), kind="stable")]
+
+
 def assign_buckets(task: AssignTask, options: NeighborsOptions, threads: int | None = None) -> Piece:
     """Find the nearest centroids of each text: int32 (rows, overlap), nearest first."""
     centroids = np.array(load_array(task.centroids))
@@ -119,7 +132,7 @@ def assign_buckets(task: AssignTask, options: NeighborsOptions, threads: int | N
         high = min(low + BATCH, task.high)
         # The last batch of the corpus has the shape of all others.
         batch = np.zeros((BATCH, centroids.shape[1]), np.float32)
-        batch[: high - low] = snap(rows_of(task.blocks, np.arange(low, high)))
+        batch[: high - low] = snapped_at(task.blocks, np.arange(low, high))
         return _nearest(batch, centroids, overlap)[: high - low]
 
     with alone(threads) as each:

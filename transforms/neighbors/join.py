@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import Progress, join
-from transforms.index.sample import rows_of
 from transforms.neighbors.buckets import Order
-from transforms.neighbors.cosine import snap
 from transforms.neighbors.options import NeighborsOptions
+from transforms.neighbors.pieces import Piece, Pieces
 from transforms.neighbors.products import BATCH, COLUMNS, NOBODY, alone, best_keys
-from transforms.vectors import VectorBlock, load_array, save_array
+from transforms.vectors import load_array, save_array
 
 # A bucket of more than so many times the usual number of members is cut into slices: time grows with the square.
 _LARGEST = 4
@@ -19,13 +18,13 @@ _LARGEST = 4
 
 @dataclass(frozen=True)
 class JoinTask:
-    """The buckets `first … last` of an order, the blocks of all texts, and the number of others to keep."""
+    """The buckets `first … last` of an order, the vectors of all places, and the number of others to keep."""
 
     part: int
     first: int
     last: int
     order: Order
-    blocks: tuple[VectorBlock, ...]
+    vectors: tuple[Piece, ...]
     k: int
     directory: str
     progress: str | None = None
@@ -50,14 +49,14 @@ def join_buckets(task: JoinTask, options: NeighborsOptions, threads: int | None 
     """Compare all members of each bucket with each other. In memory are the vectors of all members of the task's buckets."""
     starts = load_array(task.order.starts)[task.first : task.last + 1]
     members = np.array(load_array(task.order.members)[starts[0] : starts[-1]])
-    present = np.unique(members)
-    vectors = vectors_at(task.order, task.blocks, present)
+    present, row_of_member = np.unique(members, return_inverse=True)
+    vectors = Pieces(task.vectors).take(present)
     most = min(COLUMNS, max(2, _LARGEST * options.texts_per_bucket * options.buckets_per_text))
     slices = [piece for low, high in itertools.pairwise(starts) for piece in _slices(int(low), int(high), most)]
     progress = Progress(task.progress)
 
     def nearest(piece: tuple[int, int]) -> np.ndarray:
-        own = vectors[np.searchsorted(present, members[piece[0] - starts[0] : piece[1] - starts[0]])]
+        own = vectors[row_of_member[piece[0] - starts[0] : piece[1] - starts[0]]]
         keys = np.full((len(own), task.k), NOBODY, np.int32)
         kept = min(task.k, len(own) - 1)
         for low in range(0, len(own), BATCH) if kept else ():
@@ -87,18 +86,3 @@ def _slices(low: int, high: int, most: int) -> list[tuple[int, int]]:
     count = -(-(high - low) // most)
     cuts = [low + (high - low) * i // count for i in range(count + 1)] if count else []
     return list(itertools.pairwise(cuts))
-
-
-def vectors_at(order: Order, blocks: tuple[VectorBlock, ...], places: np.ndarray) -> np.ndarray:
-    """The snapped vectors of texts at some places, float32 (rows, dim)."""
-    positions = np.asarray(load_array(order.position_of)[places])
-    by_position = np.argsort(positions)
-    vectors = np.empty((len(places), blocks[0].dim), np.float32)
-    for low in range(0, len(places), _ROWS):
-        some = by_position[low : low + _ROWS]
-        vectors[some] = snap(rows_of(blocks, positions[some]))
-    return vectors
-
-
-# Vectors that are read at a time: 6 MB at 384 dimensions.
-_ROWS = 4096

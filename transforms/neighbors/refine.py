@@ -10,9 +10,9 @@ from transforms.index.sample import all_ids
 from transforms.neighbors.buckets import Order
 from transforms.neighbors.cosine import exact_candidate_cosines
 from transforms.neighbors.exact import nearest_others
-from transforms.neighbors.join import vectors_at
+from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece, take
+from transforms.neighbors.pieces import Piece, Pieces
 from transforms.neighbors.products import NOBODY, alone, columns_of, keys_of
 from transforms.neighbors.stream import snapped_chunks
 from transforms.vectors import VectorBlock, load_array, save_array
@@ -27,13 +27,14 @@ _GATHERED, _COMPARED = 4096, 512
 
 @dataclass(frozen=True)
 class RefineTask:
-    """The places `low … high`, lists and links of all places, and the blocks of all texts."""
+    """The places `low … high`; lists, links and vectors of all places; and the blocks of all texts."""
 
     low: int
     high: int
     order: Order
     lists: tuple[Piece, ...]
     links: tuple[Piece, ...]
+    vectors: tuple[Piece, ...]
     blocks: tuple[VectorBlock, ...]
     k: int
     directory: str
@@ -61,14 +62,25 @@ class _Found:
     candidates: int
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """The arrays of a task, opened once: by place, but for the number of neighbours `k`."""
+
+    lists: Pieces
+    links: Pieces
+    vectors: Pieces
+    position_of: np.ndarray
+    k: int
+
+
 def refine_lists(task: RefineTask, options: NeighborsOptions, threads: int | None = None) -> RefineRecord:
     """Compare the texts with the links of their neighbours and their own, and keep the k best by exact cosine."""
     progress = Progress(task.progress)
-    position_of = load_array(task.order.position_of)
+    inputs = _Inputs(Pieces(task.lists), Pieces(task.links), Pieces(task.vectors), load_array(task.order.position_of), task.k)
     neighbors, cosines, candidates = [np.empty((0, task.k), np.int32)], [np.empty((0, task.k), np.float32)], 0
 
     def refined(low: int) -> list[_Found]:
-        return _refined(task, np.arange(low, min(low + _GATHERED, task.high)), options.rows_per_chunk)
+        return _refined(inputs, np.arange(low, min(low + _GATHERED, task.high)), options.rows_per_chunk)
 
     with alone(threads) as each:
         for parts in each(refined, range(task.low, task.high, _GATHERED)):
@@ -81,7 +93,7 @@ def refine_lists(task: RefineTask, options: NeighborsOptions, threads: int | Non
     nearest, best = np.concatenate(neighbors), np.concatenate(cosines)
     short = np.flatnonzero((nearest < 0).any(axis=1))
     if len(short):
-        _fill(task, options, np.asarray(position_of[task.low + short]), short, nearest, best)
+        _fill(task, options, np.asarray(inputs.position_of[task.low + short]), short, nearest, best)
     paths = [join(task.directory, f"{name}-{task.low:010d}.npy") for name in ("refined", "cosines")]
     save_array(paths[0], nearest)
     save_array(paths[1], best)
@@ -89,38 +101,38 @@ def refine_lists(task: RefineTask, options: NeighborsOptions, threads: int | Non
     return RefineRecord(pieces[0], pieces[1], candidates, len(short))
 
 
-def _refined(task: RefineTask, places: np.ndarray, most: int) -> list[_Found]:
+def _refined(inputs: _Inputs, places: np.ndarray, most: int) -> list[_Found]:
     """The lists of some places; in pieces where their candidates are more than `most` vectors."""
-    counts, candidates = _candidates(task, places)
-    named = np.zeros(task.order.texts, bool)
+    counts, candidates = _candidates(inputs, places)
+    texts = len(inputs.position_of)
+    named = np.zeros(texts, bool)
     named[candidates] = named[places] = True
     present = np.flatnonzero(named)
     if len(present) > most and len(places) > 1:
         half = len(places) // 2
-        return [*_refined(task, places[:half], most), *_refined(task, places[half:], most)]
-    row_of = np.empty(task.order.texts, np.int32)
+        return [*_refined(inputs, places[:half], most), *_refined(inputs, places[half:], most)]
+    row_of = np.empty(texts, np.int32)
     row_of[present] = np.arange(len(present), dtype=np.int32)
-    vectors = vectors_at(task.order, task.blocks, present)
-    positions = np.asarray(load_array(task.order.position_of)[present])
+    vectors, positions = inputs.vectors.take(present), np.asarray(inputs.position_of[present])
     ends = np.cumsum(counts)
     found = []
     for low in range(0, len(places), _COMPARED):
         some = slice(low, low + _COMPARED)
         own = candidates[ends[low] - counts[low] : ends[some][-1]]
         columns = _padded(counts[some], row_of[own])
-        found.append(_compared(vectors, positions, row_of[places[some]], columns, task.k))
+        found.append(_compared(vectors, positions, row_of[places[some]], columns, inputs.k))
     return found
 
 
-def _candidates(task: RefineTask, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(inputs: _Inputs, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many candidates each place has, int (rows,), and their places, ascending, one row's after the other's: int32."""
-    own, links = take(task.lists, places), take(task.links, places)
+    own, links = inputs.lists.take(places), inputs.links.take(places)
     outer = own[:, :_OUTER]
     there = np.unique(outer[outer >= 0])
     met = [own, links]
     if len(there):
         # An empty place in a list would lead to somebody's links.
-        further = take(task.links, there)[np.searchsorted(there, np.maximum(outer, there[0]))]
+        further = inputs.links.take(there)[np.searchsorted(there, np.maximum(outer, there[0]))]
         further[outer < 0] = -1
         met.append(further.reshape(len(places), -1))
     candidates = np.hstack(met)
@@ -182,7 +194,9 @@ def _fill(
 ) -> None:
     """Replace the lists at some rows, of the texts at `positions`, by what a comparison with all texts finds."""
     ids = all_ids(task.blocks)
-    queries = vectors_at(task.order, task.blocks, task.low + rows)
+    by_position = np.argsort(positions)
+    rows, positions = rows[by_position], positions[by_position]
+    queries = snapped_at(task.blocks, positions)
     chunks = snapped_chunks(task.blocks, options.rows_per_chunk)
     found = nearest_others(ids[positions], queries, chunks, task.k, options.margin)
     nearest[rows] = np.searchsorted(ids, found.ids)

@@ -9,7 +9,7 @@ from transforms.index.sample import all_ids
 from transforms.neighbors.buckets import Order
 from transforms.neighbors.graph import NeighborsRecord
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import take
+from transforms.neighbors.pieces import Pieces
 from transforms.neighbors.refine import RefineRecord
 from transforms.neighbors.tables import neighbors_table
 from transforms.vectors import VectorBlock, load_array
@@ -34,8 +34,8 @@ def write_part(task: WriteTask, options: NeighborsOptions, threads: int | None =
     low = min(block.start for block in task.queries)
     rows = sum(block.rows for block in task.queries)
     places = np.asarray(load_array(task.order.place_of)[low : low + rows])
-    neighbors = take([record.neighbors for record in task.refined], places)
-    cosines = take([record.cosines for record in task.refined], places)
+    neighbors = Pieces(record.neighbors for record in task.refined).take(places)
+    cosines = Pieces(record.cosines for record in task.refined).take(places)
     table = neighbors_table(ids[low : low + rows], ids[neighbors], cosines)
     file = write_table(join(task.directory, f"part-{task.part:05d}.parquet"), table)
     return NeighborsRecord(task.part, file, task.queries, rows, task.k, 0, 0, 0, 0)
