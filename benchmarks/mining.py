@@ -46,6 +46,7 @@ def prepare(root: str, folder: Path) -> int:
     grouped = documents.group_by("content_key", use_threads=False).aggregate(
         [("text", "first"), ("doc_id", "first"), ("passage_no", "first"), ("doc_id", "count_distinct")]
     )
+    grouped = grouped.sort_by("content_key").combine_chunks()
     keys = grouped["content_key"].combine_chunks()
     shards = [file for file in generation.manifest.files if file.path.startswith("vectors/")]
     store = pa.concat_tables(read_table(f"{root}/{file.path}", ["content_key", "vector"]) for file in shards).combine_chunks()
