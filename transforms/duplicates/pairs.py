@@ -9,11 +9,11 @@ from transforms.duplicates.owners import NOBODY, SoleOwners
 from transforms.duplicates.places import places_of
 from transforms.neighbors import exact_cosines, exact_pair_cosines, screening_error
 
-# Rows that are searched by range at a time, and columns of one score matrix: 16 MB of float32.
-_ROWS, _COLUMNS = 1024, 4096
+# Rows that are searched by range at a time, and columns of one score matrix: 4 MB of float32, or 40 MB when all are pairs.
+_ROWS, _COLUMNS = 512, 2048
 
-# Pairs found since the last time that rows were cut to their best (or as many as were kept then): 20 MB.
-_PENDING = 1 << 20
+# Pairs found since the last time that rows were cut to their best (or as many as were kept then): 5 MB.
+_PENDING = 1 << 18
 
 
 # From one pair in so many products on, the exact product of all is faster than one for each pair: 15 ns against 4 µs.
