@@ -14,6 +14,7 @@ the pairs are 1 at every threshold, and every cosine is the same.
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -84,7 +85,7 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
         write_wording,
     )
     from transforms.files import FileRef, list_files
-    from transforms.neighbors import NeighborsOptions, NeighborsTask, build_part, plan_tiles
+    from transforms.neighbors import NeighborsOptions, build_graph, plan_stripes
     from transforms.vectors import VectorBlock
 
     def refs(name: str) -> tuple[FileRef, ...]:
@@ -98,10 +99,8 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
     passages, options = refs("passages"), DuplicatesOptions(threshold=threshold)
     began = time.perf_counter()
     graph = NeighborsOptions()
-    parts = [
-        build_part(NeighborsTask(part, tile, tuple(blocks), f"{folder}/neighbors"), graph)
-        for part, tile in enumerate(plan_tiles(blocks, graph))
-    ]
+    stripes = plan_stripes(blocks, graph, f"{folder}/neighbors", f"{folder}/stripes", 1)
+    parts = build_graph(stripes, graph, os.cpu_count() or 1)
     graph_seconds = time.perf_counter() - began
     wordings = tuple(write_wording(WordingTask(part, file, f"{folder}/wording")).file for part, file in enumerate(passages))
     files = tuple(part.file for part in parts)
