@@ -72,12 +72,12 @@ def mine_duplicates(
     worded: list[WordingRecord] = run.job("wording", ReadWording(), read, WordingRecord)
     wordings = tuple(record.file for record in sorted(worded, key=lambda record: record.part))
     inputs = graph, blocks, texts, wordings, run.scratch("pairs")
-    tasks = [MineTask(part, *inputs, progress, split) for part in neighbors.parts]
+    tasks = [MineTask(part, *inputs, progress, split, neighbors.exact) for part in neighbors.parts]
     mine = MinePairs(options, run.runner.threads(len(tasks)))
     mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
     mined.sort(key=lambda record: record.part)
     documents = tuple(part.documents for part in corpus.parts)
-    task = GroupTask(tuple(mined), graph, texts, wordings, documents, join(run.staged, "duplicates"))
+    task = GroupTask(tuple(mined), graph, texts, wordings, documents, join(run.staged, "duplicates"), neighbors.exact)
     (tables,) = run.job("groups", GroupDuplicates(options), [task], GroupRecord)
     counts = {name: getattr(tables, name) for name in (*_COUNTS, *_COMPLETENESS)}
     counts["incomplete_because"] = list(tables.incomplete_because)

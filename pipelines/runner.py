@@ -59,6 +59,11 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
 
+    @property
+    def workers(self) -> int | None:
+        """How many workers do the tasks; None where another machine decides that."""
+        return self.options.workers if self._engine == "FnApiRunner" else None
+
     def threads(self, tasks: int) -> int:
         """Threads that a job of so many tasks may use in each worker of this machine."""
         return threads_of_each(self._workers(tasks))

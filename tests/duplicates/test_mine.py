@@ -7,10 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from tests.duplicates.helpers import brute_pairs, found_pairs, make_corpus
+from tests.duplicates.helpers import brute_pairs, found_pairs, is_pair, make_corpus
 from tests.neighbors.helpers import random_vectors, unit
-from transforms.duplicates import DuplicatesOptions, MineRecord, mine_part
-from transforms.files import read_table
+from transforms.duplicates import DuplicatesOptions, MineRecord, mine_part, publish_duplicates
+from transforms.files import read_table, write_table
+from transforms.neighbors import read_neighbors
+from transforms.neighbors.tables import neighbors_table
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.9, 0.99999])
@@ -112,3 +114,36 @@ def test_real_texts_and_vectors(tmp_path, shared_data, threshold):
     assert len(expected) > 400
     assert record.texts_searched_by_range > 0
     assert sum(row["doc_id"] != row["kept_doc_id"] for row in groups) == record.duplicate_documents
+
+
+@pytest.mark.parametrize("threshold", [0.75, 0.9])
+def test_an_approximate_graph_gives_what_either_list_holds_and_says_so(corpus, threshold):
+    """Lists that lack some of their neighbours at random, as those of an approximate graph do."""
+    generator = np.random.default_rng(3)
+    tasks = corpus.mine_tasks(k=12, rows_per_tile=30)
+    listed, loose, parts = {}, set(), []
+    for task in tasks:
+        ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
+        chosen = np.sort(np.argsort(generator.random(cosines.shape), axis=1)[:, :8], axis=1)
+        neighbor_ids, cosines = (np.take_along_axis(values, chosen, 1) for values in (neighbor_ids, cosines))
+        parts.append(write_table(task.neighbors.file.path, neighbors_table(ids, neighbor_ids, cosines)))
+        loose |= set(ids[cosines[:, -1] >= threshold].tolist())
+        for row, text in enumerate(ids.tolist()):
+            for other, cosine in zip(neighbor_ids[row].tolist(), cosines[row].tolist(), strict=True):
+                listed[frozenset((text, other))] = cosine
+    tasks = [dataclasses.replace(task, graph=tuple(parts), exact=False) for task in tasks]
+    options = DuplicatesOptions(threshold=threshold)
+    record = publish_duplicates(
+        dataclasses.replace(corpus.group_task([mine_part(task, options) for task in tasks]), exact=False), options
+    )
+    rows = [row for row in read_table(record.pairs_file.path).to_pylist() if is_pair(row)]
+    found = {frozenset((row["id_a"], row["id_b"])): row["cosine"] for row in rows}
+    id_of = {names[0]: int(text) for names, text in zip(corpus.owners, corpus.ids, strict=True)}
+    everything = {frozenset((id_of[a], id_of[b])): cosine for (a, b), cosine in brute_pairs(corpus, threshold).items()}
+    expected = {pair: cosine for pair, cosine in listed.items() if cosine >= threshold}
+    expected |= {pair: cosine for pair, cosine in everything.items() if pair <= loose}
+    assert len(rows) == len(found)
+    assert found == expected
+    assert found.items() <= everything.items()
+    assert (record.complete, record.incomplete_because, record.pairs_dropped) == (False, ("approximate graph",), 0)
+    assert not any(read_table(record.texts_file.path)["complete"].to_pylist())

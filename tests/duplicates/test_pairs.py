@@ -105,6 +105,8 @@ def test_lists_hold_each_pair_once_but_those_of_two_unfinished_texts(vectors, k,
         found += zip(a.tolist(), b.tolist(), cosines.tolist(), strict=True)
     everything = {(int(ids[row]), other): cosine for (row, other), cosine in expected_pairs(vectors, ids, threshold).items()}
     loose = set(unfinished.tolist())
+    either = listed_pairs(ids, nearest.ids, nearest.cosines, threshold, unfinished, exact=False)
+    assert set(zip(*(values.tolist() for values in either), strict=True)) == set(found)
     assert sorted(found) == sorted((a, b, cosine) for (a, b), cosine in everything.items() if not {a, b} <= loose)
 
 

@@ -12,6 +12,7 @@ from pipelines.config import load_config
 from pipelines.published import status, verify
 from pipelines.reindex import reindex
 from tests.embedding.tiny import build_model
+from transforms.duplicates import is_current
 from transforms.generations import open_generation
 
 ROOTS = sorted((Path(__file__).parents[1] / "data" / "roots").iterdir())
@@ -41,6 +42,13 @@ def test_what_the_manifest_counts_is_in_the_files(root):
     assert sum(table.num_rows for table in documents) == ids.num_rows == counts["passages"]
     assert pq.read_table(generation.path("duplicates/pairs.parquet")).num_rows == counts["pairs"]
     assert pq.read_table(generation.path("topics/assignments.parquet")).num_rows == counts["passages"]
+
+
+def test_its_duplicates_are_not_taken_over(root):
+    """They lack columns and a table that this version publishes."""
+    tables = open_generation(root).manifest.under("duplicates")
+    assert [file.path.rsplit("/", 1)[-1] for file in tables] == ["groups.parquet", "pairs.parquet"]
+    assert not any(is_current(pq.read_schema(open_generation(root).checked(file))) for file in tables)
 
 
 def test_status_reads_it(root):

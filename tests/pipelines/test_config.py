@@ -64,3 +64,24 @@ def test_a_section_cannot_be_set_below_a_value():
         load_config(None, ["root=x", "root.deeper=1"])
     with pytest.raises(ConfigurationError, match="must hold keys"):
         load_config(str(CONFIGS / ".." / "constraints.txt"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["corpus.input=[x.jsonl]", "duplicates.keep=[newest:updated_at]"],
+        ["corpus.input=[x.jsonl]", "corpus.metadata_columns=[kind]", "duplicates.keep=[longest, column:updated_at:asc]"],
+        ["duplicates.keep=[column:updated_at:asc]"],
+    ],
+)
+def test_a_kept_document_cannot_be_chosen_by_a_column_that_is_not_read(settings):
+    with pytest.raises(ConfigurationError, match=r"duplicates.keep names the column 'updated_at'.*corpus.metadata_columns"):
+        load_config(None, settings)
+
+
+def test_columns_that_are_read_choose_the_kept_document():
+    assert load_config(None, ["duplicates.keep=[column:package:asc]"]).duplicates.keep == ("column:package:asc",)
+    settings = ["corpus.input=[x.jsonl]", "corpus.metadata_columns=[updated_at]", "duplicates.keep=[newest:updated_at]"]
+    assert load_config(None, settings).duplicates.keep == ("newest:updated_at",)
+    with pytest.raises(ConfigurationError, match="'best' is no rule: write most_documents"):
+        load_config(None, ["duplicates.keep=[best]"])

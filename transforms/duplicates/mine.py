@@ -31,7 +31,8 @@ _ROWS_PER_TABLE = 65536
 class MineTask:
     """One part of the neighbour graph, the files of all its parts, and all blocks with the passages and wordings of each.
 
-    `split` says that a document may have several passages, whose pairs with each other do not count.
+    `split` says that a document may have several passages, whose pairs with each other do not count; `exact` that the
+    graph's lists are those of the nearest others and nobody else.
     """
 
     neighbors: NeighborsRecord
@@ -42,6 +43,7 @@ class MineTask:
     directory: str
     progress: str | None = None
     split: bool = False
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = 
 
     A list of neighbours whose last cosine is still at the threshold is unfinished: it does not say what comes after it. A
     pair with a finished text is in that text's list; two unfinished texts are compared, by range, whatever their lists are.
+    Where the graph is not exact, a pair is found when it is in either list.
     Two passages that only one document has are no pair: nobody could do without either document for it.
     `threads` limits the linear algebra of this process for the call.
     """
@@ -76,7 +79,7 @@ def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = 
     ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
     unfinished = _unfinished(task.graph, options.threshold)
     owners = sole_owners(task.passages) if task.split else NOBODY
-    a, b, listed = listed_pairs(ids, neighbor_ids, cosines, options.threshold, unfinished)
+    a, b, listed = listed_pairs(ids, neighbor_ids, cosines, options.threshold, unfinished, task.exact)
     different = np.flatnonzero(~owners.same(a, b))
     own = ids[places_of(ids, unfinished) >= 0]
     with threadpool_limits(threads):

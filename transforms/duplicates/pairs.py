@@ -9,11 +9,11 @@ from transforms.duplicates.owners import NOBODY, SoleOwners
 from transforms.duplicates.places import places_of
 from transforms.neighbors import exact_cosines, exact_pair_cosines, screening_error
 
-# Rows that are searched by range at a time, and columns of one score matrix: 16 MB of float32.
-_ROWS, _COLUMNS = 1024, 4096
+# Rows that are searched by range at a time, and columns of one score matrix: 4 MB of float32, or 40 MB when all are pairs.
+_ROWS, _COLUMNS = 512, 2048
 
-# Pairs found since the last time that rows were cut to their best (or as many as were kept then): 20 MB.
-_PENDING = 1 << 20
+# Pairs found since the last time that rows were cut to their best (or as many as were kept then): 5 MB.
+_PENDING = 1 << 18
 
 
 # From one pair in so many products on, the exact product of all is faster than one for each pair: 15 ns against 4 µs.
@@ -100,21 +100,27 @@ def concatenated(parts: Iterable[Pairs]) -> Pairs:
 
 
 def listed_pairs(
-    ids: np.ndarray, neighbor_ids: np.ndarray, cosines: np.ndarray, threshold: float, unfinished: np.ndarray
+    ids: np.ndarray,
+    neighbor_ids: np.ndarray,
+    cosines: np.ndarray,
+    threshold: float,
+    unfinished: np.ndarray,
+    exact: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs with cosine ≥ `threshold` that the finished lists among these (rows, k) hold: smaller id, larger id, cosine.
+    """Pairs with cosine ≥ `threshold` that these lists (rows, k) hold, but for those of two unfinished texts: smaller id,
+    larger id, cosine.
 
-    `unfinished` are the ids, ascending, of all texts of the graph whose list is not finished. A pair of two finished
-    texts is in both lists, and is taken from that of the smaller id; where one is unfinished, from that of the other;
-    pairs of two unfinished texts are not here. So over all parts of a graph each pair comes once. `threshold` is compared
-    with the published float32.
+    `unfinished` are the ids, ascending, of all texts of the graph whose list is not finished. In an exact graph a pair of two
+    finished texts is in both lists, and is taken from that of the smaller id; where one is unfinished, from that of the other:
+    over all parts of the graph each pair comes once. In a graph that is not `exact` a pair may be in either list, and
+    comes as often as it is. `threshold` is compared with the published float32.
     """
-    finished = places_of(ids, unfinished) < 0
-    rows, columns = np.nonzero((cosines.astype(np.float64) >= threshold) & finished[:, None])
-    own, other = ids[rows], neighbor_ids[rows, columns]
-    mine = (own < other) | (places_of(other, unfinished) >= 0)
-    own, other, found = own[mine], other[mine], cosines[rows[mine], columns[mine]]
-    return np.minimum(own, other), np.maximum(own, other), found
+    rows, columns = np.nonzero(cosines.astype(np.float64) >= threshold)
+    own, other, found = ids[rows], neighbor_ids[rows, columns], cosines[rows, columns]
+    own_ends, other_ends = places_of(own, unfinished) < 0, places_of(other, unfinished) < 0
+    wanted = own_ends & ((own < other) | ~other_ends) if exact else own_ends | other_ends
+    own, other = own[wanted], other[wanted]
+    return np.minimum(own, other), np.maximum(own, other), found[wanted]
 
 
 def pairs_by_range(

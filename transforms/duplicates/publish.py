@@ -93,7 +93,7 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
 
     Memory: about 100 bytes for each pair, and the document ids of all texts that are in one.
     """
-    mined, dropped = _mined(task.pairs, options.max_pairs_per_text)
+    mined, dropped = _mined(task.pairs, options.max_pairs_per_text, task.exact)
     texts = _texts(ascending(np.concatenate([dropped.ids, mined["id_a"], mined["id_b"]])), task)
     ids = texts["id"].to_numpy()
     occurrences = occurrences_of(ids, [part.path for part in task.documents], columns_of(options.keep))
@@ -123,11 +123,13 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
     )
 
 
-def _mined(records: Sequence[MineRecord], cap: int) -> tuple[dict[str, np.ndarray], Dropped]:
+def _mined(records: Sequence[MineRecord], cap: int, exact: bool) -> tuple[dict[str, np.ndarray], Dropped]:
     """The columns of `mined_schema` of all parts, at most `cap` pairs of a text with texts of larger id; what is left out."""
     records = sorted(records, key=lambda record: record.part)
     table = pa.concat_tables([mined_schema().empty_table(), *(read_table(record.file.path) for record in records)])
     columns = {name: table[name].to_numpy() for name in table.column_names}
+    if not exact:
+        columns = _once(columns)
     lost = [dropped_schema().empty_table(), *(read_table(record.dropped_file.path) for record in records)]
     parts = [Dropped(*(part[name].to_numpy() for name in dropped_schema().names)) for part in lost]
     _, rows, counts = np.unique(columns["id_a"], return_inverse=True, return_counts=True)
@@ -138,6 +140,15 @@ def _mined(records: Sequence[MineRecord], cap: int) -> tuple[dict[str, np.ndarra
         parts.append(Dropped.of(*(columns[name][rest] for name in ("id_a", "id_b", "cosine"))))
         columns = {name: values[order[within]] for name, values in columns.items()}
     return columns, Dropped.summed(parts)
+
+
+def _once(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each pair once, where both lists of an approximate graph may hold it, with one and the same cosine."""
+    order = np.lexsort((columns["id_b"], columns["id_a"]))
+    a, b = columns["id_a"][order], columns["id_b"][order]
+    new = np.ones(len(order), bool)
+    new[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
+    return {name: values[order[new]] for name, values in columns.items()}
 
 
 def _texts(paired: np.ndarray, task: GroupTask) -> pa.Table:

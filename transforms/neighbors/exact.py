@@ -1,16 +1,30 @@
-"""Exact nearest others by float32 screening and exact rescoring."""
+"""Exact nearest others: a screen in low precision leaves few candidates, and those are compared exactly."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from transforms.neighbors.cosine import exact_candidate_cosines, exact_cosines, screening_error
+from transforms.neighbors.candidates import Candidates, Shortlist, least_that_counts
+from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines
+from transforms.neighbors.screen import key, make_screen, precision_for, value
+from transforms.neighbors.tiles import Side, compare
 
-# Rows of the full exact search at a time: with a chunk of 65,536 columns their cosines take 67 MB.
-_EXACT_ROWS = 256
+# Rows and columns of the full exact search at a time: their cosines take 34 MB, the copies as float64 28 MB at 384 dimensions.
+_EXACT_ROWS, _EXACT_COLUMNS = 1024, 8192
+# Rows that are sorted at a time.
+_ROWS = 4096
+# Pairs that a thread compares at a time.
+_PAIRS = 1 << 16
 _NOBODY = -1
+_WORST = np.iinfo(np.int64).min
+_POSITION = np.int64(0xFFFFFFFF)
+
+# Positions and snapped vectors float32 (m, dim) of consecutive rows, the first of which is at the position.
+Chunks = Callable[[], Iterable[tuple[int, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ def nearest_start(rows: int, k: int) -> Nearest:
 
 
 def nearest_others(
-    ids: np.ndarray, queries: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]], k: int, margin: int = 8
+    ids: np.ndarray, queries: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]], k: int, margin: int = 96
 ) -> Nearest:
     """The `k` nearest others of snapped `queries` (rows, dim) with `ids` (rows,), over chunks of ids and snapped vectors.
 
@@ -57,36 +71,168 @@ def search_chunk(
 ) -> tuple[Nearest, int]:
     """Add one chunk to the lists; also says for how many rows the screen was not enough.
 
-    Float32 products keep the best k + 1 + margin vectors of the chunk (one place for the row itself), which are
-    rescored exactly. Let f be the smallest kept float32 score and e the error bound. A vector that was not kept has a
-    cosine of at most f + e. Where this is below the k-th exact cosine found so far, such a vector can neither enter
-    the list nor tie with its end: the list is exact. The other rows, typically those with more than `margin` near-equal
-    neighbours, are compared with the whole chunk in exact arithmetic. No margin is trusted: either it was
-    enough, provably, or it is not used.
+    `queries` (rows, dim) and `vectors` (m, dim) are snapped, with `ids` (rows,) and `chunk_ids` (m,) in any order. Uses as many
+    threads as OpenMP may in this thread.
     """
-    k = nearest.ids.shape[1]
-    kept = min(k + 1 + margin, len(vectors))
-    scores, columns = faiss.knn(queries, vectors, kept, metric=faiss.METRIC_INNER_PRODUCT)
-    cosines = exact_candidate_cosines(queries, vectors, columns)
-    found = nearest.with_candidates(*_without_self(ids, chunk_ids[columns], cosines))
-    if kept == len(vectors):
-        return found, 0
-    left_out = scores[:, -1].astype(np.float64) + screening_error(queries.shape[1])
-    unproven = np.flatnonzero(left_out >= found.cosines[:, -1])
-    for low in range(0, len(unproven), _EXACT_ROWS):
-        rows = unproven[low : low + _EXACT_ROWS]
-        cosines = exact_cosines(queries[rows], vectors)
-        cosines[ids[rows, None] == chunk_ids] = -np.inf
-        columns = _best_columns(cosines, k)
-        candidates = np.take_along_axis(cosines, columns, 1)
-        exact = nearest.rows(rows).with_candidates(*_without_self(ids[rows], chunk_ids[columns], candidates))
-        found.ids[rows], found.cosines[rows] = exact.ids, exact.cosines
+    k, threads = nearest.ids.shape[1], faiss.omp_get_max_threads()
+    if not len(chunk_ids) or not len(ids):
+        return nearest, 0
+    if np.any(chunk_ids[1:] <= chunk_ids[:-1]):  # of equal cosines the first is taken: that must be the one of smaller id
+        order = np.argsort(chunk_ids)
+        chunk_ids, vectors = chunk_ids[order], vectors[order]
+    precision = precision_for(len(queries) * len(vectors))
+    screen = make_screen(queries, precision)
+    candidates = Candidates(screen, k, margin)
+    candidates.exclude_below(nearest.cosines[:, -1])
+    place = np.minimum(np.searchsorted(chunk_ids, ids), len(chunk_ids) - 1)
+    itself = np.where(chunk_ids[place] == ids, place, _NOBODY)
+    compare(Side(screen, 0, candidates), Side(make_screen(vectors, precision), 0, None), k, threads, itself=itself)
+    shortlist = candidates.shortlist()
+    positions, cosines = best_of(shortlist, k, queries, lambda: [(0, vectors)], threads, known=nearest.cosines[:, -1])
+    found = nearest.with_candidates(_ids(chunk_ids, positions), cosines)
+    unproven = np.flatnonzero(undecided(shortlist, found.cosines[:, -1]))
+    if len(unproven):
+        positions, cosines = search_exactly(queries[unproven], itself[unproven], lambda: [(0, vectors)], k, threads)
+        exact = nearest.rows(unproven).with_candidates(_ids(chunk_ids, positions), cosines)
+        found.ids[unproven], found.cosines[unproven] = exact.ids, exact.cosines
     return found, len(unproven)
 
 
-def _without_self(ids: np.ndarray, found: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    itself = found == ids[:, None]
-    return np.where(itself, _NOBODY, found), np.where(itself, np.float32(-np.inf), cosines)
+def undecided(shortlist: Shortlist, last: np.ndarray) -> np.ndarray:
+    """Of which rows somebody who is not listed may belong among those whose last cosine is `last`, bool (rows,).
+
+    No cosine is below -1, whatever bound its dot product has.
+    """
+    return ~np.isneginf(shortlist.left_out) & (np.maximum(shortlist.left_out, -1) >= last)
+
+
+def best_of(
+    shortlist: Shortlist,
+    k: int,
+    queries: np.ndarray,
+    chunks: Chunks,
+    threads: int,
+    *,
+    start: int | None = None,
+    known: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest among those listed, by exact cosines: positions int64 and cosines float32 (rows, k).
+
+    Equal cosines are in the order of positions; empty places hold -1 and -inf. Rows of snapped `queries` (rows, dim) are at the
+    positions from `start` themselves, if it is given: then a pair of two of them is compared once. Who cannot have a cosine
+    of at least `known` float32 (rows,) may be left out.
+    """
+    rows, positions = _wanted(shortlist, k, known)
+    cosines = np.empty(len(rows), np.float32)
+    for first, vectors in chunks():
+        here = np.flatnonzero((positions >= first) & (positions < first + len(vectors)))
+        pair = rows[here], positions[here] - first
+        same = None if start is None else start - first
+        cosines[here] = _compared(queries, vectors, *pair, same, threads)
+    counts = np.bincount(rows, minlength=len(queries))
+    ends = np.cumsum(counts)
+    found = np.full((len(queries), k), _WORST, np.int64)
+
+    def sort(low: int) -> None:
+        some = slice(low, low + _ROWS)
+        pairs = slice(ends[low] - counts[low], ends[some][-1])
+        width = int(counts[some].max())
+        lines = np.full((len(counts[some]), max(width, k)), _WORST, np.int64)
+        place = np.arange(pairs.start, pairs.stop) - (ends - counts)[rows[pairs]]
+        lines[rows[pairs] - low, place] = _packed(cosines[pairs], positions[pairs])
+        found[some] = np.sort(lines, axis=1)[:, : -k - 1 : -1]
+
+    _in_threads(sort, range(0, len(queries), _ROWS), threads)
+    return _unpacked(found)
+
+
+def search_exactly(
+    queries: np.ndarray, itself: np.ndarray, chunks: Chunks, k: int, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest others of snapped queries (rows, dim), at the positions `itself` (rows,), without a screen.
+
+    As `best_of` gives them. In exact arithmetic, which is slow: for the few whom the screen cannot tell apart.
+    """
+    best = np.full((len(queries), k), _WORST, np.int64)
+    with threadpool_limits(threads):
+        for first, vectors in chunks():
+            for left in range(0, len(vectors), _EXACT_COLUMNS):
+                columns = vectors[left : left + _EXACT_COLUMNS]
+                for low in range(0, len(queries), _EXACT_ROWS):
+                    rows = slice(low, low + _EXACT_ROWS)
+                    cosines = exact_cosines(queries[rows], columns)
+                    place = itself[rows] - first - left
+                    inside = np.flatnonzero((place >= 0) & (place < len(columns)) & (itself[rows] >= 0))
+                    cosines[inside, place[inside]] = -np.inf
+                    chosen = _best_columns(cosines, k)
+                    packed = _packed(np.take_along_axis(cosines, chosen, 1), chosen + (first + left))
+                    best[rows] = np.sort(np.hstack([best[rows], packed]), axis=1)[:, : -k - 1 : -1]
+    return _unpacked(best)
+
+
+def _wanted(shortlist: Shortlist, k: int, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, ascending, and positions int64 (pairs,) of those listed who can be among the nearest."""
+    rows, positions = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for low in range(0, len(shortlist.above), _ROWS):
+        part = shortlist.rows(slice(low, low + _ROWS))
+        needed = part.needed(k)
+        if known is not None:
+            needed = np.maximum(needed, least_that_counts(known[low : low + _ROWS].astype(np.float64)))
+        row, place = np.nonzero((part.above >= needed[:, None]) & (part.positions >= 0))
+        rows.append(row + low)
+        positions.append(part.positions[row, place])
+    return np.concatenate(rows), np.concatenate(positions)
+
+
+def _compared(
+    queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray, columns: np.ndarray, same: int | None, threads: int
+) -> np.ndarray:
+    """Exact cosines of pairs; where column `same` + i is row i, of both (i, j) and (j, i) only one is computed."""
+    cosines = np.empty(len(rows), np.float32)
+    twin = np.zeros(len(rows), bool)
+    if same is not None:
+        other = columns - same
+        inside = (other >= 0) & (other < len(queries))
+        codes = np.where(inside, np.minimum(rows, other) * len(queries) + np.maximum(rows, other), -1 - np.arange(len(rows)))
+        order = np.argsort(codes)
+        twin[order[1:]] = codes[order[1:]] == codes[order[:-1]]
+        original = order[np.flatnonzero(twin[order]) - 1]
+        copies = order[twin[order]]
+    some = np.flatnonzero(~twin)
+
+    def work(low: int) -> None:
+        part = some[low : low + _PAIRS]
+        cosines[part] = exact_pair_cosines(queries, vectors, rows[part], columns[part])
+
+    _in_threads(work, range(0, len(some), _PAIRS), threads)
+    if same is not None:
+        cosines[copies] = cosines[original]
+    return cosines
+
+
+def _in_threads(work: Callable[[int], None], steps: range, threads: int) -> None:
+    if threads == 1 or len(steps) == 1:
+        for step in steps:
+            work(step)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, steps))
+
+
+def _packed(cosines: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Numbers in the order of the lists, the best last: by cosine, of equal ones by position descending."""
+    return (key(cosines).astype(np.int64) << 32) | (_POSITION - positions)
+
+
+def _unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    cosines = value((packed >> 32).astype(np.int32))
+    nobody = (packed == _WORST) | np.isneginf(cosines)
+    positions = np.where(nobody, _NOBODY, _POSITION - (packed & _POSITION))
+    return positions, np.where(nobody, np.float32(-np.inf), cosines)
+
+
+def _ids(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    return np.where(positions == _NOBODY, _NOBODY, ids[positions])
 
 
 def _best_columns(scores: np.ndarray, k: int) -> np.ndarray:
