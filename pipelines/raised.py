@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from pipelines.config import ConfigurationError
 from pipelines.excerpt import Excerpt, pair_facts, pair_lines, pairs_heading
-from transforms.duplicates import DuplicatesOptions, raise_threshold
-from transforms.files import join, read_table, write_table
+from transforms.duplicates import CAPPED, DuplicatesOptions, is_current, raise_threshold
+from transforms.files import join, read_json, read_table, write_table
 from transforms.generations import Generation, GenerationError
 from transforms.reports import clean, fit, passage_label
 from transforms.search import find_passages
@@ -34,13 +34,13 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
             f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold:g}` with its other settings"
         )
     options = options.model_copy(update={"threshold": published if threshold is None else threshold})
-    names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.under("duplicates")}
-    if "texts.parquet" not in names:
+    pairs = read_table(generation.path("duplicates/pairs.parquet"))
+    if not is_current(pairs.schema):
         raise GenerationError(
-            f"generation {generation.id} was published by an earlier version, without duplicates/texts.parquet: run "
+            f"generation {generation.id} was published by an earlier version, whose duplicates had other columns: run "
             "`corpusbeam reindex` once, which takes over its vectors and graph"
         )
-    pairs, texts = (read_table(generation.path(f"duplicates/{name}.parquet")) for name in ("pairs", "texts"))
+    texts = read_table(generation.path("duplicates/texts.parquet"))
     documents, graph = (
         [generation.checked(file) for file in generation.manifest.under(name)] for name in ("documents", "neighbors")
     )
@@ -53,6 +53,9 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
     wanted |= {member["doc_id"] for group in groups for member in (group["kept"], *group["others"])}
     rows = find_passages(generation, wanted, ["text"])
     texts_of = {passage: row["text"] for passage, row in rows.items()}
+    # What is said of the whole stage stays true of a part of its pairs, but for the cap.
+    stage = read_json(generation.path("metrics.json"))["stages"]["duplicates"]
+    reasons = [reason for reason in stage["incomplete_because"] if reason != CAPPED or raised.texts_capped]
     duplicates = raised.groups.filter(pc.not_equal(raised.groups["doc_id"], raised.groups["kept_doc_id"]))
     return {
         "root": generation.root,
@@ -62,8 +65,9 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
         **pair_facts(raised.pairs),
         "groups": pc.count_distinct(raised.groups["group_id"]).as_py(),
         "duplicate_documents": pc.count_distinct(duplicates["doc_id"]).as_py(),
-        "complete": raised.complete,
-        "texts_incomplete": raised.texts_incomplete,
+        "complete": not reasons,
+        "incomplete_because": reasons,
+        "texts_capped": raised.texts_capped,
         "shown": [_with_texts(pair, texts_of) for pair in shown],
         "groups_shown": [
             {**group, "kept": _named(group["kept"], texts_of), "others": [_named(one, texts_of) for one in group["others"]]}
@@ -82,9 +86,8 @@ def published_lines(found: dict[str, Any]) -> list[str]:
         f"{found['groups']:,} groups; {found['duplicate_documents']:,} documents have a passage that another one stands for",
     ]
     if not found["complete"]:
-        lines.append(
-            f"NOT COMPLETE: {found['texts_incomplete']:,} texts may have more pairs than are listed; status and report say why"
-        )
+        capped = f"; a cap has left out pairs of {found['texts_capped']:,} texts" if found["texts_capped"] else ""
+        lines.append(f"NOT COMPLETE ({', '.join(found['incomplete_because'])}){capped}: the report says what to do")
     lines += ["", pairs_heading(found), *pair_lines(found["shown"], width)]
     if groups := found["groups_shown"]:
         lines += ["", f"{found['groups']:,} groups, of which the largest {len(groups):,}"]

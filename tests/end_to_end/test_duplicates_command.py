@@ -15,7 +15,8 @@ from pipelines.cli import main
 from tests.embedding.tiny import build_model
 from tests.neighbors.helpers import integer_cosines
 from transforms.corpus import content_key, ids_of
-from transforms.generations import open_generation
+from transforms.files import sha256_of
+from transforms.generations import Manifest, open_generation, write_manifest
 
 THRESHOLD = 0.9
 _LETTERS = list("abcdefghijklmnopqrstuvwxyz")
@@ -343,9 +344,25 @@ def test_what_a_cap_left_out_is_said_until_the_threshold_is_above_it(corpusbeam,
     assert dropped
     for threshold in (0.6, float(np.median(dropped)), max(dropped) + 1e-6):
         ran = corpusbeam("duplicates", "--root", poor, "--threshold", threshold, "--format", "json")
-        assert ran.json["texts_incomplete"] == sum(best >= threshold for best in dropped)
+        assert ran.json["texts_capped"] == sum(best >= threshold for best in dropped)
         assert ran.json["complete"] is (threshold > max(dropped))
-    assert "NOT COMPLETE" in corpusbeam("duplicates", "--root", poor).out
+        assert ran.json["incomplete_because"] == ([] if ran.json["complete"] else ["max_pairs_per_text"])
+    assert "NOT COMPLETE (max_pairs_per_text)" in corpusbeam("duplicates", "--root", poor).out
+
+
+def test_an_approximate_graph_stays_one(corpusbeam, poor, tmp_path):
+    """Its lists are not certain, whatever the threshold."""
+    root = Path(shutil.copytree(poor, tmp_path / "root"))
+    folder = Path(open_generation(str(root)).folder)
+    manifest, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "metrics"))
+    metrics["stages"]["duplicates"]["incomplete_because"] = ["approximate graph", "max_pairs_per_text"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (entry,) = [file for file in manifest["files"] if file["path"].endswith("metrics.json")]
+    entry["sha256"], entry["size"] = sha256_of(str(folder / "metrics.json"))
+    write_manifest(str(root), Manifest.model_validate(manifest).with_digest())
+    ran = corpusbeam("duplicates", "--root", root, "--threshold", 1.0, "--format", "json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["complete"], ran.json["incomplete_because"]) == (False, ["approximate graph"])
 
 
 def test_a_corpus_that_keeps_no_text(corpusbeam, poor, tickets, tmp_path):

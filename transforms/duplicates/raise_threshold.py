@@ -17,16 +17,11 @@ from transforms.duplicates.tables import pairs_schema
 
 @dataclass(frozen=True)
 class Raised:
-    """Tables of `pairs_schema` and `groups_schema`. Of `texts_incomplete` texts there may be pairs that are not listed."""
+    """Tables of `pairs_schema` and `groups_schema`. Of `texts_capped` texts a cap has left out pairs of that threshold."""
 
     pairs: pa.Table
     groups: pa.Table
-    texts_incomplete: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every pair at or above the threshold is listed."""
-        return self.texts_incomplete == 0
+    texts_capped: int
 
 
 def raise_threshold(
@@ -49,11 +44,5 @@ def raise_threshold(
     schema = pairs_schema()
     column = schema.get_field_index("margin")
     kept = kept.set_column(column, schema.field(column), pa.array(margin, from_pandas=True)).cast(schema)
-    return Raised(kept, groups_from_pairs(kept, texts, documents, options), _incomplete(texts, options.threshold))
-
-
-def _incomplete(texts: pa.Table, threshold: float) -> int:
-    # Not complete, and without a pair that was left out: the graph itself was not certain.
-    uncertain = pc.and_(pc.invert(texts["complete"]), pc.equal(texts["pairs_dropped"], 0))
-    above = pc.fill_null(pc.greater_equal(texts["best_dropped"].cast(pa.float64()), threshold), False)
-    return int(pc.sum(pc.or_(uncertain, above)).as_py() or 0)
+    capped = pc.greater_equal(texts["best_dropped"].cast(pa.float64()), options.threshold)
+    return Raised(kept, groups_from_pairs(kept, texts, documents, options), int(pc.sum(capped).as_py() or 0))
