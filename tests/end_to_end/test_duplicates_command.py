@@ -170,6 +170,33 @@ def _crosses(pair: list[int], of_a: set[int], of_b: set[int]) -> bool:
     return (pair[0] in of_a and pair[-1] in of_b) or (pair[-1] in of_a and pair[0] in of_b)
 
 
+@pytest.mark.long
+def test_passages_of_a_dot_product_model_are_compared_by_cosine(corpusbeam, tmp_path):
+    """Long documents in passages, and vectors of any length: the pairs are still those of a corpus of both sets."""
+    dot = build_model(tmp_path, similarity="dot", name="tiny-dot")
+    parts = ("corpus.passage_tokens=16", "corpus.passage_overlap=4")
+    a, b = (
+        {name: ". ".join(TEXTS[i % 110] for i in range(n, n + 9)) for n, name in enumerate(documents)} for documents in (A, B)
+    )
+    root = reindex(tmp_path / "root", b, dot, *parts)
+    joint = reindex(tmp_path / "joint", {f"A/{k}": v for k, v in a.items()} | {f"B/{k}": v for k, v in b.items()}, dot, *parts)
+    corpusbeam()
+    ran = corpusbeam("duplicates", "--root", root, "--against", write(tmp_path / "a.jsonl", a), "--output", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    found = rows(tmp_path / "out", "pairs")
+    assert max(row["passage_no_a"] for row in found) > 0 < max(row["passage_no_b"] for row in found)
+    documents = [pq.read_table(path) for path in sorted(joint.glob("generations/*/documents/*.parquet"))]
+    of = {side: set() for side in "AB"}
+    for row in pa.concat_tables(documents).to_pylist():
+        of[row["doc_id"][0]].add(text_id(row["text"]))
+    pairs = pq.read_table(open_generation(str(joint)).path("duplicates/pairs.parquet")).to_pylist()
+    assert {(frozenset((row["id_a"], row["id_b"])), row["cosine"]) for row in found} == {
+        (frozenset((row["id_a"], row["id_b"])), row["cosine"])
+        for row in pairs
+        if _crosses([row["id_a"], row["id_b"]], of["A"], of["B"])
+    }
+
+
 def test_files_against_files_give_the_same_tables(corpusbeam, root, model, tickets, tmp_path):
     faq = write(tmp_path / "faq.jsonl", B)
     published = corpusbeam("duplicates", "--root", root, "--against", tickets, "--output", tmp_path / "one", "--format", "json")
