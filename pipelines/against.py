@@ -75,7 +75,7 @@ def against_files(config: Config, files: Sequence[str], excerpt: Excerpt) -> dic
         run_b = _run(config, f"{work}/b", runner)
         spec = choose_encoder(run_b, None)
         b = _read(run_b, spec, (), "B")
-        of_a = config.model_copy(update={"corpus": config.corpus.model_copy(update={"input": list(files)})})
+        of_a = config.model_copy(update={"corpus": config.corpus.model_copy(update={"input": list(files), "sample": None})})
         more = stored_shards(run_b.root, spec.fingerprint)
         facts: dict[str, Any] = {"root": None, "generation": None}
         return facts | _against(_run(of_a, f"{work}/a", runner), spec, b, more, excerpt)
@@ -119,8 +119,8 @@ def _read_line(one: dict[str, Any]) -> str:
 
 
 def _run(config: Config, root: str, runner: Runner) -> Run:
-    # Nothing is published: bad rows are reported, however many they are.
-    corpus = config.corpus.model_copy(update={"max_quarantine_fraction": 1.0})
+    # Nothing is published: bad rows are reported, however many they are, and only texts are wanted.
+    corpus = config.corpus.model_copy(update={"max_quarantine_fraction": 1.0, "metadata_columns": [], "keep_text": True})
     own = config.model_copy(update={"root": root, "corpus": corpus})
     return Run(own, runner, passage_splitter(own))
 
