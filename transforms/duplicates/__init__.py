@@ -9,7 +9,7 @@ nor beside itself as the kept one; equal texts are pairs of relation exact, m - 
 
 from transforms.duplicates.grouping import group_passages, groups_from_pairs
 from transforms.duplicates.groups import Cover, cover
-from transforms.duplicates.keep import KeepError, columns_of
+from transforms.duplicates.keep import KeepError, check_dates, columns_of
 from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_of
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
@@ -35,6 +35,7 @@ __all__ = [
     "WordingRecord",
     "WordingTask",
     "Wordings",
+    "check_dates",
     "columns_of",
     "cover",
     "described_pairs",
