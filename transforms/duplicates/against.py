@@ -138,7 +138,7 @@ def compare_tile(task: AgainstTask, options: DuplicatesOptions, k: int, threads:
     pairs_file = write_batches(join(task.directory, f"pairs-{task.part:05d}.parquet"), _TEXT_PAIRS, tables)
     nearest_file = write_table(
         join(task.directory, f"nearest-{task.part:05d}.parquet"),
-        _nearest(ids, pairs, nearest, same, task.b, _around(nearest, options.threshold)),
+        _nearest(ids, pairs, nearest, same, task.b, neighborhoods(nearest.cosines, options.threshold)),
     )
     progress = Progress(task.progress)
     progress.add(len(ids))
@@ -154,7 +154,7 @@ def measure_around(task: AroundTask, options: DuplicatesOptions, k: int, threads
     rows = np.flatnonzero(places_of(ids, paired) >= 0)
     with threadpool_limits(threads):
         nearest = nearest_others(ids[rows], vectors[rows], task.a.chunks(), min(k, task.a.rows))
-    columns = [pa.array(ids[rows]), pa.array(_around(nearest, options.threshold))]
+    columns = [pa.array(ids[rows]), pa.array(neighborhoods(nearest.cosines, options.threshold))]
     path = join(task.directory, f"around-{task.part:05d}.parquet")
     return AroundRecord(task.part, write_table(path, pa.table(columns, schema=_AROUND)))
 
@@ -217,11 +217,6 @@ def _there(ids: np.ndarray, side: Side) -> np.ndarray:
     for block in side.blocks:
         found |= places_of(ids, block.ids()) >= 0
     return found
-
-
-def _around(nearest: Nearest, threshold: float) -> np.ndarray:
-    """Neighbourhoods float64 (rows,); places that nobody has taken do not count."""
-    return neighborhoods(np.where(nearest.ids < 0, np.float32(np.inf), nearest.cosines), threshold)
 
 
 def _nearest(ids: np.ndarray, pairs: Pairs, nearest: Nearest, same: np.ndarray, b: Side, around: np.ndarray) -> pa.Table:
