@@ -19,7 +19,7 @@ from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import warn
-from pipelines.excerpt import Excerpt, pair_facts, pair_lines, pairs_heading
+from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from pipelines.passages import PassagesResult, distinct_passages, make_passages
 from pipelines.reindex import choose_encoder
 from pipelines.runner import Runner
@@ -106,9 +106,7 @@ def against_lines(found: dict[str, Any]) -> list[str]:
             nearest = "" if row["best_doc_id"] is None else f" (nearest {clean(row['best_doc_id'])})"
             cosine = "     " if row["best_cosine"] is None else f"{row['best_cosine']:.3f}"
             lines += [f"  {cosine}  {label}{nearest}", " " * 9 + fit(row["text"], width - 9)]
-    if found["output"] is not None:
-        lines.append(f"tables written to {found['output']}")
-    return lines
+    return [*lines, *output_lines(found)]
 
 
 def _read_line(one: dict[str, Any]) -> str:

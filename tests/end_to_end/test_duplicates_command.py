@@ -237,6 +237,7 @@ def test_what_is_left_out_is_said_with_counts(corpusbeam, root, tickets, tmp_pat
     ran = corpusbeam(*command, "--max-pairs", 3, "--output", tmp_path / "three")
     assert f"{total:,} pairs" in ran.out
     assert "of which the best 3 " in ran.out
+    assert "pairs.parquet has the best 3" in ran.out
     assert [row["cosine"] for row in rows(tmp_path / "three", "pairs")] == [1.0] * 3
 
     capped = corpusbeam(*command, "--set", "duplicates.max_pairs_per_text=2")

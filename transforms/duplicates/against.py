@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from transforms.corpus import IdCollisionError, ids_of
@@ -277,11 +278,9 @@ def _described(ids: np.ndarray, pairs: Pairs, task: AgainstTask, near_jaccard: f
 
 def _with_exact(columns: dict[str, pa.Array], same: np.ndarray) -> pa.Table:
     """Rows of `_TEXT_PAIRS`. A text is the same as itself, whether or not it is known; without texts nothing else is known."""
-    fields = {name: _TEXT_PAIRS.field(name).type for name in ("relation", "differences", "jaccard")}
-    said = {"relation": EXACT, "differences": [], "jaccard": 1.0}
-    for name, kind in fields.items():
-        values = columns.get(name, pa.nulls(len(same), kind)).to_pylist()
-        columns[name] = pa.array([said[name] if one else value for value, one in zip(values, same.tolist(), strict=True)], kind)
+    for name, said in (("relation", EXACT), ("differences", []), ("jaccard", 1.0)):
+        kind = _TEXT_PAIRS.field(name).type
+        columns[name] = pc.if_else(pa.array(same), pa.scalar(said, kind), columns.get(name, pa.nulls(len(same), kind)))
     return pa.table([columns[name] for name in _TEXT_PAIRS.names], schema=_TEXT_PAIRS)
 
 
