@@ -19,7 +19,7 @@ from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import warn
-from pipelines.excerpt import Excerpt, pair_facts, pair_lines, pairs_heading
+from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from pipelines.passages import PassagesResult, distinct_passages, make_passages
 from pipelines.reindex import choose_encoder
 from pipelines.runner import Runner
@@ -75,7 +75,7 @@ def against_files(config: Config, files: Sequence[str], excerpt: Excerpt) -> dic
         run_b = _run(config, f"{work}/b", runner)
         spec = choose_encoder(run_b, None)
         b = _read(run_b, spec, (), "B")
-        of_a = config.model_copy(update={"corpus": config.corpus.model_copy(update={"input": list(files)})})
+        of_a = config.model_copy(update={"corpus": config.corpus.model_copy(update={"input": list(files), "sample": None})})
         more = stored_shards(run_b.root, spec.fingerprint)
         facts: dict[str, Any] = {"root": None, "generation": None}
         return facts | _against(_run(of_a, f"{work}/a", runner), spec, b, more, excerpt)
@@ -106,9 +106,7 @@ def against_lines(found: dict[str, Any]) -> list[str]:
             nearest = "" if row["best_doc_id"] is None else f" (nearest {clean(row['best_doc_id'])})"
             cosine = "     " if row["best_cosine"] is None else f"{row['best_cosine']:.3f}"
             lines += [f"  {cosine}  {label}{nearest}", " " * 9 + fit(row["text"], width - 9)]
-    if found["output"] is not None:
-        lines.append(f"tables written to {found['output']}")
-    return lines
+    return [*lines, *output_lines(found)]
 
 
 def _read_line(one: dict[str, Any]) -> str:
@@ -119,8 +117,8 @@ def _read_line(one: dict[str, Any]) -> str:
 
 
 def _run(config: Config, root: str, runner: Runner) -> Run:
-    # Nothing is published: bad rows are reported, however many they are.
-    corpus = config.corpus.model_copy(update={"max_quarantine_fraction": 1.0})
+    # Nothing is published: bad rows are reported, however many they are, and only texts are wanted.
+    corpus = config.corpus.model_copy(update={"max_quarantine_fraction": 1.0, "metadata_columns": [], "keep_text": True})
     own = config.model_copy(update={"root": root, "corpus": corpus})
     return Run(own, runner, passage_splitter(own))
 

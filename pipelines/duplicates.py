@@ -2,8 +2,11 @@
 what is kept.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
@@ -18,10 +21,11 @@ from transforms.duplicates import (
     MineTask,
     WordingRecord,
     WordingTask,
+    check_dates,
     is_current,
 )
 from transforms.duplicates.beam import GroupDuplicates, MinePairs, ReadWording
-from transforms.files import CorruptFileError, FileRef, join, open_parquet
+from transforms.files import CorruptFileError, FileRef, join, open_parquet, read_table
 
 _COUNTS = ("pairs", "exact", "near", "paraphrase", "groups", "duplicate_documents")
 _COMPLETENESS = ("texts_searched_by_range", "texts_incomplete", "pairs_dropped", "complete")
@@ -37,6 +41,15 @@ class DuplicatesResult:
     published: list[FileRef]
     counts: dict[str, Any]
     reused: bool = False
+
+
+def check_keep(run: Run, corpus: CorpusResult) -> None:
+    """Raise KeepError when `duplicates.keep` has a rule on dates for a column in which nothing is a date."""
+
+    def column(name: str) -> Iterator[pa.ChunkedArray]:
+        return (read_table(part.documents.path, [name])[name] for part in corpus.parts)
+
+    check_dates(run.config.duplicates.keep, column)
 
 
 def reuse_duplicates(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> DuplicatesResult | None:

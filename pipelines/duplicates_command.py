@@ -86,7 +86,7 @@ class DuplicatesCommand:
     def _config_of(self, generation: Generation) -> Config:
         """The generation's settings, for documents that are compared with it: all of them, and nothing but their texts."""
         published = generation.manifest.configuration
-        corpus = {"input": list(self.against), "sample": None, "metadata_columns": [], "keep_text": True}
+        corpus = {"input": list(self.against), "sample": None, "metadata_columns": []}
         base = {
             **published,
             "corpus": {**published["corpus"], **corpus},

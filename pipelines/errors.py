@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pipelines.config import ConfigurationError
 from pipelines.runner import RunnerError
 from transforms.corpus import InputError, QuarantineLimitError
+from transforms.duplicates import KeepError
 from transforms.files import UnconditionalError
 from transforms.generations import LeaseLostError, PublishConflictError, RootInUseError
 from transforms.search import EncoderMismatchError, QueryError
@@ -26,6 +27,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (RunnerError, EXIT_USAGE),
     (InputError, EXIT_USAGE),
     (QueryError, EXIT_USAGE),
+    (KeepError, EXIT_USAGE),
     (EncoderMismatchError, EXIT_REFUSED),
     (GateRefusedError, EXIT_REFUSED),
     (RootInUseError, EXIT_IN_USE),

@@ -54,6 +54,14 @@ def pairs_heading(found: dict[str, Any]) -> str:
     return f"{total:,} pairs ({relations}), of which the best {shown:,}: --max-pairs N shows N, --output DIR writes all"
 
 
+def output_lines(found: dict[str, Any]) -> list[str]:
+    """A line that says where the tables are, and how much of the pairs; none when they were not written."""
+    if found["output"] is None:
+        return []
+    only = f"; pairs.parquet has the best {found['pairs_written']:,}" if found["pairs_written"] < found["pairs"] else ""
+    return [f"tables written to {found['output']}{only}"]
+
+
 def pair_lines(pairs: list[dict[str, Any]], width: int) -> list[str]:
     """Pairs with `text_a` and `text_b`, each on three lines no wider than `width`."""
     lines = []

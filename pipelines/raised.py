@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.config import ConfigurationError
-from pipelines.excerpt import Excerpt, pair_facts, pair_lines, pairs_heading
+from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from transforms.duplicates import CAPPED, DuplicatesOptions, is_current, raise_threshold
 from transforms.files import join, read_json, read_table, write_table
 from transforms.generations import Generation, GenerationError
@@ -97,9 +97,7 @@ def published_lines(found: dict[str, Any]) -> list[str]:
             lines += [f"    {one['cosine_to_kept']:.3f}  {_label(one, width - 11)}" for one in group["others"]]
             if left := group["size"] - 1 - len(group["others"]):
                 lines.append(f"           and {left:,} more")
-    if found["output"] is not None:
-        lines.append(f"tables written to {found['output']}")
-    return lines
+    return [*lines, *output_lines(found)]
 
 
 def _groups(table: pa.Table) -> list[dict[str, Any]]:

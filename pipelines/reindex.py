@@ -10,7 +10,7 @@ from pipelines import stopped
 from pipelines.changes import find_changes
 from pipelines.config import Config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
-from pipelines.duplicates import DuplicatesResult, incomplete_warnings, mine_duplicates, reuse_duplicates
+from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
@@ -125,6 +125,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         return nothing_new
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
+    check_keep(run, corpus)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
     passages = find_passages(run, corpus)

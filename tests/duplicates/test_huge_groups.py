@@ -39,7 +39,7 @@ def mined(rows, cap):
 @pytest.mark.parametrize(
     ("rows", "cap", "megabytes"),
     [
-        (3000, 50, 300),
+        (2500, 50, 200),
         pytest.param(5000, 200, 500, marks=pytest.mark.long),
         pytest.param(5000, 2000, 2000, marks=pytest.mark.long),
     ],

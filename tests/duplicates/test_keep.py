@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from transforms.duplicates import DuplicatesOptions, KeepError, columns_of
-from transforms.duplicates.keep import Candidates, dates_of, parse_rule, policy_order
+from transforms.duplicates.keep import Candidates, check_dates, dates_of, parse_rule, policy_order
 
 
 def order(rules, documents=(1, 1, 1), characters=(1, 1, 1), **columns):
@@ -79,6 +79,26 @@ def test_a_value_that_is_no_date_comes_last_and_a_column_without_any_is_refused(
     assert order(["newest:day"], day=pa.array([None, None, None], pa.string())) == [0, 1, 2]
     with pytest.raises(KeepError, match=r"'newest:day'.*'soon'.*2024-05-31"):
         order(["newest:day"], day=["soon", None, "later"])
+
+
+@pytest.mark.parametrize(
+    ("parts", "refused"),
+    [
+        ([["soon"], ["later", None]], True),
+        ([["soon"], [None], ["2020-01-01"]], False),
+        ([[None], []], False),
+        ([[1, 2]], False),
+        ([], False),
+    ],
+)
+def test_a_column_without_dates_is_found_before_the_run_is_paid_for(parts, refused):
+    arrays = [pa.chunked_array([pa.array(part, pa.int64() if part[:1] == [1] else pa.string())]) for part in parts]
+    check_dates(["longest", "column:day:asc"], lambda name: pytest.fail(name))
+    if refused:
+        with pytest.raises(KeepError, match=r"'oldest:day'.*'soon'"):
+            check_dates(["longest", "oldest:day"], lambda name: arrays)
+    else:
+        check_dates(["oldest:day"], lambda name: arrays)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import re
 from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,8 +87,6 @@ def test_negations_are_counted(text, expected):
 
 
 def test_hashes_of_a_corpus_do_not_collide(shared_data):
-    import pyarrow.parquet as pq
-
     texts = pq.read_table(shared_data / "search_snippets.parquet")["text"].to_pylist()[:3000]
     wordings = wordings_of(texts)
     for sets, found_in in ((wordings.words, words_in), (wordings.grams, grams_in)):

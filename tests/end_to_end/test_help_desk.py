@@ -61,6 +61,13 @@ def test_exactly_the_four_pairs_are_found_and_the_newest_of_each_is_kept(tmp_pat
     assert generation.manifest.counts["pairs_dropped"] == 0
 
 
+def test_a_column_without_dates_is_an_error_before_anything_is_embedded(tmp_path, corpusbeam, minilm_spec):
+    ran = corpusbeam("reindex", *options(tmp_path / "root", "duplicates.keep=[newest:status]"))
+    assert ran.code == 2
+    assert "'newest:status'" in ran.err
+    assert not (tmp_path / "root" / "vectors").exists()
+
+
 def test_a_column_that_is_not_read_is_an_error_before_anything_is(tmp_path, corpusbeam):
     ran = corpusbeam("reindex", *options(tmp_path / "root", "duplicates.keep=[column:priority:desc, longest]"))
     assert ran.code == 2

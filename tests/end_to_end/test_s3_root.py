@@ -64,13 +64,21 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
     assert asked[0] == asked[1]
     assert asked[0]["hits"][0]["text"] == sentences[4]
     assert first in corpusbeam("report", "--root", remote).out
+    for use in (["--threshold", 0.9], ["--against", corpus]):
+        tables = []
+        for number, root in enumerate((remote, local)):
+            output = f"{s3_bucket}/tables" if number == 0 else tmp_path / "tables"
+            found = corpusbeam("duplicates", "--root", root, *use, "--output", output, "--format", "json")
+            assert found.code == 0, found.err
+            tables.append({name: found.json[name] for name in ("shown", "pairs", "complete")})
+        assert tables[0] == tables[1]
 
     # Nothing new: nothing is published, and no file of the run stays.
     again = corpusbeam("reindex", "--root", remote, "--format", "json", *options)
     assert (again.code, again.json["published"]) == (0, False)
     assert read_current(remote) == first
     fs = fsspec.filesystem("s3")
-    names = {name.split("/deep/root/")[1].split("/")[0] for name in fs.find(s3_bucket)}
+    names = {name.split("/deep/root/")[1].split("/")[0] for name in fs.find(f"{s3_bucket}/deep")}
     assert names == {"CURRENT", "generations", "last_run.json", "vectors"}
 
     # A second generation embeds only what is new, here as there.

@@ -68,6 +68,12 @@ def test_the_page_shows_what_the_generation_holds(generation: Path) -> None:
     assert not page.unbalanced
 
 
+def test_pairs_that_are_left_out_are_counted_on_the_page(generation: Path) -> None:
+    told = render_html(read_report(str(generation), metrics(pairs_dropped=4321)))
+    assert "pairs left out: a text has too many</dt><dd>4,321" in told
+    assert "left out" not in render_html(read_report(str(generation), metrics(pairs_dropped=0)))
+
+
 def test_ids_are_unique_and_references_exist(generation: Path) -> None:
     page, _ = page_of(generation)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]

@@ -22,7 +22,7 @@ from transforms.duplicates.between import pairs_between
 from transforms.duplicates.calibrate import Curve, curve_of, curve_table, wilson_interval
 from transforms.duplicates.grouping import group_passages, groups_from_pairs
 from transforms.duplicates.groups import Cover, cover
-from transforms.duplicates.keep import KeepError, columns_of
+from transforms.duplicates.keep import KeepError, check_dates, columns_of
 from transforms.duplicates.labels import LabelledPairs, read_labels
 from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_of
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
@@ -68,6 +68,7 @@ __all__ = [
     "WordingTask",
     "Wordings",
     "against_tables",
+    "check_dates",
     "columns_of",
     "compare_tile",
     "cover",

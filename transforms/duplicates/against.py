@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from transforms.corpus import IdCollisionError, ids_of
@@ -138,7 +139,7 @@ def compare_tile(task: AgainstTask, options: DuplicatesOptions, k: int, threads:
     pairs_file = write_batches(join(task.directory, f"pairs-{task.part:05d}.parquet"), _TEXT_PAIRS, tables)
     nearest_file = write_table(
         join(task.directory, f"nearest-{task.part:05d}.parquet"),
-        _nearest(ids, pairs, nearest, same, task.b, _around(nearest, options.threshold)),
+        _nearest(ids, pairs, nearest, same, task.b, neighborhoods(nearest.cosines, options.threshold)),
     )
     progress = Progress(task.progress)
     progress.add(len(ids))
@@ -154,7 +155,7 @@ def measure_around(task: AroundTask, options: DuplicatesOptions, k: int, threads
     rows = np.flatnonzero(places_of(ids, paired) >= 0)
     with threadpool_limits(threads):
         nearest = nearest_others(ids[rows], vectors[rows], task.a.chunks(), min(k, task.a.rows))
-    columns = [pa.array(ids[rows]), pa.array(_around(nearest, options.threshold))]
+    columns = [pa.array(ids[rows]), pa.array(neighborhoods(nearest.cosines, options.threshold))]
     path = join(task.directory, f"around-{task.part:05d}.parquet")
     return AroundRecord(task.part, write_table(path, pa.table(columns, schema=_AROUND)))
 
@@ -219,11 +220,6 @@ def _there(ids: np.ndarray, side: Side) -> np.ndarray:
     return found
 
 
-def _around(nearest: Nearest, threshold: float) -> np.ndarray:
-    """Neighbourhoods float64 (rows,); places that nobody has taken do not count."""
-    return neighborhoods(np.where(nearest.ids < 0, np.float32(np.inf), nearest.cosines), threshold)
-
-
 def _nearest(ids: np.ndarray, pairs: Pairs, nearest: Nearest, same: np.ndarray, b: Side, around: np.ndarray) -> pa.Table:
     """Rows of `_NEAREST` for all texts of a tile: with the text itself where B has it."""
     best, cosines = np.full(len(ids), -1, np.int64), np.full(len(ids), np.nan, np.float32)
@@ -282,11 +278,9 @@ def _described(ids: np.ndarray, pairs: Pairs, task: AgainstTask, near_jaccard: f
 
 def _with_exact(columns: dict[str, pa.Array], same: np.ndarray) -> pa.Table:
     """Rows of `_TEXT_PAIRS`. A text is the same as itself, whether or not it is known; without texts nothing else is known."""
-    fields = {name: _TEXT_PAIRS.field(name).type for name in ("relation", "differences", "jaccard")}
-    said = {"relation": EXACT, "differences": [], "jaccard": 1.0}
-    for name, kind in fields.items():
-        values = columns.get(name, pa.nulls(len(same), kind)).to_pylist()
-        columns[name] = pa.array([said[name] if one else value for value, one in zip(values, same.tolist(), strict=True)], kind)
+    for name, said in (("relation", EXACT), ("differences", []), ("jaccard", 1.0)):
+        kind = _TEXT_PAIRS.field(name).type
+        columns[name] = pc.if_else(pa.array(same), pa.scalar(said, kind), columns.get(name, pa.nulls(len(same), kind)))
     return pa.table([columns[name] for name in _TEXT_PAIRS.names], schema=_TEXT_PAIRS)
 
 

@@ -1,7 +1,7 @@
 """Which passage of a group is kept: rules in order of importance, as written in the configuration."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,6 +106,28 @@ def dates_of(values: pa.Array, rule: str = "newest") -> pa.Array:
             f"2024-05-31 or 2024-05-31T12:00:00Z, or use column:…:desc to compare the values as they are"
         )
     return read
+
+
+def check_dates(rules: Sequence[str], columns: Callable[[str], Iterable[pa.ChunkedArray]]) -> None:
+    """Raise KeepError for a rule on dates when no value of its column is one; `columns` gives a column's values in parts.
+
+    For all that are read before the expensive part of a run: it stops at the first part that has a date.
+    """
+    for text in rules:
+        rule, refused = parse_rule(text), None
+        if rule.kind != "date" or rule.column is None:
+            continue
+        for values in columns(rule.column):
+            try:
+                dates = dates_of(values.combine_chunks(), text)
+            except KeepError as error:
+                refused = refused or error
+                continue
+            if dates.null_count < len(dates):
+                refused = None
+                break
+        if refused is not None:
+            raise refused
 
 
 def _microseconds(value: object) -> int | None:

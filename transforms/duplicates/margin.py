@@ -20,7 +20,7 @@ def neighborhoods(cosines: np.ndarray, threshold: float) -> np.ndarray:
     Where there are none all that is not in the list is below the threshold, which stands for it: an upper bound.
     """
     exact = cosines.astype(np.float64)
-    outside = exact < threshold
+    outside = (exact < threshold) & np.isfinite(exact)  # an approximate list may have places that nobody has taken
     counts = outside.sum(axis=1)
     return np.where(counts, np.where(outside, exact, 0).sum(axis=1) / np.maximum(counts, 1), threshold)
 

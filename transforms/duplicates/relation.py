@@ -65,10 +65,9 @@ def difference_lists(mask: np.ndarray) -> pa.Array:
 def _jaccards(sets: HashSets, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     sets, (a, b) = sets.take(used), places.reshape(2, -1)
-    hashes, columns = np.unique(sets.values, return_inverse=True)
-    # Integers of 32 bits, as scipy would make them for every part.
-    indices, offsets = columns.astype(np.int32), sets.offsets.astype(np.int32)
-    matrix = csr_array((np.ones(len(columns), np.int8), indices, offsets), shape=(len(used), len(hashes)))
+    # A row for each text and a column for each hash that there can be: only what is there takes memory. 63 of the 64 bits.
+    columns = (sets.values >> np.uint64(1)).astype(np.int64)
+    matrix = csr_array((np.ones(len(columns), np.int8), columns, sets.offsets), shape=(len(used), np.iinfo(np.int64).max))
     common = np.empty(len(a), np.int64)
     for low in range(0, len(a), _PAIRS):
         part = slice(low, low + _PAIRS)

@@ -17,7 +17,7 @@ NEGATION_WORDS = (
 )  # fmt: skip
 
 # Characters that are read at a time: the arrays of a batch then fit into cache, and a long document costs no more memory.
-_CHARACTERS = 1 << 19
+_CHARACTERS = 1 << 17
 
 _UNKNOWN, _OTHER, _WORD, _DIGIT = range(4)
 # What each code point is (a digit is also part of words). Filled as they come up: classifying all 1.1 million takes longer than

@@ -13,7 +13,7 @@ from transforms.duplicates.wording import HashSets, Wordings, concatenated_wordi
 from transforms.files import FileRef, file_ref, filesystem_of, is_local, join, read_table, write_atomically
 
 # Parts that stay open. Local ones are memory-mapped and cost the pages that are used, others are in memory.
-_PARTS = 4
+_PARTS = 32
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,8 @@ def duplicates(report: Report) -> str:
     if report.exact_copies is not None:
         facts.append(("exact copies of another text", report.exact_copies))
     facts += [(f"{name} pairs", count) for name, count in report.pairs.relations]
+    if lost := report.counts.get("pairs_dropped"):
+        facts.append(("pairs left out: a text has too many", lost))
     line = "".join(f"<div><dt>{escape(name)}</dt><dd>{number(count)}</dd></div>" for name, count in facts)
     line = f"<dl class='facts'>{line}</dl>" if facts else ""
     if not report.groups:
