@@ -7,9 +7,10 @@
     .venv/bin/python benchmarks/neighbors.py --workers 2         the Beam job on so many processes as well
 
 Seconds are from vectors in `.npy` files to lists: for ours in Parquet files, ids and exact cosines, for faiss in memory.
-Imports are not counted; the peak of resident memory is of the whole process, of a job's of the largest. Then it compares all lists: a text that only faiss
-has is no disagreement when its exact cosine is that of our last place to 1e-6, which is more than float32 search can tell.
-With --root it also says whether the lists are those that were published. Fails when lists disagree or ours take longer.
+Imports are not counted. The peak is of the resident memory of the whole process, of a job's of the largest one. Then it
+compares all lists: a text that only faiss has is no disagreement when its exact cosine is that of our last place to 1e-6,
+which is more than float32 search can tell. With --root it also says whether the lists are those that were published. Fails
+when lists disagree or ours take longer.
 """
 
 import argparse
