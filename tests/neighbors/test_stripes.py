@@ -170,10 +170,13 @@ def test_cosines_that_are_cut_at_one_tie(tmp_path, workers):
     ids, exact = make_ids(90), snap(vectors).astype(np.float64) @ snap(vectors).T.astype(np.float64)
     assert np.ptp(exact) > 10 * screening_error(16)
     blocks = make_blocks(tmp_path, vectors, ids, 30)
-    _, neighbor_ids, cosines = joined(build(tmp_path, blocks, NeighborsOptions(k=3, rows_per_tile=30), workers))
+    records = build(tmp_path, blocks, NeighborsOptions(k=3, rows_per_tile=30), workers)
+    _, neighbor_ids, cosines = joined(records)
     expected_ids, _ = brute_force(vectors, ids, 3)
     assert np.array_equal(neighbor_ids, expected_ids)
     assert (cosines == 1).all()
+    # The screen lists all of them: none is taken to be excluded by those whose product is larger.
+    assert sum(record.searched_exactly for record in records) == 0
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3])
