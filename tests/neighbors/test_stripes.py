@@ -18,6 +18,8 @@ from transforms.neighbors import (
     plan_stripes,
     plan_tiles,
     read_neighbors,
+    screening_error,
+    snap,
     stripes,
     tiles,
 )
@@ -158,6 +160,23 @@ def test_many_near_equal_texts_take_no_more_memory(tmp_path, monkeypatch, precis
     assert np.array_equal(cosines, expected_cosines)
     assert 250 <= sum(record.searched_exactly for record in records) < 300
     assert set(held) == {5 + 9 + candidates_module._ROOM}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_cosines_that_are_cut_at_one_tie(tmp_path, workers):
+    """Vectors a little longer than 1, whose dot products differ by more than the screen's error, all above 1."""
+    generator = np.random.default_rng(0)
+    vectors = unit(generator.normal(size=16) + 0.005 * generator.normal(size=(90, 16))) * np.float32(1.0005)
+    ids, exact = make_ids(90), snap(vectors).astype(np.float64) @ snap(vectors).T.astype(np.float64)
+    assert np.ptp(exact) > 10 * screening_error(16)
+    blocks = make_blocks(tmp_path, vectors, ids, 30)
+    records = build(tmp_path, blocks, NeighborsOptions(k=3, rows_per_tile=30), workers)
+    _, neighbor_ids, cosines = joined(records)
+    expected_ids, _ = brute_force(vectors, ids, 3)
+    assert np.array_equal(neighbor_ids, expected_ids)
+    assert (cosines == 1).all()
+    # The screen lists all of them: none is taken to be excluded by those whose product is larger.
+    assert sum(record.searched_exactly for record in records) == 0
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3])

@@ -135,6 +135,7 @@ def compare_stripe(task: StripeTask, options: NeighborsOptions, threads: int = 1
         other = Side(screen, task.stripes[number].start, Candidates(screen, k, options.margin))
         compare(own, other, k, threads, rows, columns)
         yield _saved(task, number, other)
+        del screen, other  # before the next stripe is loaded: two are in memory, not three
     yield _saved(task, task.number, own)
 
 
