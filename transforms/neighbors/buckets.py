@@ -21,7 +21,7 @@ from transforms.vectors import VectorBlock, load_array, save_array, write_block
 # FAISS's own seed, repeated here so that a new default of theirs is no silent change of ours.
 _SEED = 1234
 # Buckets only have to be small and to overlap: more rounds or a larger sample gain nothing that can be measured.
-_ROUNDS, _TEXTS_PER_CENTROID = 4, 24
+_ROUNDS, _TEXTS_PER_CENTROID = 4, 16
 # Texts that are compared with all centroids at a time. Batches begin at multiples of it, whatever the tasks are.
 BATCH = 512
 
