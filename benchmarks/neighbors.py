@@ -7,15 +7,15 @@
     .venv/bin/python benchmarks/neighbors.py --workers 2         the Beam job on so many processes as well
 
 Seconds are from vectors in `.npy` files to lists: for ours in Parquet files, ids and exact cosines, for faiss in memory.
-Imports are not counted; the peak of resident memory is of the whole process. Then it compares all lists: a text that only faiss
-has is no disagreement when its exact cosine is that of our last place to 1e-6, which is more than float32 search can tell.
-With --root it also says whether the lists are those that were published. Fails when lists disagree or ours take longer.
+Imports are not counted. The peak is of the resident memory of the whole process, of a job's of the largest one. Then it
+compares all lists: a text that only faiss has is no disagreement when its exact cosine is that of our last place to 1e-6,
+which is more than float32 search can tell. With --root it also says whether the lists are those that were published. Fails
+when lists disagree or ours take longer.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROWS_PER_BLOCK = 2048
@@ -79,6 +80,14 @@ def measured(kind: str, folder: str, arguments: argparse.Namespace) -> dict[str,
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def peak_mb(process: int | str = "self") -> float:
+    """High-water mark of a process. Not getrusage's: that begins with the memory of the process that forked this one."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise OSError("no VmHWM in /proc/self/status: this benchmark needs Linux")
+
+
 def blocks_of(folder: str) -> list[Any]:
     from transforms.vectors import VectorBlock
 
@@ -89,10 +98,10 @@ def child_faiss(folder: str, k: int, threads: int) -> dict[str, Any]:
     import faiss
 
     faiss.omp_set_num_threads(threads)
-    started, cpu = time.perf_counter(), time.process_time()
+    before, started, cpu = peak_mb(), time.perf_counter(), time.process_time()
     vectors = np.load(f"{folder}/vectors.npy")
     _, found = faiss.knn(vectors, vectors, k + 1, metric=faiss.METRIC_INNER_PRODUCT)
-    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "before_mb": before}
     np.save(f"{folder}/faiss.npy", found)
     return result
 
@@ -104,7 +113,7 @@ def child_ours(folder: str, k: int, threads: int, precision: str) -> dict[str, A
         stripes.precision_for = lambda _: precision
     elif screen.fastest_precision() == "bf16":  # imports torch, which a run has done when it comes to the graph
         precision = "bf16"
-    started, cpu = time.perf_counter(), time.process_time()
+    before, started, cpu = peak_mb(), time.perf_counter(), time.process_time()
     options = NeighborsOptions(k=k)
     blocks = blocks_of(folder)
     tasks = plan_stripes(blocks, options, f"{folder}/ours", f"{folder}/scratch", workers=1)
@@ -112,6 +121,7 @@ def child_ours(folder: str, k: int, threads: int, precision: str) -> dict[str, A
     return {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,
+        "before_mb": before,
         "precision": precision,
         "searched_exactly": sum(record.searched_exactly for record in records),
         "parts": [record.file.path for record in records],
@@ -134,8 +144,9 @@ def child_job(folder: str, k: int, workers: int) -> dict[str, Any]:
             transform = NeighborGraph(options, runner.threads(len(tasks)))
             records: list[NeighborsRecord] = runner.run(transform, tasks, NeighborsRecord, f"{place}.json")
             seconds.append(time.perf_counter() - started)
+        peak = max(peak_mb(child.pid) for child in [psutil.Process(), *psutil.Process().children()])
     parts = [record.file.path for record in sorted(records, key=lambda record: record.part)]
-    return {"seconds": seconds[1], "first": seconds[0], "parts": parts}
+    return {"seconds": seconds[1], "first": seconds[0], "parts": parts, "peak_mb": peak}
 
 
 def lists_of(parts: list[str]) -> list[np.ndarray]:
@@ -165,6 +176,18 @@ def disagreements(ids: np.ndarray, vectors: np.ndarray, ours: list[np.ndarray], 
     wrong = exact > cosines[rows, -1] + TIE
     # The other direction: somebody of ours may be missing there only if no better one is.
     return len(np.unique(rows)), len(np.unique(rows[wrong | (exact < cosines[rows, -1] - TIE)]))
+
+
+def row(name: str, results: list[dict[str, Any]], ratio: float) -> str:
+    seconds = [result["seconds"] for result in results]
+    every = " ".join(f"{value:.2f}" for value in seconds)
+    peak = max(result["peak_mb"] for result in results)
+    # Of a job's workers only the peak is known here.
+    cpu, grown = "", ""
+    if "cpu" in results[0]:
+        cpu = f"{statistics.median(result['cpu'] for result in results):.1f}"
+        grown = f"+{max(result['peak_mb'] - result['before_mb'] for result in results):.0f}"
+    return f"{name:<28} {statistics.median(seconds):>8.2f} {every:<22} {cpu:>6} {peak:>8.0f} {grown:>14} {ratio:>6.2f}"
 
 
 def main() -> int:
@@ -216,18 +239,12 @@ def main() -> int:
             "faiss": "faiss.knn",
             "job": f"ours, Beam job, {arguments.workers} workers",
         }
-        print(f"{'':<28} {'seconds':>8} {'CPU s':>6} {'of all rounds':<26} {'peak MB':>8} {'ratio':>6}")
+        print(f"{'':<28} {'seconds':>8} {'of all rounds':<22} {'CPU s':>6} {'peak MB':>8} {'after imports':>14} {'ratio':>6}")
         ratios: dict[str, float] = {}
         for kind in kinds:
-            seconds = [result["seconds"] for result in results[kind]]
-            paired = [a / b["seconds"] for a, b in zip(seconds, results["faiss"], strict=True)]
-            ratios[kind] = statistics.median(paired)
-            every = " ".join(f"{value:.2f}" for value in seconds)
-            peak = max(result["peak_mb"] for result in results[kind])
-            cpu = min((f"{result['cpu']:.1f}" for result in results[kind] if "cpu" in result), default="")
-            print(
-                f"{names[kind]:<28} {statistics.median(seconds):>8.2f} {cpu:>6} {every:<26} {peak:>8.0f} {ratios[kind]:>6.2f}"
-            )
+            paired = zip(results[kind], results["faiss"], strict=True)
+            ratios[kind] = statistics.median(one["seconds"] / other["seconds"] for one, other in paired)
+            print(row(names[kind], results[kind], ratios[kind]))
         if arguments.workers:
             print(f"first job of a run, with the start of the workers: {results['job'][0]['first']:.2f} s")
         ours = lists_of(results["ours"][0]["parts"])
@@ -253,11 +270,7 @@ def child(arguments: argparse.Namespace) -> int:
         result = child_ours(arguments.folder, arguments.k, arguments.threads, arguments.precision)
     else:
         result = child_job(arguments.folder, arguments.k, arguments.workers)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if arguments.child == "job":
-        # Of the largest worker: each holds its own share.
-        peak = max(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-    print(json.dumps({**result, "peak_mb": peak}))
+    print(json.dumps({"peak_mb": peak_mb(), **result}))
     return 0
 
 

@@ -27,64 +27,95 @@ _LAST_PLACE = 2.0**-24
 class Shortlist:
     """For each row the others that can be among its nearest, and what is proven of those who are not listed.
 
-    `positions` int64 (rows, m), -1 in empty places, which come last; `above` float32 (rows, m), descending: bounds from above
-    of the exact dot products, -inf in empty places; `left_out` float32 (rows,) is one for everybody else. A listed dot product
+    Row i has the next `counts[i]` of `positions` int64 and `above` float32, descending within the row: bounds from above of the
+    exact dot products. `left_out` float32 (rows,) is one for everybody else, -inf where there is nobody. A listed dot product
     is at least `above` - 2 `error` - `place` 2^floor(log2 |above|), with `error` float32 (rows,) and `place` the width of a
     score's last place at 1.
     """
 
+    counts: np.ndarray
     positions: np.ndarray
     above: np.ndarray
     left_out: np.ndarray
     error: np.ndarray
     place: float
 
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def row_numbers(self) -> np.ndarray:
+        """The row of everybody who is listed, int64, ascending."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
     def rows(self, some: slice) -> "Shortlist":
-        """The lists of some rows."""
-        return Shortlist(self.positions[some], self.above[some], self.left_out[some], self.error[some], self.place)
+        """The lists of consecutive rows."""
+        start, stop, _ = some.indices(len(self))
+        ends = np.cumsum(self.counts)
+        first = int(ends[start - 1]) if start else 0
+        listed = slice(first, int(ends[stop - 1]) if stop > start else first)
+        return Shortlist(
+            self.counts[some],
+            self.positions[listed],
+            self.above[listed],
+            self.left_out[some],
+            self.error[some],
+            self.place,
+        )
 
     def needed(self, k: int) -> np.ndarray:
         """What `above` must reach for somebody to be one of the `k` nearest, or tie with the last of them: float64 (rows,)."""
-        if self.above.shape[1] < k:
-            return np.full(len(self.above), -np.inf)
-        last, error = self.above[:, k - 1].astype(np.float64), self.error.astype(np.float64)
+        places = np.cumsum(self.counts) - self.counts + k - 1
+        enough = self.counts >= k
+        last, error = np.full(len(self), -np.inf), self.error.astype(np.float64)
+        last[enough] = self.above[places[enough]]
         # Never too small: the far end of the place, where |score| is largest, can be in the next power of two.
         with np.errstate(divide="ignore", invalid="ignore"):
             place = self.place * np.exp2(np.floor(np.log2(np.abs(last) * (1 + 2.0**-6) + 2 * error)))
             return least_that_counts(last - 2 * error - place)
 
 
-def merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
-    """One list for each row from lists of the same rows that name different others; the best `keep` stay in it."""
-    above = np.hstack([part.above for part in lists])
-    positions = np.hstack([part.positions for part in lists])
-    left_out = np.max([part.left_out for part in lists], axis=0)
-    # Stable is for nobody: whoever ties with the first that is cut is cut by `left_out` too.
-    order = np.argsort(-above, axis=1)
-    above, positions = np.take_along_axis(above, order, 1), np.take_along_axis(positions, order, 1)
-    if above.shape[1] > keep:
-        left_out = np.maximum(left_out, above[:, keep])
-    error = np.max([part.error for part in lists], axis=0)
-    return Shortlist(positions[:, :keep], above[:, :keep], left_out, error, max(part.place for part in lists))
-
-
 def joined(parts: Sequence[Shortlist]) -> Shortlist:
     """The lists of consecutive rows, one after the other."""
-    width = max(part.above.shape[1] for part in parts)
-    rows = sum(len(part.above) for part in parts)
-    whole = Shortlist(
-        np.full((rows, width), -1, np.int64),
-        np.full((rows, width), -np.inf, np.float32),
+    return Shortlist(
+        np.concatenate([part.counts for part in parts]),
+        np.concatenate([part.positions for part in parts]),
+        np.concatenate([part.above for part in parts]),
         np.concatenate([part.left_out for part in parts]),
         np.concatenate([part.error for part in parts]),
         max(part.place for part in parts),
     )
-    low = 0
-    for part in parts:
-        some = slice(low, low + len(part.above)), slice(part.above.shape[1])
-        whole.positions[some], whole.above[some] = part.positions, part.above
-        low = some[0].stop
-    return whole
+
+
+def merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
+    """One list for each row from lists of the same rows that name different others; the best `keep` stay in it."""
+    steps = [slice(low, low + ROWS) for low in range(0, len(lists[0]), ROWS)]
+    return joined([_merged([part.rows(some) for part in lists], keep) for some in steps])
+
+
+def _merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
+    entries = np.sort(np.hstack([_lines(part) for part in lists]), axis=1)[:, ::-1]
+    left_out = np.max([part.left_out for part in lists], axis=0)
+    if entries.shape[1] > keep:
+        # Whoever ties with the first that is cut may be cut or not: `left_out` is not below either.
+        dropped = entries[:, keep]
+        left_out = np.maximum(left_out, np.where(dropped == _NOBODY, np.float32(-np.inf), value(_keys(dropped))))
+    entries = entries[:, :keep]
+    listed = entries != _NOBODY
+    error = np.max([part.error for part in lists], axis=0)
+    place = max(part.place for part in lists)
+    return Shortlist(listed.sum(axis=1), entries[listed] & _POSITION, value(_keys(entries[listed])), left_out, error, place)
+
+
+def _lines(lists: Shortlist) -> np.ndarray:
+    """Lists as entries, int64 (rows, length of the longest)."""
+    lines = np.full((len(lists), int(lists.counts.max(initial=0))), _NOBODY, np.int64)
+    listed = np.arange(lines.shape[1]) < lists.counts[:, None]
+    lines[listed] = (key(lists.above).astype(np.int64) << 32) | lists.positions
+    return lines
+
+
+def _keys(entries: np.ndarray) -> np.ndarray:
+    return (entries >> 32).astype(np.int32)
 
 
 def least_that_counts(last: np.ndarray) -> np.ndarray:
@@ -154,22 +185,25 @@ class Candidates:
 
     def shortlist(self) -> Shortlist:
         """What has been found, as it holds for exact dot products."""
-        for low in range(0, len(self._entries), ROWS):
-            self._prune(np.arange(low, min(low + ROWS, len(self._entries))))
-        entries = self._entries[:, : self._keep]
-        nobody = entries == _NOBODY
-        keys = (entries >> 32).astype(np.int32)
+        return joined([self._shortlist(slice(low, low + ROWS)) for low in range(0, len(self._entries), ROWS)])
+
+    def _shortlist(self, rows: slice) -> Shortlist:
+        self._prune(np.arange(len(self._entries))[rows])
+        entries, left_out, error = self._entries[rows, : self._keep], self._left_out[rows], self._error[rows]
+        listed = entries != _NOBODY
+        counts, entries = listed.sum(axis=1), entries[listed]
         return Shortlist(
-            np.where(nobody, -1, entries & _POSITION),
-            np.where(nobody, np.float32(-np.inf), self._at_most(keys, self._error[:, None])),
-            np.where(self._left_out == NOTHING, np.float32(-np.inf), self._at_most(self._left_out, self._error)),
-            np.nextafter(self._error.astype(np.float32), np.float32(np.inf)),
+            counts,
+            entries & _POSITION,
+            self._at_most(_keys(entries), np.repeat(error, counts)),
+            np.where(left_out == NOTHING, np.float32(-np.inf), self._at_most(left_out, error)),
+            np.nextafter(error.astype(np.float32), np.float32(np.inf)),
             self._screen.half_place * 2.0**-22,
         )
 
     def _prune(self, rows: np.ndarray) -> None:
         entries = np.sort(self._entries[rows], axis=1)[:, ::-1]
-        last, dropped = ((entries[:, place] >> 32).astype(np.int32) for place in (self._k - 1, self._keep))
+        last, dropped = _keys(entries[:, self._k - 1]), _keys(entries[:, self._keep])
         lowest = np.where(last > NOTHING, self._at_least(np.maximum(last, _NO_SCORE), self._error[rows]), -np.inf)
         left_out = np.maximum(np.maximum(self._left_out[rows], dropped), self._excluded(lowest, self._error[rows]))
         kept = entries >> 32 > left_out[:, None]

@@ -172,16 +172,11 @@ def search_exactly(
 
 def _wanted(shortlist: Shortlist, k: int, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Rows, ascending, and positions int64 (pairs,) of those listed who can be among the nearest."""
-    rows, positions = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for low in range(0, len(shortlist.above), _ROWS):
-        part = shortlist.rows(slice(low, low + _ROWS))
-        needed = part.needed(k)
-        if known is not None:
-            needed = np.maximum(needed, least_that_counts(known[low : low + _ROWS].astype(np.float64)))
-        row, place = np.nonzero((part.above >= needed[:, None]) & (part.positions >= 0))
-        rows.append(row + low)
-        positions.append(part.positions[row, place])
-    return np.concatenate(rows), np.concatenate(positions)
+    needed = shortlist.needed(k)
+    if known is not None:
+        needed = np.maximum(needed, least_that_counts(known.astype(np.float64)))
+    wanted = shortlist.above >= np.repeat(needed, shortlist.counts)
+    return shortlist.row_numbers()[wanted], shortlist.positions[wanted]
 
 
 def _compared(

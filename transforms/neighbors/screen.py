@@ -21,6 +21,7 @@ processors do fastest. `key` is that order for float32; the scores of a tile are
 
 import contextlib
 import functools
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ _SHIFT = {FP32: 0, BF16: 16}
 _SCORE = {FP32: np.int32, BF16: np.int16}
 # bf16 must save this much of the product's time to be worth the candidates that its rounding adds.
 _WORTHWHILE = 1.5
-# Below this many products importing torch (a second or two) takes longer than bf16 saves.
-_ENOUGH_PRODUCTS = 1 << 29
+# Below so many products importing torch (a second or two), or where it is there rounding the vectors, takes longer than bf16
+# saves.
+_WORTH_IMPORTING, _WORTH_ROUNDING = 1 << 29, 1 << 26
 _PROBE = (512, 1024, 384)
 _ROUNDS = 5
 
@@ -173,7 +175,8 @@ def one_thread(screen: Screen) -> Iterator[None]:
 
 def precision_for(products: int) -> str:
     """The precision in which so many dot products are screened soonest on this machine; the result is the same in each."""
-    return fastest_precision() if products >= _ENOUGH_PRODUCTS else FP32
+    enough = _WORTH_ROUNDING if "torch" in sys.modules else _WORTH_IMPORTING
+    return fastest_precision() if products >= enough else FP32
 
 
 @functools.cache

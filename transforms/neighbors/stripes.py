@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import Progress, join, write_table
-from transforms.neighbors.candidates import Candidates, Shortlist, joined, merged
+from transforms.neighbors.candidates import Candidates, Shortlist, merged
 from transforms.neighbors.exact import best_of, search_exactly, undecided
 from transforms.neighbors.graph import NeighborsRecord, plan_tiles
 from transforms.neighbors.lists import load_lists, save_lists
@@ -27,8 +27,6 @@ from transforms.vectors import VectorBlock
 
 # Work is cut into so many tasks where it is not known how many workers there are.
 _TASKS = 64
-# Rows whose lists are merged at a time.
-_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -137,6 +135,7 @@ def compare_stripe(task: StripeTask, options: NeighborsOptions, threads: int = 1
         other = Side(screen, task.stripes[number].start, Candidates(screen, k, options.margin))
         compare(own, other, k, threads, rows, columns)
         yield _saved(task, number, other)
+        del screen, other  # before the next stripe is loaded: two are in memory, not three
     yield _saved(task, task.number, own)
 
 
@@ -209,7 +208,5 @@ def _merged(paths: Sequence[str], keep: int) -> Shortlist:
     """The lists of all files as one; two files at a time are in memory."""
     found = load_lists(paths[0])
     for path in paths[1:]:
-        other = load_lists(path)
-        steps = [slice(low, low + _ROWS) for low in range(0, len(found.left_out), _ROWS)]
-        found = joined([merged([found.rows(some), other.rows(some)], keep) for some in steps])
+        found = merged([found, load_lists(path)], keep)
     return found
