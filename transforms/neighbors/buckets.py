@@ -157,7 +157,7 @@ def _nearest(batch: np.ndarray, centroids: np.ndarray, overlap: int) -> np.ndarr
 
 
 def order_texts(task: OrderTask, options: NeighborsOptions, threads: int | None = None) -> Order:
-    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker, 50 bytes a text."""
+    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker, 200 bytes a text."""
     assigned = np.concatenate([piece.rows() for piece in sorted(task.assigned)])
     texts, overlap = assigned.shape
     position_of = np.argsort(assigned[:, 0], kind="stable").astype(np.int32)
