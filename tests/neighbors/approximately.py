@@ -5,7 +5,7 @@ import numpy as np
 from tests.neighbors.helpers import make_blocks, make_ids
 from transforms.neighbors import ApproximateGraph, NeighborsOptions, approximate_graph, read_neighbors
 
-SMALL = {"texts_per_bucket": 20, "recall_rows": 100, "rows_per_tile": 200, "rows_per_chunk": 512}
+SMALL = {"texts_per_bucket": 20, "buckets_per_text": 4, "recall_rows": 100, "rows_per_tile": 200, "rows_per_chunk": 512}
 
 
 def approximate(folder, vectors, options=None, ids=None, rows=150, threads=1, workers=1) -> ApproximateGraph:

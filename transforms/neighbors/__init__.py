@@ -10,7 +10,7 @@ Promises: an exact list is the brute-force answer; every list is ordered by (cos
 text itself, and depends on the vectors only, not on stripes, tiles, blocks, workers or threads (an exact one neither on the
 processor nor BLAS), because every published cosine is computed in arithmetic that does not round (see `cosine.py`), and low
 precision only rules out, by a proven bound, who cannot be in an exact list (see `screen.py`); memory
-is one chunk of vectors and its candidates whatever the size of the corpus, but for some 50 bytes a text where the graph is
+is one chunk of vectors and its candidates whatever the size of the corpus, but for some 200 bytes a text where the graph is
 approximate.
 """
 

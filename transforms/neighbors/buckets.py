@@ -21,7 +21,7 @@ from transforms.vectors import VectorBlock, load_array, save_array, write_block
 # FAISS's own seed, repeated here so that a new default of theirs is no silent change of ours.
 _SEED = 1234
 # Buckets only have to be small and to overlap: more rounds or a larger sample gain nothing that can be measured.
-_ROUNDS, _TEXTS_PER_CENTROID = 4, 24
+_ROUNDS, _TEXTS_PER_CENTROID = 4, 16
 # Texts that are compared with all centroids at a time. Batches begin at multiples of it, whatever the tasks are.
 BATCH = 512
 
@@ -157,7 +157,7 @@ def _nearest(batch: np.ndarray, centroids: np.ndarray, overlap: int) -> np.ndarr
 
 
 def order_texts(task: OrderTask, options: NeighborsOptions, threads: int | None = None) -> Order:
-    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker, 50 bytes a text."""
+    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker, 200 bytes a text."""
     assigned = np.concatenate([piece.rows() for piece in sorted(task.assigned)])
     texts, overlap = assigned.shape
     position_of = np.argsort(assigned[:, 0], kind="stable").astype(np.int32)

@@ -49,7 +49,7 @@ class NeighborsOptions(BaseModel):
         ge=1,
     )
     buckets_per_text: int = Field(
-        4,
+        6,
         description="Buckets that each text of an approximate graph is put into: those of the nearest centroids. More find "
         "more; the cost of comparing grows with the square.",
         ge=1,

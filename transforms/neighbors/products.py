@@ -28,9 +28,9 @@ COLUMNS = 1 << COLUMN_BITS
 # than rounding makes of a cosine.
 _SHIFT = np.float32(48)
 SCORE_BITS = 18
-# Candidates whose scores span less than this (1/64) are so near to each other that bf16 says little of their order: 8 bits of a
-# component make an error of 0.0002 in a score, and 0.001 at worst.
-_ALIKE = 1 << (SCORE_BITS - 6)
+# Candidates whose scores span less than this (1/128) are so near to each other that bf16 says little of their order: 8 bits of
+# a component make an error of 0.0002 in a score, and 0.001 at worst.
+_ALIKE = 1 << (SCORE_BITS - 7)
 # The key of nobody: below that of every score.
 NOBODY = np.iinfo(np.int32).min
 
@@ -46,15 +46,17 @@ def best_keys(queries: np.ndarray, vectors: np.ndarray, kept: int, *, itself: in
 
     keys = keys_of(torch.mm(torch.from_numpy(queries), torch.from_numpy(vectors).T).numpy(), kept, itself)
     scores = scores_of(keys)
-    for row in np.flatnonzero(scores.max(axis=1) - scores.min(axis=1) < _ALIKE):
-        # One at a time: a product's shape must not depend on how many there are.
-        again = vectors @ queries[row]
-        keys[row] = keys_of(again[None], kept, None if itself is None else itself + int(row))[0]
+    alike = np.flatnonzero(scores.max(axis=1) - scores.min(axis=1) < _ALIKE)
+    if len(alike):
+        keys[alike] = keys_of(queries[alike] @ vectors.T, kept, None if itself is None else itself + alike)
     return keys
 
 
-def keys_of(scores: np.ndarray, kept: int, itself: int | None = None) -> np.ndarray:
-    """The same for scores that are there, float32 (rows, columns); they are overwritten."""
+def keys_of(scores: np.ndarray, kept: int, itself: int | np.ndarray | None = None) -> np.ndarray:
+    """The same for scores that are there, float32 (rows, columns); they are overwritten.
+
+    `itself` may also be the column of each row, int (rows,).
+    """
     rows, columns = scores.shape
     if columns > COLUMNS:
         raise ValueError(f"{columns} columns do not fit into a key, at most {COLUMNS} do: compare fewer at a time")
@@ -63,7 +65,8 @@ def keys_of(scores: np.ndarray, kept: int, itself: int | None = None) -> np.ndar
     keys <<= COLUMN_BITS
     keys |= np.arange(columns, dtype=np.int32)
     if itself is not None:
-        keys[np.arange(rows), itself + np.arange(rows)] = NOBODY
+        own = itself if isinstance(itself, np.ndarray) else itself + np.arange(rows)
+        keys[np.arange(rows), own] = NOBODY
     if kept < columns:
         keys.partition(columns - kept, axis=1)
     return keys[:, columns - kept :].copy()
