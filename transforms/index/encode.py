@@ -88,7 +88,7 @@ def encode_batch(index: Any, vectors: np.ndarray) -> Coded:
 
 def _centroids(quantizer: Any) -> np.ndarray:
     """The centroids float32 (lists, dim), as they lie in memory."""
-    stored = faiss.downcast_index(quantizer.storage) if hasattr(quantizer, "storage") else quantizer
+    stored: Any = faiss.downcast_index(quantizer.storage) if hasattr(quantizer, "storage") else quantizer
     return np.asarray(faiss.rev_swig_ptr(stored.get_xb(), stored.ntotal * stored.d).reshape(stored.ntotal, stored.d))
 
 
