@@ -119,6 +119,8 @@ def main() -> None:
         found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         digests: dict[str, str] = {}
         for _ in range(arguments.rounds):
+            # Replacing a file costs what freeing the old one does.
+            (folder / "ours.faiss").unlink(missing_ok=True)
             for way in WAYS:
                 command = [sys.executable, "-W", "ignore", __file__, "--way", way, "--folder", name]
                 command += ["--shards", str(arguments.shards)]
