@@ -91,28 +91,20 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
     """Set the smallest number of visited lists whose measured recall at 10 reaches `target` for every query set.
 
     No search with fewer lists than the curve needs can reach it. One search with a few more answers for every number in
-    between: the results from the first p lists, in order, are what a search of p lists gives. What it nominates is then
-    measured, and the numbers below it stay ruled out by the curve, by that search, or by a search of their own. Where the
-    coarse quantizer is a graph, which need not visit the same lists first when it is asked for fewer, or where lengths decide
-    what ties, the one number below is measured: the answer is then a smallest one, if not the smallest should recall fall with
-    more lists.
+    between: its results from the first p lists, in order, are the results of a search of p lists. Queries of which it has too
+    few results are searched for again, with p. When not even all lists reach the target (codes too coarse), all are set: the
+    gate decides.
 
-    When not even all lists reach the target (codes too coarse), all are set: the gate decides.
+    Where the coarse quantizer is a graph, which need not visit the same lists first when it is asked for fewer, each number is
+    searched with. It has a curve, too, but no proof: of the numbers below the answer the next one is measured, so that the
+    answer is a smallest one, if not the smallest should recall fall with more lists; the same where lengths decide what ties.
     """
     ivf = inverted_file(index)
     if ivf is None:
         return Chosen(0, meter.search(index), None)
     lists = _Lists(index, ivf, meter.queries)
     neighbours = _Neighbours(meter, lists)
-    measured: dict[int, tuple[Truth, float]] = {}
-
-    def reaches(nprobe: int) -> bool:
-        if nprobe not in measured:
-            ivf.nprobe = nprobe
-            found = meter.search(index)
-            measured[nprobe] = found, meter.recall(found)
-        return measured[nprobe][1] >= target
-
+    searches = _Searches(index, ivf, meter, lists)
     low, top, slack = 1, 0, (1 - target) * _CODES_COST
     while True:
         neighbours.extend(min(target + slack, 1.0))
@@ -121,22 +113,21 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
         wanted = _first(coarse, min(target + slack, 1.0))
         # Twice as many at least: codes may be too coarse for any number, and that must show soon.
         top = min(max(wanted, low, 2 * top), max(_STEP * low, _FIRST), ivf.nlist)
-        enough = reaches(top)
-        found, recall = measured[top]
-        nprobe = next((p for p in _may_reach(meter, lists, found, low, top, target) if reaches(p)), None)
-        if nprobe is None and enough:
-            nprobe = top
+        recall = searches.recall(top)
+        numbers = (p for p in searches.may_reach(low, top, target) if searches.recall(p) >= target)
+        nprobe = next(numbers, top if recall >= target else None)
         if nprobe is not None or top == ivf.nlist:
             break
         slack = max(1.5 * (float(coarse[top]) - recall), slack)
         low = top + 1
-    nprobe = ivf.nlist if nprobe is None else nprobe
-    if not neighbours.rigorous:
-        while nprobe > 1 and reaches(nprobe) and reaches(nprobe - 1):
+    if nprobe is None:
+        nprobe = ivf.nlist
+    elif not (lists.flat and meter.unit):
+        while nprobe > 1 and searches.recall(nprobe - 1) >= target:
             nprobe -= 1
     ivf.nprobe = nprobe
     neighbours.extend_to(nprobe)
-    return Chosen(nprobe, measured[nprobe][0], neighbours.curve)
+    return Chosen(nprobe, searches.found(nprobe), neighbours.curve)
 
 
 def _first(curve: np.ndarray, value: float) -> int:
@@ -146,21 +137,70 @@ def _first(curve: np.ndarray, value: float) -> int:
     return max(int(reached[0]), 1) if len(reached) else len(curve) - 1
 
 
-def _may_reach(meter: RecallMeter, lists: "_Lists", found: Truth, low: int, top: int, target: float) -> Iterator[int]:
-    """Numbers of lists from `low` to below `top` whose recall may reach the target, by the results `found` in `top` lists."""
-    good = meter.good(found, _K, found.ids.shape[1])
-    ranks = lists.ranks(lists.of(found.ids), top)
-    for nprobe in range(low, top):
-        visited = ranks < nprobe
-        place = visited.cumsum(axis=1)
-        counts = np.zeros((len(good), _K), np.int64)
-        for name, rows in meter.sets.items():
-            if rank := meter.rank(name, _K):
-                hits = (visited[rows] & good[rows] & (place[rows] <= rank)).sum(axis=1)
-                # Fewer results than places: more would come from beyond what was found in `top` lists, and might be good.
-                counts[rows, rank - 1] = hits + np.maximum(rank - place[rows, -1], 0)
-        if meter.lowest(counts, _K) >= target:
-            yield nprobe
+class _Searches:
+    """What the index answers with some numbers of visited lists."""
+
+    def __init__(self, index: faiss.Index, ivf: faiss.IndexIVF, meter: RecallMeter, lists: "_Lists") -> None:
+        self._index, self._ivf, self._meter, self._lists = index, ivf, meter, lists
+        self._found: dict[int, tuple[Truth, float]] = {}
+        # The last search of more lists: how many, its results, and the rank of each one's list for its query.
+        self._deep: tuple[int, Truth, np.ndarray] | None = None
+
+    def recall(self, nprobe: int) -> float:
+        """The lowest recall at 10 of all sets."""
+        self.found(nprobe)
+        return self._found[nprobe][1]
+
+    def found(self, nprobe: int) -> Truth:
+        """The results of all queries, as deep as the truth."""
+        if nprobe not in self._found:
+            found = self._of_deep(nprobe) or self._search(nprobe)
+            self._found[nprobe] = found, self._meter.recall(found)
+        return self._found[nprobe][0]
+
+    def _search(self, nprobe: int) -> Truth:
+        self._ivf.nprobe = nprobe
+        # Twice as deep, so that what is left for fewer lists is deep enough.
+        deep = self._meter.search(self._index, 2 * self._meter.depth)
+        self._deep = nprobe, deep, self._lists.ranks(self._lists.of(deep.ids), nprobe)
+        return Truth(deep.ids[:, : self._meter.depth], deep.scores[:, : self._meter.depth])
+
+    def _of_deep(self, nprobe: int) -> Truth | None:
+        """What a search of fewer lists than the last one gives; None where that cannot be told."""
+        if self._deep is None or not self._lists.flat or nprobe >= self._deep[0]:
+            return None
+        _, deep, ranks = self._deep
+        visited, depth = ranks < nprobe, self._meter.depth
+        order = np.argsort(~visited, axis=1, kind="stable")[:, :depth]
+        there = np.take_along_axis(visited, order, 1)
+        found = Truth(
+            np.where(there, np.take_along_axis(deep.ids, order, 1), -1),
+            np.where(there, np.take_along_axis(deep.scores, order, 1), np.float32(-np.inf)),
+        )
+        # An empty place at the end: these were all texts in the lists.
+        few = np.flatnonzero(~there[:, -1] & (deep.ids[:, -1] >= 0))
+        if len(few):
+            self._ivf.nprobe = nprobe
+            again = self._meter.search(self._index, rows=few)
+            found.ids[few], found.scores[few] = again.ids, again.scores
+        return found
+
+    def may_reach(self, low: int, top: int, target: float) -> Iterator[int]:
+        """Numbers of lists from `low` to below `top` whose recall may reach the target, by the last search, that of `top`."""
+        assert self._deep is not None
+        _, deep, ranks = self._deep
+        good = self._meter.good(deep, _K, deep.ids.shape[1])
+        for nprobe in range(low, top):
+            visited = ranks < nprobe
+            place = visited.cumsum(axis=1)
+            counts = np.zeros((len(good), _K), np.int64)
+            for name, rows in self._meter.sets.items():
+                if rank := self._meter.rank(name, _K):
+                    hits = (visited[rows] & good[rows] & (place[rows] <= rank)).sum(axis=1)
+                    # Fewer results than places: more would come from beyond what was found, and might be good.
+                    counts[rows, rank - 1] = hits + np.maximum(rank - place[rows, -1], 0)
+            if self._meter.lowest(counts, _K) >= target:
+                yield nprobe
 
 
 class _Lists:
@@ -226,7 +266,6 @@ class _Neighbours:
         # All places tie with the tenth: there may be more, anywhere.
         scores = meter.truth.scores
         self._endless = good.all(axis=1) & (scores[:, -1] > -np.inf) & (scores[:, -1] >= scores[:, _K - 1] - TIE)
-        self.rigorous = lists.flat and meter.unit
         self.curve = Curve({}, np.zeros(1))
 
     def extend(self, value: float) -> None:

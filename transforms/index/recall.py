@@ -66,13 +66,22 @@ class RecallMeter:
         """The k of a set where k is asked for."""
         return max(min(k, self._texts - self._sets[name][1]), 0)
 
-    def search(self, index: faiss.Index) -> Truth:
-        """What the index answers, without the queries themselves; as deep as the truth."""
-        depth = self.truth.ids.shape[1]
-        if not len(self.queries) or not self._texts:
-            return Truth(np.full_like(self.truth.ids, -1), np.full_like(self.truth.scores, -np.inf))
-        scores, ids = index.search(self.queries, min(depth + 1, self._texts))
-        nobody = (ids == self.query_ids[:, None]) | (ids < 0)
+    @property
+    def depth(self) -> int:
+        """How many neighbours of each query are known."""
+        return int(self.truth.ids.shape[1])
+
+    def search(self, index: faiss.Index, depth: int | None = None, rows: np.ndarray | None = None) -> Truth:
+        """What the index answers, without the queries themselves: `depth` results (None: as many as true neighbours are known)
+        of all queries or of those at `rows`.
+        """
+        depth = self.depth if depth is None else depth
+        queries, own = (self.queries, self.query_ids) if rows is None else (self.queries[rows], self.query_ids[rows])
+        if not len(queries) or not self._texts:
+            shape = len(queries), depth
+            return Truth(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
+        scores, ids = index.search(queries, min(depth + 1, self._texts))
+        nobody = (ids == own[:, None]) | (ids < 0)
         # What is left moves up, in the order that the index gave it.
         order = np.argsort(nobody, axis=1, kind="stable")[:, :depth]
         found = np.where(np.take_along_axis(nobody, order, 1), -1, np.take_along_axis(ids, order, 1))
@@ -108,8 +117,7 @@ class RecallMeter:
 
     def shares(self, found: Truth) -> dict[str, list[np.ndarray]]:
         """For each set and each of RANKS each query's share of found neighbours: float64 (queries,), 1 where none are."""
-        deepest = self.truth.ids.shape[1]
-        good = [self.good(found, k, min(k, deepest)) for k in RANKS]
+        good = [self.good(found, k, k) for k in RANKS]
         result = {}
         for name, (rows, _) in self._sets.items():
             counts = zip(good, self.ranks(name), strict=True)
