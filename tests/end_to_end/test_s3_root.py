@@ -44,7 +44,8 @@ def published(root: str) -> dict[str, tuple[int, int | None, str]]:
 
 def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, corpus, model, sentences):
     remote, local = f"{s3_bucket}/deep/root", str(tmp_path / "root")
-    options = settings(corpus, model)
+    # With lists, so that the second index starts from the first.
+    options = [*settings(corpus, model), "--set", "index.type=IVF2,SQ8", "--set", "index.recall_gate=0"]
     for root in (remote, local):
         ran = corpusbeam("reindex", "--root", root, "--format", "json", *options)
         assert ran.code == 0, ran.err
@@ -80,7 +81,7 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
         more = corpusbeam("reindex", "--root", root, "--format", "json", *options)
         assert more.code == 0, more.err
         embedded = json.loads(fsspec.open(f"{root}/generations/{read_current(root)}/metrics.json").open().read())
-        assert embedded["stages"]["embed"]["texts_embedded"] == 1
+        assert embedded["stages"]["embed"]["texts_embedded"] == embedded["stages"]["index"]["texts_encoded"] == 1
     assert published(remote) == published(local)
     assert read_manifest(remote, read_current(remote)).parent == first
     assert corpusbeam("verify", "--root", remote).code == 0

@@ -8,7 +8,7 @@ from transforms.index import index_bytes, index_from_bytes, trained_template
 from transforms.index.encode import BATCH, batches, encode_batch, store
 
 # 64 dimensions: the parts of a product quantizer are long enough for FAISS to multiply matrices.
-VECTORS = clustered_vectors(3000, dim=64)
+VECTORS = clustered_vectors(5000, dim=64)
 TYPES = ["IVF32,Flat", "IVF32,SQ8", "IVF32,SQfp16", "IVF32,PQ4", "IVF32,RaBitQ3", "PCAR32,IVF32_HNSW8,SQ8", "RR,IVF32,PQ4"]
 
 
@@ -59,13 +59,13 @@ def test_distances_and_clipped_components_are_those_of_the_definition(factory):
     outside = (rest < low) | (rest > low + width)
     assert coded.clipped == outside.sum() > 0
     assert coded.components == rest.size
-    assert encode_batch(index, VECTORS[:1500][:BATCH]).clipped < coded.clipped
+    assert encode_batch(index, VECTORS[:1000]).clipped < coded.clipped
 
 
 def test_batches_have_all_texts_in_order(tmp_path):
-    corpus = make_corpus(tmp_path, clustered_vectors(2500), rows_per_block=700)
+    corpus = make_corpus(tmp_path, clustered_vectors(9000, dim=4), rows_per_block=700)
     found = list(batches(corpus.blocks[::-1]))
-    assert [len(ids) for ids, _ in found] == [BATCH, BATCH, 2500 - 2 * BATCH]
+    assert [len(ids) for ids, _ in found] == [BATCH, BATCH, 9000 - 2 * BATCH]
     assert np.array_equal(np.concatenate([ids for ids, _ in found]), corpus.ids)
     assert np.array_equal(np.concatenate([vectors for _, vectors in found]), corpus.vectors)
     only = np.sort(np.append(corpus.ids[3::7], [0, 2**62]))
@@ -77,7 +77,7 @@ def test_batches_have_all_texts_in_order(tmp_path):
 
 def test_what_cannot_be_encoded_is_named():
     index = index_from_bytes(trained_template("IVF32,SQ8", VECTORS))
-    with pytest.raises(ValueError, match="at most 1024 vectors are encoded at a time, got 1025"):
+    with pytest.raises(ValueError, match="at most 4096 vectors are encoded at a time, got 4097"):
         encode_batch(index, VECTORS[: BATCH + 1])
     with pytest.raises(ValueError, match="3 vectors belong to no inverted list"):
         encode_batch(index, np.full((3, 64), np.nan, np.float32))

@@ -101,7 +101,7 @@ def test_ids_lead_from_the_index_to_every_document(tmp_path):
     assert all(int.from_bytes(row["content_key"][:8], "big") >> 1 == row["id"] for row in rows)
     assert len(rows) == 103
     assert built.merged.texts == 100
-    turned, _ = write_ids(corpus.documents[::-1], f"{tmp_path}/again.parquet")
+    turned, _ = write_ids(corpus.documents[::-1], f"{tmp_path}/again.parquet", f"{tmp_path}/w")
     assert turned.sha256 == built.merged.ids.sha256
 
 
@@ -116,7 +116,7 @@ def test_colliding_ids_are_named(tmp_path):
     )
     documents = write_table(f"{tmp_path}/d.parquet", table)
     with pytest.raises(IdCollisionError, match="'a' and 'b' have the same 63-bit id 0: remove one of them, or change"):
-        write_ids([documents], f"{tmp_path}/ids.parquet")
+        write_ids([documents], f"{tmp_path}/ids.parquet", f"{tmp_path}/w")
 
 
 def test_documents_of_another_run_are_refused(tmp_path):

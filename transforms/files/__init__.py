@@ -19,6 +19,7 @@ from transforms.files.conditional import (
 )
 from transforms.files.hashed import write_hashed
 from transforms.files.parquet import (
+    ROW_GROUP_ROWS,
     CorruptFileError,
     describe,
     open_parquet,
@@ -42,6 +43,7 @@ from transforms.files.progress import Progress, read_progress
 from transforms.files.refs import FileRef, digest_of, file_ref, is_whole, keep_only, sha256_of
 
 __all__ = [
+    "ROW_GROUP_ROWS",
     "STOP_AT",
     "ConflictError",
     "CorruptFileError",

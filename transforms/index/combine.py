@@ -62,7 +62,7 @@ def merge_index(task: MergeTask) -> MergeRecord:
     """
     template, fingerprint = task.training.template, task.training.fingerprint
     merged = merge_shards(template, fingerprint, task.shards, join(task.directory, "merged.faiss"), task.kept)
-    ids, texts = write_ids(task.documents, join(task.published, "ids.parquet"))
+    ids, texts = write_ids(task.documents, join(task.published, "ids.parquet"), task.directory)
     if texts != merged.entries:
         raise ShardError(f"the index holds {merged.entries} texts but the documents have {texts}: they are of different runs")
     trained = _copied(template.path, join(task.published, "trained.faiss")) if task.training.trained else None

@@ -14,8 +14,9 @@ from transforms.vectors import VectorBlock
 # All matrices that are multiplied have this many rows, the last ones being zero where there are fewer vectors. Below 128,000
 # numbers FAISS multiplies without BLAS, and OpenBLAS takes the last rows of a matrix, too few for a block of its kernel, in
 # another order: of 1,000 rows at 384 dimensions some 20 had other bits than in a matrix of 1,024, of 300 nearly all. With one
-# shape neither a vector's place nor the number of threads changed a bit. So an increment has the codes of a full build.
-BATCH = 1024
+# shape neither a vector's place nor the number of threads changed a bit. So an increment has the codes of a full build. FAISS
+# multiplies as many rows at a time, too.
+BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,15 @@ def encode_batch(index: Any, vectors: np.ndarray) -> Coded:
     codes = np.empty((BATCH, index.code_size), np.uint8)
     index.encode_vectors(BATCH, faiss.swig_ptr(filled), faiss.swig_ptr(lists), faiss.swig_ptr(codes), False)
     filled, lists, codes = filled[:rows], lists[:rows], codes[:rows]
-    rest = filled - quantizer.reconstruct_batch(lists)
+    rest = filled - _centroids(quantizer)[lists]
     distances = np.sqrt(np.einsum("ij,ij->i", rest, rest, dtype=np.float64)).astype(np.float32)
     return Coded(lists, codes, distances, _clipped(index, rest if index.by_residual else filled), rest.size)
+
+
+def _centroids(quantizer: Any) -> np.ndarray:
+    """The centroids float32 (lists, dim), as they lie in memory."""
+    stored: Any = faiss.downcast_index(quantizer.storage) if hasattr(quantizer, "storage") else quantizer
+    return np.asarray(faiss.rev_swig_ptr(stored.get_xb(), stored.ntotal * stored.d).reshape(stored.ntotal, stored.d))
 
 
 def _clipped(index: Any, encoded: np.ndarray) -> int:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import faiss
 import numpy as np
 
-from transforms.files import FileRef, file_ref, filesystem_of, is_local, write_atomically
+from transforms.files import FileRef, filesystem_of, is_local, write_hashed
 
 
 def index_bytes(index: faiss.Index) -> bytes:
@@ -42,8 +42,7 @@ def write_index(index: faiss.Index, path: str) -> FileRef:
         # Hands on what it has buffered.
         del writer
 
-    write_atomically(path, write)
-    return file_ref(path)
+    return write_hashed(path, write)
 
 
 @contextlib.contextmanager

@@ -31,8 +31,6 @@ from transforms.index.shards import ShardError
 # Bytes of lists that are read at a time, from all files together, and written; meanwhile the next are read. A longer list is
 # merged in pieces.
 PIECE = 16 << 20
-# Lists whose ids are read at a time, to count what is left out.
-_LISTS = 1024
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class _Merging:
     def __init__(self, lists: Lists, files: Sequence[IndexFile], sources: Sequence[Source], piece: int) -> None:
         self._lists, self._files, self._piece = lists, files, piece
         self._without = [source.without for source in sources]
-        kept = [_kept_sizes(file, without) for file, without in zip(files, self._without, strict=True)]
+        kept = [_kept_sizes(file, without, piece) for file, without in zip(files, self._without, strict=True)]
         self.sizes: np.ndarray = np.sum(kept, axis=0) if kept else np.zeros(lists.count, np.int64)
 
     def write(self, out: BinaryIO) -> None:
@@ -256,19 +254,21 @@ def _windows(runs: Sequence[_Run], rows: int) -> Iterator[list[_Part]]:
         yield taken
 
 
-def _kept_sizes(file: IndexFile, without: np.ndarray | None) -> np.ndarray:
-    """Entries of each list that are taken over, int64 (lists,). Raises ShardError when an id to leave out is not there."""
+def _kept_sizes(file: IndexFile, without: np.ndarray | None, piece: int) -> np.ndarray:
+    """Entries of each list that are taken over, int64 (lists,), reading at most about `piece` bytes of ids at a time.
+
+    Raises ShardError when an id to leave out is not there.
+    """
     if without is None or not len(without):
         return file.sizes
     sizes, starts, width = file.sizes.copy(), file.offsets()[:-1], file.lists.code_size
-    if file.lists.flat:
-        run = _Run(file, 0, file.start, without)
-        for (part,) in _windows([run], PIECE // 8):
-            sizes[0] -= np.count_nonzero(is_in(part.ids, without))
-    else:
-        for first in range(0, file.lists.count, _LISTS):
-            some = sizes[first : first + _LISTS]
-            begin = starts[first : first + _LISTS] + some * width
+    for first, last in _ranges(8 * file.sizes, piece):
+        if file.lists.flat or 8 * sizes[first] > piece:
+            for (part,) in _windows([_Run(file, first, int(starts[first]), without)], max(piece // 8, 1)):
+                sizes[first] -= np.count_nonzero(is_in(part.ids, without))
+        else:
+            some = sizes[first:last]
+            begin = starts[first:last] + some * width
             data = read_ranges(file.path, begin, begin + 8 * some)
             gone = is_in(np.frombuffer(b"".join(data), np.int64), without)
             some -= np.bincount(np.repeat(np.arange(len(some)), some)[gone], minlength=len(some))
