@@ -25,8 +25,8 @@ _SORTED, _CHOSEN, _HASHED = 400, 32, 56
 @dataclass(frozen=True)
 class IndexEstimate:
     """Bytes of `index.faiss`; peak bytes of memory that a worker of the index stages needs, beside what it has loaded before
-    and memory-mapped files, which the system takes back when it must; bytes that a search needs when it loads the whole file; and
-    multiply-adds and copied bytes of building, training included.
+    and memory-mapped files, which the system takes back when it must; bytes that a search needs when it loads the whole file;
+    and multiply-adds and copied bytes of building, training included.
     """
 
     factory: str
