@@ -1,9 +1,9 @@
 """The index stages beside a plain FAISS script and autofaiss, on the same vectors, each in a process of its own.
 
-    .venv/bin/python benchmarks/index.py --root ROOT [--rows 1000000] [--noise 0.02] [--autofaiss PYTHON]
+    .venv/bin/python benchmarks/index.py --root ROOT [--rows 1000000] [--noise 0.03] [--autofaiss PYTHON]
 
 Vectors are those of the root's store, repeated to `--rows`, with gaussian noise of `--noise` in every component (at 384
-dimensions 0.02 makes two copies of a text about 0.87 alike), at length 1 again. All rows are different texts with random keys.
+dimensions 0.03 makes two copies of a text about 0.74 alike), at length 1 again. All rows are different texts with random keys.
 
 - ours: the index stages as plain functions in one process (train, encode, merge with ids.parquet, then exact answers to 1,000
   queries, nprobe, recall, the published file with its sha256), in blocks of 4,096 rows as a run has them; the default options
@@ -240,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", help="root of a published generation, whose vectors are taken")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--noise", type=float, default=0.02)
+    parser.add_argument("--noise", type=float, default=0.03)
     parser.add_argument("--type", help="factory string for ours and faiss; by size by default")
     parser.add_argument("--autofaiss", help="python of the environment that has autofaiss; left out without it")
     parser.add_argument("--folder", type=Path, help="where vectors and indexes are written; a temporary folder by default")

@@ -6,6 +6,7 @@ from typing import Any
 import faiss
 
 from transforms.index.choose import inverted_lists
+from transforms.index.ids import ROWS as SORTED_ROWS
 from transforms.index.options import IndexOptions
 
 _FLOAT, _INT32, _INT64 = 4, 4, 8
@@ -17,14 +18,15 @@ _VISITED = 20
 # Rates of one core of the machine that benchmarks/index.py was run on (Xeon with AVX-512): multiply-adds a second of matrix
 # products, and bytes a second for each time that a file is read or written.
 _PRODUCTS, _BYTES = 40e9, 400e6
-# Memory that the tables of a document's ids take while they are sorted, and what a hash table of ids takes for each.
-_DOCUMENT, _HASHED = 250, 56
+# Memory of a row of ids.parquet while it is sorted, of a text while the sample is chosen by hash, of an id in a hash table.
+_SORTED, _CHOSEN, _HASHED = 400, 32, 56
 
 
 @dataclass(frozen=True)
 class IndexEstimate:
-    """Bytes of `index.faiss`; peak bytes of memory that the index stages need beside what a process has loaded; bytes that a
-    search needs when it loads the whole file; and multiply-adds and copied bytes of building, training included.
+    """Bytes of `index.faiss`; peak bytes of memory that a worker of the index stages needs, beside what it has loaded before
+    and memory-mapped files, which the system takes back when it must; bytes that a search needs when it loads the whole file;
+    and multiply-adds and copied bytes of building, training included.
     """
 
     factory: str
@@ -47,12 +49,12 @@ def estimate_index(factory: str, texts: int, documents: int, dim: int, options: 
     """
     lists = inverted_lists(factory)
     queries = 2 * min(options.recall_queries, texts) * texts * dim  # exact answers, and the index's own
-    ids_table = _DOCUMENT * documents
+    ids_table, chosen = _SORTED * min(documents, SORTED_ROWS), _CHOSEN * texts
     if not lists:
         vectors = texts * (dim * _FLOAT + _INT64)
         shard = min(options.rows_per_shard, texts) * (dim * _FLOAT + _INT64)
         search = vectors + texts * _HASHED
-        return IndexEstimate(factory, vectors, max(shard, ids_table), search, queries, 6 * vectors)
+        return IndexEstimate(factory, vectors, max(chosen, shard, ids_table), search, queries, 6 * vectors)
     index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     # As the class that it is: the function answers with the base class.
     ivf: Any = faiss.downcast_index(faiss.extract_index_ivf(index))
@@ -71,7 +73,7 @@ def estimate_index(factory: str, texts: int, documents: int, dim: int, options: 
     return IndexEstimate(
         factory,
         file,
-        max(copies * sample * dim * _FLOAT + learnt, shard, ids_table),
+        max(chosen, copies * sample * dim * _FLOAT + learnt, shard, ids_table),
         file,
         products,
         6 * texts * entry,
