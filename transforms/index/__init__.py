@@ -1,9 +1,10 @@
 """The index: trained once, encoded in shards, merged into one FAISS file, its recall measured against exact search.
 
 In: the run's vector blocks and documents. Out: `index/index.faiss`, `index/ids.parquet`, `index/recall.parquet` and,
-for a type with lists, `index/nprobe.parquet` and `index/trained.faiss`. Promises: the merged index is the one that a single
-process would build; shards of another template are refused; training texts and recall queries are chosen by hash; nprobe is the
-smallest that reaches the recall target, stored in the file.
+for a type with lists, `index/nprobe.parquet`, `index/trained.faiss` and `index/training.json`. Promises: the merged index is
+the one that a single process would build, byte for byte, and so is one that grew from an earlier index of the same training;
+shards of another template are refused; merging has bounded memory; training texts and recall queries are chosen by hash; nprobe
+is the smallest that reaches the recall target, stored in the file.
 """
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
