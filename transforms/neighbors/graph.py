@@ -35,7 +35,7 @@ class NeighborsTask:
 class NeighborsRecord:
     """A finished part: its file and the blocks of its texts.
 
-    `searched_exactly` counts searches of one text in one chunk that the float32 screen could not settle. Of the `rows`,
+    `searched_exactly` counts searches of one text, in one chunk of an update, that the screen could not settle. Of the `rows`,
     `searched` were compared with all texts, `taken_over` have the parent's list as it was, and `updated` have one that
     follows from the parent's and the new texts alone.
     """
