@@ -6,7 +6,7 @@ from pipelines.embed import EmbedResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
-from transforms.neighbors import NeighborsRecord, NeighborsTask, plan_stripes, plan_tiles
+from transforms.neighbors import NeighborsRecord, NeighborsTask, cut_tiles, plan_stripes, plan_tiles
 from transforms.neighbors.beam import NeighborGraph, UpdatedGraph
 
 
@@ -35,7 +35,9 @@ def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None
         parts = run.job("neighbors", NeighborGraph(options, run.runner.threads(len(stripes))), stripes, NeighborsRecord)
     else:
         tiles = plan_tiles(blocks, options)
-        tasks = [NeighborsTask(part, tile, blocks, directory, progress, graph) for part, tile in enumerate(tiles)]
+        parts_of = [NeighborsTask(part, tile, blocks, directory, progress, graph) for part, tile in enumerate(tiles)]
+        cuts = cut_tiles(len(tiles), sum(block.rows for block in blocks), options, run.runner.workers)
+        tasks = [tuple(parts_of[cut]) for cut in cuts]
         parts = run.job("neighbors", UpdatedGraph(options, run.runner.threads(len(tasks))), tasks, NeighborsRecord)
     parts.sort(key=lambda record: record.part)
     counts = {

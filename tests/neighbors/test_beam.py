@@ -1,7 +1,7 @@
 import pytest
 
 from tests.neighbors.helpers import FLAG_NAMES, FLAGS, make_blocks, make_ids, random_vectors, records_of
-from transforms.neighbors import NeighborsOptions, NeighborsTask, build_graph, build_part, plan_stripes, plan_tiles
+from transforms.neighbors import NeighborsOptions, NeighborsTask, build_graph, build_parts, plan_stripes, plan_tiles
 from transforms.neighbors.beam import NeighborGraph, UpdatedGraph
 
 
@@ -20,4 +20,4 @@ def test_the_job_of_an_update_does_too(tmp_path, flags):
     options = NeighborsOptions(k=5, rows_per_tile=40)
     tasks = [NeighborsTask(part, tile, blocks, f"{tmp_path}/out") for part, tile in enumerate(plan_tiles(blocks, options))]
     assert len(tasks) == 3
-    records_of(UpdatedGraph(options, threads=1), tasks, [build_part(task, options) for task in tasks], flags)
+    records_of(UpdatedGraph(options, threads=1), [tuple(tasks[:2]), tuple(tasks[2:])], build_parts(tasks, options), flags)

@@ -16,6 +16,8 @@ from transforms.neighbors.graph import (
     NeighborsRecord,
     NeighborsTask,
     build_part,
+    build_parts,
+    cut_tiles,
     plan_tiles,
 )
 from transforms.neighbors.options import NeighborsOptions
@@ -35,6 +37,8 @@ __all__ = [
     "StripeTask",
     "build_graph",
     "build_part",
+    "build_parts",
+    "cut_tiles",
     "exact_cosines",
     "exact_pair_cosines",
     "find_changes",
