@@ -151,6 +151,17 @@ def measure_gates(
         gates.append(
             _at_most("unit_length", vectors.largest_deviation, NORM_TOLERANCE, "largest difference of a vector's length from 1")
         )
+    if (certificate := results.neighbors.certificate) is not None:
+        gates.append(
+            Gate(
+                name="neighbors_recall",
+                value=certificate.recall,
+                limit=config.neighbors.recall_gate,
+                passed=certificate.recall >= config.neighbors.recall_gate,
+                meaning=f"recall@{certificate.k} of the approximate neighbour graph on {certificate.texts:,} texts; see "
+                "neighbors.recall_gate",
+            )
+        )
     return [
         *gates,
         _at_most("checksums", differing, 0, "finished files that, read again, have other bytes than when they were written"),

@@ -10,6 +10,7 @@ from pipelines.embed import damage_warnings, embed_tasks
 from pipelines.errors import warn
 from pipelines.estimate import measured_rate
 from pipelines.gates import Allowed, deletions_refused, empty_refused
+from pipelines.neighbors import is_approximate
 from pipelines.reindex import begin, choose_encoder, find_passages, model_warnings, read_documents
 from pipelines.stage import Run
 from transforms.embedding import EncoderSpec, find_profile
@@ -68,6 +69,7 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "rate_of": None if rate is None else rate.generation,
         "rate_of_same_model": None if rate is None else rate.same_model,
         "changes": {"since": found.since, **found.counts},
+        "graph": "approximate" if is_approximate(config, passages.rows) else "exact",
         "differences": [asdict(difference) for difference in differing],
         "would_refuse": empty_refused(run, corpus, Allowed()) or deletions_refused(config, found, Allowed()),
     }
@@ -92,6 +94,10 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"model            {plan['model']} ({plan['fingerprint'][:12]}), profile {plan['profile'] or 'none'}",
         f"vectors          {_vectors(plan)}",
     ]
+    if plan["graph"] != "exact":
+        lines.append(
+            "neighbour graph  approximate: more texts than neighbors.exact_up_to; recall is measured, see neighbors.recall_gate"
+        )
     if plan["encoder_changed"]:
         lines.append("The encoder is not the one of the published generation: every text is embedded again.")
     if plan["settings_changed"]:

@@ -361,6 +361,9 @@ def compute(run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: 
         **{name: duplicates.counts[name] for name in ("pairs", "groups", "duplicate_documents")},
         **{name: topics.counts[name] for name in ("topics", "noise_documents")},
     }
+    if not neighbors.exact:
+        # What readers of pairs and topics go by: a generation without this count has an exact graph.
+        counts["approximate_lists"] = passages.rows
     return Results(index, recall, neighbors, duplicates, topics, counts)
 
 

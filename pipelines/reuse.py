@@ -57,10 +57,11 @@ class Parent:
     def graph(self) -> ParentGraph | None:
         """The parent's neighbour graph with what has changed since, found by a job of one worker.
 
-        None when its vectors are another encoder's, when it is damaged, or when so much is new that it saves nothing.
+        None when its vectors are another encoder's, when it is approximate or damaged, or when so much is new that it saves
+        nothing.
         """
         parts = self.generation.manifest.under("neighbors")
-        if not parts or not self._one_encoder:
+        if not parts or not self._one_encoder or self.generation.manifest.counts.get("approximate_lists"):
             return None
         try:
             checked = tuple(FileRef(self.generation.checked(file), file.size, file.rows, file.sha256) for file in parts)

@@ -59,7 +59,7 @@ def test_a_limit_of_0_and_of_1():
     assert not deletions_refused(load_config(None, ["corpus.max_deleted_fraction=1"]), found(deleted=9), Allowed())
 
 
-def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: float = 0.95):
+def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: float = 0.95, certificate=None):
     """What the stages say of a corpus in which all numbers agree."""
     file = lambda rows: FileRef("/none", 1, rows, "x")  # noqa: E731
     corpus = SimpleNamespace(
@@ -72,7 +72,7 @@ def results(documents: int = 10, passages: int = 12, texts: int = 11, recall: fl
     later = SimpleNamespace(
         topics=SimpleNamespace(assigned=[file(passages)]),
         index=SimpleNamespace(counts={"texts_indexed": texts}),
-        neighbors=SimpleNamespace(published=[file(texts)]),
+        neighbors=SimpleNamespace(published=[file(texts)], certificate=certificate),
         recall=SimpleNamespace(
             measured=SimpleNamespace(recall_at_10=recall, passed=recall >= CONFIG.index.recall_gate),
         ),
@@ -150,6 +150,15 @@ def test_vectors_for_inner_products_may_have_any_length():
     gates = gates_of(vectors=VectorsResult(11, 0, 17.5), unit=False)
     assert "unit_length" not in gates
     assert gates["vectors_not_finite"].passed
+
+
+@pytest.mark.parametrize(("recall", "passed"), [(0.98, True), (0.9799, False), (math.nan, False)])
+def test_an_approximate_graph_has_a_gate_of_its_own(recall, passed):
+    certificate = SimpleNamespace(recall=recall, k=32, texts=2000)
+    gate = gates_of(certificate=certificate)["neighbors_recall"]
+    assert (gate.limit, gate.passed) == (0.98, passed)
+    assert gate.meaning == "recall@32 of the approximate neighbour graph on 2,000 texts; see neighbors.recall_gate"
+    assert "neighbors_recall" not in gates_of()
 
 
 def test_deletions_that_are_allowed_pass_with_their_number():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.reports.generation import metrics
 from transforms.files import read_json
-from transforms.reports import read_report, terminal_summary
+from transforms.reports import read_report, render_html, terminal_summary
 from transforms.reports.summary import Report
 from transforms.reports.text import columns, fit
 
@@ -50,6 +50,21 @@ def test_warnings_are_shown_in_full_above_the_stages(generation: Path) -> None:
     at = next(i for i, line in enumerate(lines) if line.startswith("Warning  one"))
     end = next(i for i, line in enumerate(lines) if line.startswith("Stage"))
     assert " ".join(" ".join(lines[at:end]).split()) == f"Warning {'one two ' * 30}Warning another"
+
+
+def test_an_approximate_graph_is_called_so_on_page_and_terminal(generation: Path) -> None:
+    measured = {"neighbors": 32, "recall": 0.98765, "recall_low": 0.9811, "recall_high": 0.9922, "recall_rows": 2000}
+    values = read_json(f"{generation}/metrics.json")
+    for stage, said in ((measured, True), ({"neighbors": 32}, False)):
+        report = read_report(
+            str(generation), {**values, "stages": {**values["stages"], "neighbors": {"seconds": 1.0, **stage}}}
+        )
+        text = " ".join(terminal_summary(report).split())
+        assert ("recall@32 0.9877 of the approximate neighbour graph" in text) is said
+        page = " ".join(render_html(report).split())
+        assert (
+            "0.9877 of the true 32 nearest others (95 % interval 0.9811 to 0.9922, measured on 2,000 texts)" in page
+        ) is said
 
 
 def test_scores_that_are_no_cosines_are_called_so(generation: Path) -> None:

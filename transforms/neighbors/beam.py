@@ -1,10 +1,12 @@
-"""Beam wrapper of the neighbour graph."""
+"""Beam wrappers of the neighbour graph."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast, get_type_hints
 
 import apache_beam as beam
 
+from transforms.neighbors.approximate import Step
 from transforms.neighbors.changes import ChangesRecord, find_changes
 from transforms.neighbors.graph import NeighborsRecord, NeighborsTask, build_parts
 from transforms.neighbors.options import NeighborsOptions
@@ -49,6 +51,25 @@ class FindChanges(beam.PTransform):
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Compare for each task."""
         return tasks | "Compare" >> beam.Map(find_changes).with_output_types(ChangesRecord)
+
+
+@dataclass
+class ApproximateStep(beam.PTransform):
+    """Tasks → records of one step of an approximate graph, see `approximate.py`."""
+
+    step: Step
+    options: NeighborsOptions
+    threads: int | None = None
+
+    @property
+    def record_type(self) -> type:
+        """What the step returns."""
+        return cast(type, get_type_hints(self.step)["return"])
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the tasks over the workers and do the step for each."""
+        step = beam.Map(self.step, self.options, self.threads).with_output_types(self.record_type)
+        return tasks | "SpreadTasks" >> beam.Reshuffle() | self.step.__name__ >> step
 
 
 class _Counted(beam.DoFn):

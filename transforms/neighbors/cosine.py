@@ -66,8 +66,9 @@ def exact_pair_cosines(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: 
 def exact_candidate_cosines(queries: np.ndarray, vectors: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Cosines of each query (rows, dim) with its own candidates `vectors[columns[row]]`: float32, shaped as `columns`."""
     cosines = np.empty(columns.shape, np.float32)
-    for low in range(0, len(queries), 32):  # 32 rows of candidates as float64 stay in cache
-        part = slice(low, low + 32)
+    rows = max(1, 128 // max(1, columns.shape[1]))  # 128 candidates, as float32 and as float64, stay in a core's cache
+    for low in range(0, len(queries), rows):
+        part = slice(low, low + rows)
         gathered = vectors[columns[part]].astype(np.float64)
         cosines[part] = _rounded(np.matmul(gathered, queries[part, :, None].astype(np.float64))[:, :, 0])
     return cosines

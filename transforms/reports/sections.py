@@ -243,7 +243,18 @@ def quality(report: Report) -> str:
     by_dot = " Near is by inner product, not by cosine: the model was indexed for dot product." if report.by_dot else ""
     return f"""<p class="lead">Share of the true nearest neighbours that the index returns, against exact search.{by_dot}</p>
 <table class="narrow"><thead><tr><th scope="col">Measure</th><th scope="col" class="number">Value</th>
-<th scope="col" class="number">Queries</th><th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>"""
+<th scope="col" class="number">Queries</th><th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>
+{_graph_quality(report)}"""
+
+
+def _graph_quality(report: Report) -> str:
+    """What an approximate neighbour graph may have missed; nothing of an exact one."""
+    found = report.graph_recall
+    if found is None:
+        return ""
+    return f"""<p>The neighbour graph is approximate: its lists hold {found.recall:.4f} of the true {found.k} nearest others
+(95 % interval {found.low:.4f} to {found.high:.4f}, measured on {number(found.texts)} texts). Pairs, groups and topics follow
+from these lists: a pair may be missing.</p>"""
 
 
 def quarantine(report: Report) -> str:

@@ -70,6 +70,20 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class GraphRecall:
+    """Share of the true `k` nearest others in the lists of an approximate neighbour graph, with its 95 % interval.
+
+    Measured on `texts` sampled texts.
+    """
+
+    k: int
+    recall: float
+    low: float
+    high: float
+    texts: int
+
+
+@dataclass(frozen=True)
 class Quarantined:
     """A rejected row or file: `row` is None for a whole file."""
 
@@ -126,6 +140,7 @@ class Report:
     texts_kept: bool
     warnings: tuple[str, ...] = ()
     changes: Mapping[str, Any] | None = None
+    graph_recall: GraphRecall | None = None
 
     @property
     def seconds(self) -> float:
@@ -203,6 +218,7 @@ def read_report(
         texts_kept=keeps_text(folder),
         warnings=tuple(safe_text(str(warning)) for warning in metrics.get("warnings") or ()),
         changes=metrics.get("changes"),
+        graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
     )
 
 
@@ -292,6 +308,12 @@ def _recall(folder: str) -> tuple[Recall, ...]:
         return ()
     rows = read_table(path, ["k", "recall", "queries"]).to_pylist()
     return tuple(Recall(row["k"], row["recall"], row["queries"]) for row in sorted(rows, key=lambda row: row["k"]))
+
+
+def _graph_recall(stage: Mapping[str, Any]) -> GraphRecall | None:
+    """What the stage measured; None of an exact graph."""
+    names = ("neighbors", "recall", "recall_low", "recall_high", "recall_rows")
+    return GraphRecall(*(stage[name] for name in names)) if "recall" in stage else None
 
 
 def _quarantine(folder: str, options: ReportOptions) -> tuple[QuarantineReason, ...]:

@@ -85,6 +85,8 @@ def _head(report: Report, width: int) -> list[str]:
     share = "" if noise is None else f" ({percent(noise, counts['documents'])} noise)"
     facts.append(f"{counted(counts['topics'], 'topic')}{share}")
     facts += [f"recall@{row.k} {row.recall:.4f}" for row in report.recall if row.k == 10]
+    if report.graph_recall is not None:
+        facts.append(f"recall@{report.graph_recall.k} {report.graph_recall.recall:.4f} of the approximate neighbour graph")
     title = fit(report.title, width)
     changes = textwrap.wrap(changes_line(report.changes), width, break_on_hyphens=False) if report.changes else []
     return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width), *changes]

@@ -1,0 +1,121 @@
+"""Products of many vectors for choosing candidates: fast, in low precision where that is faster, and the same every time.
+
+What is chosen here is compared again in exact arithmetic (see `cosine.py`); a rounding error can only cost a place at the
+end of a list. It must not cost reproducibility though: float32 products depend in their last bits on the shape of the matrices
+and on the number of threads. Hence every product has a shape that the corpus decides, not the division of the work, and is
+computed by one thread; threads share batches.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import faiss
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+# Rows of a product: their scores with 2,000 columns take 2 MB, what a core's cache holds.
+BATCH = 256
+# A key is a score in fixed point above a column: sorting and partitioning whole numbers is what processors do fastest, and no
+# two keys of a row are equal, so that the best are the same whoever partitions.
+COLUMN_BITS = 12
+COLUMNS = 1 << COLUMN_BITS
+# Adding this to a score leaves it in the low bits of a float32 number, as a multiple of 2^-18: there is room for -2 … 2, more
+# than rounding makes of a cosine.
+_SHIFT = np.float32(48)
+SCORE_BITS = 18
+# Candidates whose scores span less than this (1/128) are so near to each other that bf16 says little of their order: 8 bits of
+# a component make an error of 0.0002 in a score, and 0.001 at worst.
+_ALIKE = 1 << (SCORE_BITS - 7)
+# The key of nobody: below that of every score.
+NOBODY = np.iinfo(np.int32).min
+
+
+def best_keys(queries: np.ndarray, vectors: np.ndarray, kept: int, *, itself: int | None = None) -> np.ndarray:
+    """Keys of the `kept` columns with the highest scores for each query, in no order: int32 (rows, kept).
+
+    `queries` (rows, dim) and `vectors` (columns ≤ 4,096, dim) float32 of length 1. With `itself`, the queries are the rows
+    of `vectors` from there on, and none of them is its own candidate. `kept` is below the number of columns, or equal to it
+    without `itself`.
+    """
+    import torch
+
+    keys = keys_of(torch.mm(torch.from_numpy(queries), torch.from_numpy(vectors).T).numpy(), kept, itself)
+    scores = scores_of(keys)
+    alike = np.flatnonzero(scores.max(axis=1) - scores.min(axis=1) < _ALIKE)
+    if len(alike):
+        keys[alike] = keys_of(queries[alike] @ vectors.T, kept, None if itself is None else itself + alike)
+    return keys
+
+
+def keys_of(scores: np.ndarray, kept: int, itself: int | np.ndarray | None = None) -> np.ndarray:
+    """The same for scores that are there, float32 (rows, columns); they are overwritten.
+
+    `itself` may also be the column of each row, int (rows,).
+    """
+    rows, columns = scores.shape
+    if columns > COLUMNS:
+        raise ValueError(f"{columns} columns do not fit into a key, at most {COLUMNS} do: compare fewer at a time")
+    scores += _SHIFT
+    keys = scores.view(np.int32)
+    keys <<= COLUMN_BITS
+    keys |= np.arange(columns, dtype=np.int32)
+    if itself is not None:
+        own = itself if isinstance(itself, np.ndarray) else itself + np.arange(rows)
+        keys[np.arange(rows), own] = NOBODY
+    if kept < columns:
+        keys.partition(columns - kept, axis=1)
+    return keys[:, columns - kept :].copy()
+
+
+def columns_of(keys: np.ndarray) -> np.ndarray:
+    """The columns of keys, int32."""
+    return keys & np.int32(COLUMNS - 1)
+
+
+def scores_of(keys: np.ndarray) -> np.ndarray:
+    """The scores of keys as whole numbers of 2^-18, int32."""
+    return keys >> COLUMN_BITS
+
+
+@contextlib.contextmanager
+def alone(threads: int | None) -> Iterator[Callable[[Callable[[Task], Done], Iterable[Task]], Iterator[Done]]]:
+    """A `map` over `threads` threads (None: as many as BLAS would use), in each of which every library uses one.
+
+    Meanwhile torch rounds the factors of float32 products to bf16 where the processor has instructions for it.
+    """
+    import torch
+
+    workers = threads or max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+    precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    torch.set_float32_matmul_precision("medium")
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
+            yield lambda function, tasks: _in_turn(pool, workers, function, tasks)
+    finally:
+        torch.set_num_threads(before)
+        torch.set_float32_matmul_precision(precision)
+
+
+def _one_thread() -> None:
+    """OpenMP counts threads for each thread that starts some."""
+    import torch
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+
+
+def _in_turn(pool: ThreadPoolExecutor, workers: int, function: Callable[[Any], Done], tasks: Iterable[Any]) -> Iterator[Done]:
+    """The results in the order of the tasks, of which no more than two for each thread are under way or done and waiting."""
+    waiting: list[Any] = []
+    for task in tasks:
+        waiting.append(pool.submit(function, task))
+        if len(waiting) >= 2 * workers:
+            yield waiting.pop(0).result()
+    while waiting:
+        yield waiting.pop(0).result()
