@@ -46,6 +46,8 @@ _WORTHWHILE = 1.5
 _WORTH_IMPORTING, _WORTH_ROUNDING = 1 << 29, 1 << 26
 _PROBE = (512, 1024, 384)
 _ROUNDS = 5
+# Vectors that are rounded at a time.
+_ROWS = 4096
 
 
 def key(values: np.ndarray) -> np.ndarray:
@@ -150,10 +152,14 @@ def make_screen(vectors: np.ndarray, precision: str) -> Screen:
     import torch
 
     exact = torch.from_numpy(np.ascontiguousarray(vectors))
-    low = exact.to(torch.bfloat16)
-    # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
-    rest = exact.sub(low).numpy()
-    squares = np.einsum("ij,ij->i", rest, rest).astype(np.float64)
+    low = torch.empty(exact.shape, dtype=torch.bfloat16)
+    squares = np.empty(len(vectors))
+    for start in range(0, len(vectors), _ROWS):
+        part = slice(start, start + _ROWS)
+        low[part] = exact[part]
+        # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
+        rest = exact[part].sub(low[part]).numpy()
+        squares[part] = np.einsum("ij,ij->i", rest, rest)
     return Screen(precision, low, np.sqrt(squares * (1 + 2.0**-22 * vectors.shape[1])))
 
 
