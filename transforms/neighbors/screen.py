@@ -218,11 +218,16 @@ def _seconds(screen: Screen, buffer: np.ndarray) -> float:
 
 
 def _keeps_promise(screen: Screen, buffer: np.ndarray) -> bool:
-    rows = _PROBE[0]
-    scores = screen.scores(slice(rows), screen, slice(rows, None), buffer)
+    """Whether scores are the rounded sums that the bound is made for. Small products may take another way through a library."""
+    rows, columns, _ = _PROBE
+    return all(_within_bound(screen, slice(m), slice(rows, rows + n), buffer) for m in (1, 33, rows) for n in (1, 17, columns))
+
+
+def _within_bound(screen: Screen, rows: slice, columns: slice, buffer: np.ndarray) -> bool:
+    scores = screen.scores(rows, screen, columns, buffer)
     in_order(scores)
     low = screen.low.double().numpy()
-    sums = low[:rows] @ low[rows:].T
+    sums = low[rows] @ low[columns].T
     keys = screen.keys(scores)
     error = error_bound(np.zeros(1), 0.0, screen.dim)
     below, above = value(keys - screen.half_place) - error, value(keys + screen.half_place) + error
