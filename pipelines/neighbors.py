@@ -15,6 +15,7 @@ from transforms.neighbors import (
     NeighborsTask,
     Step,
     approximate_graph,
+    cut_tiles,
     plan_stripes,
     plan_tiles,
 )
@@ -56,9 +57,12 @@ def find_neighbors(run: Run, embedded: EmbedResult, parent: Parent | None = None
     if graph is None:
         stripes = plan_stripes(blocks, options, directory, run.scratch("neighbors"), run.runner.workers, progress)
         parts = run.job("neighbors", NeighborGraph(options, run.runner.threads(len(stripes))), stripes, NeighborsRecord)
+        remove(run.scratch("neighbors"))
     else:
         tiles = plan_tiles(blocks, options)
-        tasks = [NeighborsTask(part, tile, blocks, directory, progress, graph) for part, tile in enumerate(tiles)]
+        parts_of = [NeighborsTask(part, tile, blocks, directory, progress, graph) for part, tile in enumerate(tiles)]
+        cuts = cut_tiles(len(tiles), sum(block.rows for block in blocks), options, run.runner.workers)
+        tasks = [tuple(parts_of[cut]) for cut in cuts]
         parts = run.job("neighbors", UpdatedGraph(options, run.runner.threads(len(tasks))), tasks, NeighborsRecord)
     parts.sort(key=lambda record: record.part)
     counts: dict[str, float] = {

@@ -6,7 +6,7 @@ from transforms.neighbors import (
     NeighborsTask,
     approximate_graph,
     build_graph,
-    build_part,
+    build_parts,
     plan_stripes,
     plan_tiles,
 )
@@ -28,7 +28,7 @@ def test_the_job_of_an_update_does_too(tmp_path, flags):
     options = NeighborsOptions(k=5, rows_per_tile=40)
     tasks = [NeighborsTask(part, tile, blocks, f"{tmp_path}/out") for part, tile in enumerate(plan_tiles(blocks, options))]
     assert len(tasks) == 3
-    records_of(UpdatedGraph(options, threads=1), tasks, [build_part(task, options) for task in tasks], flags)
+    records_of(UpdatedGraph(options, threads=1), [tuple(tasks[:2]), tuple(tasks[2:])], build_parts(tasks, options), flags)
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=FLAG_NAMES)

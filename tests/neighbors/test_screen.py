@@ -126,6 +126,19 @@ def test_sums_that_are_not_float32_are_noticed(monkeypatch, measured_anew):
     assert screen.fastest_precision() == FP32
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1024), (512, 1), (33, 17)])
+def test_also_when_only_a_small_product_takes_the_bad_way(monkeypatch, measured_anew, rows, columns):
+    monkeypatch.setattr(screen, "_seconds", lambda some, _: float(some.precision == FP32))
+    scores = screen.Screen.scores
+
+    def some_badly(self, own, other, others, buffer):
+        small = (len(self.low[own]), len(other.low[others])) == (rows, columns)
+        return (sums_in_bf16 if small else scores)(self, own, other, others, buffer)
+
+    monkeypatch.setattr(screen.Screen, "scores", some_badly)
+    assert screen.fastest_precision() == FP32
+
+
 def sums_in_bf16(self, rows, other, columns, buffer):
     """A processor that rounds every partial sum."""
     import torch

@@ -1,3 +1,4 @@
+import itertools
 import json
 import tempfile
 from dataclasses import asdict
@@ -48,9 +49,10 @@ def small_tiles(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("precision", [FP32, BF16])
-def test_the_graph_is_brute_force_and_the_same_bytes_for_every_cut(monkeypatch, precision):
-    monkeypatch.setattr(stripes, "precision_for", lambda _: precision)
+@pytest.mark.parametrize("precisions", [[FP32], [BF16], [FP32, BF16]], ids=["fp32", "bf16", "workers that differ"])
+def test_the_graph_is_brute_force_and_the_same_bytes_for_every_cut(monkeypatch, precisions):
+    of_tasks = itertools.cycle(precisions)
+    monkeypatch.setattr(stripes, "precision_for", lambda _: next(of_tasks))
 
     @settings(max_examples=12)
     @given(clumpy_vectors(90), st.data())

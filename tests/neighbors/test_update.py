@@ -13,6 +13,7 @@ from transforms.neighbors import (
     NeighborsTask,
     ParentGraph,
     build_part,
+    build_parts,
     find_changes,
     plan_tiles,
     read_neighbors,
@@ -20,12 +21,11 @@ from transforms.neighbors import (
 from transforms.vectors import write_shard
 
 
-def build(folder, vectors, ids, rows, options, parent=None):
+def build(folder, vectors, ids, rows, options, parent=None, together=True):
     blocks = make_blocks(folder, vectors, ids, rows)
-    return [
-        build_part(NeighborsTask(part, tile, blocks, f"{folder}/out", None, parent), options)
-        for part, tile in enumerate(plan_tiles(blocks, options))
-    ]
+    tiles = plan_tiles(blocks, options)
+    tasks = [NeighborsTask(part, tile, blocks, f"{folder}/out", None, parent) for part, tile in enumerate(tiles)]
+    return build_parts(tasks, options) if together else [build_part(task, options) for task in tasks]
 
 
 def graph_of(folder, records, ids, then=(), now=(), vectors=None, rows=None):
@@ -88,7 +88,7 @@ def test_an_update_writes_the_bytes_of_a_graph_from_nothing(data):
         vectors, ids = case.now[case.after], case.ids[case.after]
         shards = case.shards(f"{folder}/s", data.draw(st.booleans()))
         graph = graph_of(folder, parent, ids, *shards, vectors, data.draw(sizes))
-        updated = build(f"{folder}/b", vectors, ids, rows, now, graph)
+        updated = build(f"{folder}/b", vectors, ids, rows, now, graph, data.draw(st.booleans()))
         assert bytes_of(updated) == bytes_of(build(f"{folder}/c", vectors, ids, rows, now))
         for record in updated:
             assert record.searched + record.taken_over + record.updated == record.rows

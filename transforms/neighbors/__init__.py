@@ -23,6 +23,8 @@ from transforms.neighbors.graph import (
     NeighborsRecord,
     NeighborsTask,
     build_part,
+    build_parts,
+    cut_tiles,
     plan_tiles,
 )
 from transforms.neighbors.options import NeighborsOptions
@@ -47,6 +49,8 @@ __all__ = [
     "approximate_graph",
     "build_graph",
     "build_part",
+    "build_parts",
+    "cut_tiles",
     "exact_cosines",
     "exact_pair_cosines",
     "find_changes",

@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from transforms.neighbors.approximate import Step
 from transforms.neighbors.changes import ChangesRecord, find_changes
-from transforms.neighbors.graph import NeighborsRecord, NeighborsTask, build_part
+from transforms.neighbors.graph import NeighborsRecord, NeighborsTask, build_parts
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.stripes import StripeLists, StripeTask, compare_stripe, settle_stripe
 
@@ -33,14 +33,14 @@ class NeighborGraph(beam.PTransform):
 
 @dataclass
 class UpdatedGraph(beam.PTransform):
-    """NeighborsTask → NeighborsRecord: one tile of texts, whose lists follow from an earlier graph where they can."""
+    """Tuples of NeighborsTask → NeighborsRecord: tiles of texts whose lists follow from an earlier graph where they can."""
 
     options: NeighborsOptions
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Spread the tiles over the workers and search each."""
-        build = beam.ParDo(_BuildPart(self.options, self.threads)).with_output_types(NeighborsRecord)
+        build = beam.ParDo(_BuildParts(self.options, self.threads)).with_output_types(NeighborsRecord)
         return tasks | "SpreadTiles" >> beam.Reshuffle() | "SearchTiles" >> build
 
 
@@ -82,12 +82,13 @@ class _Counted(beam.DoFn):
         return record
 
 
-class _BuildPart(_Counted):
+class _BuildParts(_Counted):
     def __init__(self, options: NeighborsOptions, threads: int | None) -> None:
         self._arguments = (options, threads)
 
-    def process(self, task: NeighborsTask) -> Iterator[NeighborsRecord]:
-        yield self.counted(build_part(task, *self._arguments))
+    def process(self, tasks: tuple[NeighborsTask, ...]) -> Iterator[NeighborsRecord]:
+        for record in build_parts(tasks, *self._arguments):
+            yield self.counted(record)
 
 
 class _CompareStripe(beam.DoFn):

@@ -139,7 +139,7 @@ class Candidates:
         self._left_out = np.full(len(screen), NOTHING, np.int32)
         self._lost = 0.0
         self._error = screen.error(0.0)
-        self.locks = [threading.Lock() for _ in range(0, len(screen), ROWS)]
+        self._locks = [threading.Lock() for _ in range(0, len(screen), ROWS)]
 
     def expect(self, other: Screen) -> None:
         """Know that scores with the rows of `other` come next."""
@@ -151,12 +151,17 @@ class Candidates:
         return bool((self._left_out[rows] == NOTHING).any())
 
     def limits(self, rows: slice) -> np.ndarray:
-        """The least score, in the screen's own width, that makes somebody a candidate of each row."""
+        """The least score, in the screen's own width, that makes somebody a candidate of each row.
+
+        Other threads may be raising it: whoever uses a limit of a moment ago only adds candidates in vain.
+        """
         return self._screen.least_score(self._left_out[rows])
 
     def exclude_by_scores(self, rows: slice, last: np.ndarray) -> None:
-        """Exclude whoever cannot be among the `k` nearest where `k` others have at least the scores `last`."""
-        self._exclude(rows, self._at_least(self._screen.keys(last), self._error[rows]))
+        """Exclude whoever cannot be among the `k` nearest, `k` others having at least the scores `last`: rows of one block."""
+        # Another thread may be raising the same limits: the smaller ones must not replace them.
+        with self._locks[rows.start // ROWS]:
+            self._exclude(rows, self._at_least(self._screen.keys(last), self._error[rows]))
 
     def exclude_below(self, last: np.ndarray) -> None:
         """Exclude whoever cannot be among the `k` nearest where the k-th of others has the cosine `last`, -inf for none."""
@@ -164,7 +169,14 @@ class Candidates:
 
     def add(self, number: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
         """Add candidates in the block of this number: `rows`, ascending, count from its first row."""
-        start = number * ROWS
+        with self._locks[number]:
+            self._add(number * ROWS, rows, positions, keys)
+
+    def shortlist(self) -> Shortlist:
+        """What has been found, as it holds for exact dot products."""
+        return joined([self._shortlist(slice(low, low + ROWS)) for low in range(0, len(self._entries), ROWS)])
+
+    def _add(self, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
         block = slice(start, start + ROWS)
         entries, counts = self._entries[block], self._counts[block]
         packed = (keys.astype(np.int64) << 32) | positions
@@ -182,10 +194,6 @@ class Candidates:
             self._prune(start + full)
             rest = ~fits & (packed >> 32 > self._left_out[block][rows])
             rows, packed = rows[rest], packed[rest]
-
-    def shortlist(self) -> Shortlist:
-        """What has been found, as it holds for exact dot products."""
-        return joined([self._shortlist(slice(low, low + ROWS)) for low in range(0, len(self._entries), ROWS)])
 
     def _shortlist(self, rows: slice) -> Shortlist:
         self._prune(np.arange(len(self._entries))[rows])

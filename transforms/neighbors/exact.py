@@ -68,15 +68,15 @@ def nearest_others(
 
 def search_chunk(
     nearest: Nearest, ids: np.ndarray, queries: np.ndarray, chunk_ids: np.ndarray, vectors: np.ndarray, margin: int
-) -> tuple[Nearest, int]:
-    """Add one chunk to the lists; also says for how many rows the screen was not enough.
+) -> tuple[Nearest, np.ndarray]:
+    """Add one chunk to the lists; also says for which rows, int64, the screen was not enough.
 
     `queries` (rows, dim) and `vectors` (m, dim) are snapped, with `ids` (rows,) and `chunk_ids` (m,) in any order. Uses as many
     threads as OpenMP may in this thread.
     """
     k, threads = nearest.ids.shape[1], faiss.omp_get_max_threads()
     if not len(chunk_ids) or not len(ids):
-        return nearest, 0
+        return nearest, np.empty(0, np.int64)
     if np.any(chunk_ids[1:] <= chunk_ids[:-1]):  # of equal cosines the first is taken: that must be the one of smaller id
         order = np.argsort(chunk_ids)
         chunk_ids, vectors = chunk_ids[order], vectors[order]
@@ -95,7 +95,7 @@ def search_chunk(
         positions, cosines = search_exactly(queries[unproven], itself[unproven], lambda: [(0, vectors)], k, threads)
         exact = nearest.rows(unproven).with_candidates(_ids(chunk_ids, positions), cosines)
         found.ids[unproven], found.cosines[unproven] = exact.ids, exact.cosines
-    return found, len(unproven)
+    return found, unproven
 
 
 def undecided(shortlist: Shortlist, last: np.ndarray) -> np.ndarray:

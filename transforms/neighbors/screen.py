@@ -46,6 +46,8 @@ _WORTHWHILE = 1.5
 _WORTH_IMPORTING, _WORTH_ROUNDING = 1 << 29, 1 << 26
 _PROBE = (512, 1024, 384)
 _ROUNDS = 5
+# Vectors that are rounded at a time.
+_ROWS = 4096
 
 
 def key(values: np.ndarray) -> np.ndarray:
@@ -150,10 +152,14 @@ def make_screen(vectors: np.ndarray, precision: str) -> Screen:
     import torch
 
     exact = torch.from_numpy(np.ascontiguousarray(vectors))
-    low = exact.to(torch.bfloat16)
-    # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
-    rest = exact.sub(low).numpy()
-    squares = np.einsum("ij,ij->i", rest, rest).astype(np.float64)
+    low = torch.empty(exact.shape, dtype=torch.bfloat16)
+    squares = np.empty(len(vectors))
+    for start in range(0, len(vectors), _ROWS):
+        part = slice(start, start + _ROWS)
+        low[part] = exact[part]
+        # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
+        rest = exact[part].sub(low[part]).numpy()
+        squares[part] = np.einsum("ij,ij->i", rest, rest)
     return Screen(precision, low, np.sqrt(squares * (1 + 2.0**-22 * vectors.shape[1])))
 
 
@@ -212,11 +218,16 @@ def _seconds(screen: Screen, buffer: np.ndarray) -> float:
 
 
 def _keeps_promise(screen: Screen, buffer: np.ndarray) -> bool:
-    rows = _PROBE[0]
-    scores = screen.scores(slice(rows), screen, slice(rows, None), buffer)
+    """Whether scores are the rounded sums that the bound is made for. Small products may take another way through a library."""
+    rows, columns, _ = _PROBE
+    return all(_within_bound(screen, slice(m), slice(rows, rows + n), buffer) for m in (1, 33, rows) for n in (1, 17, columns))
+
+
+def _within_bound(screen: Screen, rows: slice, columns: slice, buffer: np.ndarray) -> bool:
+    scores = screen.scores(rows, screen, columns, buffer)
     in_order(scores)
     low = screen.low.double().numpy()
-    sums = low[:rows] @ low[rows:].T
+    sums = low[rows] @ low[columns].T
     keys = screen.keys(scores)
     error = error_bound(np.zeros(1), 0.0, screen.dim)
     below, above = value(keys - screen.half_place) - error, value(keys + screen.half_place) + error

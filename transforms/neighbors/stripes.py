@@ -7,7 +7,6 @@ compare the same texts. A task leaves its own texts' candidates in one file, and
 each stripe's files are merged and settled by exact cosines.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy as np
 from transforms.files import Progress, join, write_table
 from transforms.neighbors.candidates import Candidates, Shortlist, merged
 from transforms.neighbors.exact import best_of, search_exactly, undecided
-from transforms.neighbors.graph import NeighborsRecord, plan_tiles
+from transforms.neighbors.graph import NeighborsRecord, cut_tiles, plan_tiles
 from transforms.neighbors.lists import load_lists, save_lists
 from transforms.neighbors.options import NeighborsOptions
 from transforms.neighbors.screen import Screen, make_screen, precision_for
@@ -24,9 +23,6 @@ from transforms.neighbors.stream import snapped_chunks
 from transforms.neighbors.tables import neighbors_table
 from transforms.neighbors.tiles import Side, compare, compare_within
 from transforms.vectors import VectorBlock
-
-# Work is cut into so many tasks where it is not known how many workers there are.
-_TASKS = 64
 
 
 @dataclass(frozen=True)
@@ -102,15 +98,9 @@ def plan_stripes(
     A task holds two stripes in memory, at most `rows_per_chunk` texts, or one that is alone.
     """
     tiles = plan_tiles(blocks, options)
-    total = sum(block.rows for block in blocks)
-    tasks = workers or _TASKS
-    if tasks > 1 or total > options.rows_per_chunk:
-        # As many for every worker.
-        tasks *= max(1, -(-2 * total // (options.rows_per_chunk * tasks)))
-    tasks = min(tasks, len(tiles))
-    cuts = [len(tiles) * i // tasks for i in range(tasks + 1)]
-    stripes = tuple(Stripe(low, tuple(tiles[low:high])) for low, high in itertools.pairwise(cuts))
-    return [StripeTask(number, stripes, directory, scratch, progress) for number in range(tasks)]
+    cuts = cut_tiles(len(tiles), sum(block.rows for block in blocks), options, workers)
+    stripes = tuple(Stripe(cut.start, tuple(tiles[cut])) for cut in cuts)
+    return [StripeTask(number, stripes, directory, scratch, progress) for number in range(len(stripes))]
 
 
 def build_graph(tasks: Sequence[StripeTask], options: NeighborsOptions, threads: int = 1) -> list[NeighborsRecord]:

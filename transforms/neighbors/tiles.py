@@ -162,5 +162,4 @@ def _same(a: Side, rows: slice, b: Side, columns: slice, itself: np.ndarray | No
 
 def _add(candidates: Candidates, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
     block, before = divmod(start, ROWS)
-    with candidates.locks[block]:
-        candidates.add(block, rows + before, positions, keys)
+    candidates.add(block, rows + before, positions, keys)
