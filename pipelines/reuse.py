@@ -60,7 +60,7 @@ class Parent:
         None when its vectors are another encoder's, when it is approximate or damaged, or when so much is new that it saves
         nothing.
         """
-        if self._compared is None:
+        if self._compared is None or self.generation.manifest.counts.get("approximate_lists"):
             return None
         parts, changes = self._compared
         return ParentGraph(parts, changes) if changes.pays else None
@@ -73,7 +73,7 @@ class Parent:
     def _compared(self) -> tuple[tuple[FileRef, ...], ChangesRecord] | None:
         """The parts of the parent's graph, which has all its texts, and what a job of one worker found changed since."""
         parts = self.generation.manifest.under("neighbors")
-        if not parts or not self._one_encoder or self.generation.manifest.counts.get("approximate_lists"):
+        if not parts or not self._one_encoder:
             return None
         try:
             checked = tuple(self._checked(file) for file in parts)

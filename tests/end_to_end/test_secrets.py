@@ -144,6 +144,7 @@ def test_no_secret_is_in_what_a_run_prints_logs_pickles_or_leaves(storage_option
         ["duplicates", "--input", WITH_PASSWORD, "--against", "x.jsonl"],
         ["reindex", "--set", f"root={WITH_PASSWORD}"],
         ["reindex", "--set", f"corpus.format={WITH_PASSWORD}"],
+        ["reindex", "--input", "x.jsonl", "--set", f"index.recall_queries_file={WITH_PASSWORD}"],
         ["reindex", "--set", f"corpus.nonsense={SIGNED}"],
         ["reindex", "--set", f"=s3://me:{SECRET}@bucket"],
         ["reindex", "--set", f"root='{WITH_PASSWORD}"],

@@ -11,6 +11,7 @@ import pytest
 from pipelines.config import load_config
 from pipelines.published import status, verify
 from pipelines.reindex import reindex
+from pipelines.report import print_report
 from tests.embedding.tiny import build_model
 from transforms.duplicates import is_current
 from transforms.generations import open_generation
@@ -49,6 +50,12 @@ def test_its_duplicates_are_not_taken_over(root):
     tables = open_generation(root).manifest.under("duplicates")
     assert [file.path.rsplit("/", 1)[-1] for file in tables] == ["groups.parquet", "pairs.parquet"]
     assert not any(is_current(pq.read_schema(open_generation(root).checked(file))) for file in tables)
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_its_report_is_printed(root, format, capsys):
+    print_report(root, format)
+    assert "recall" in capsys.readouterr().out
 
 
 def test_status_reads_it(root):

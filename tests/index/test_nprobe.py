@@ -51,6 +51,15 @@ def test_nprobe_is_the_smallest_whose_measured_recall_reaches_the_target(swept, 
     assert meter.recall(chosen.found) == recalls[chosen.nprobe - 1]
 
 
+@pytest.mark.parametrize("factory", ["IVF256,PQ4", "IVF256,RaBitQ2"])
+def test_codes_that_are_too_coarse_for_the_target_get_all_lists(tmp_path, factory):
+    # Neighbours are in few lists, of many: the curve is at its end long before codes could reach the target.
+    vectors = clustered_vectors(4000)
+    meter = meter_of(tmp_path, vectors, np.arange(0, 4000, 40), rows_per_block=1000)
+    index = built(factory, vectors)
+    assert smallest_nprobe(index, meter, 0.99).nprobe == 256
+
+
 def test_few_searches_are_made(swept, monkeypatch):
     factory, index, meter, recalls = swept
     searched = []

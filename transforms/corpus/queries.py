@@ -7,6 +7,7 @@ from transforms.corpus.options import CorpusOptions
 from transforms.corpus.read import read_batches
 from transforms.corpus.sources import plan_units
 from transforms.corpus.validate import validate
+from transforms.files import redact
 
 
 def read_queries(path: str, options: CorpusOptions) -> list[str]:
@@ -27,9 +28,9 @@ def read_queries(path: str, options: CorpusOptions) -> list[str]:
                     raise InputError(_rejected(rejected.slice(0, 1)))
                 texts += valid["text"].to_pylist()
     except InputError as error:
-        raise InputError(f"query file {path!r}: {str(error).replace('id_column', 'text_column')}") from error
+        raise InputError(f"query file {redact(path)!r}: {str(error).replace('id_column', 'text_column')}") from error
     if not texts:
-        raise InputError(f"query file {path!r} has no query: write one text on each line, or leave the setting out")
+        raise InputError(f"query file {redact(path)!r} has no query: write one text on each line, or leave the setting out")
     return texts
 
 

@@ -118,7 +118,9 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
         nprobe = next(numbers, top if recall >= target else None)
         if nprobe is not None or top == ivf.nlist:
             break
-        slack = max(1.5 * (float(coarse[top]) - recall), slack)
+        # The curve need not be as long yet as what was searched.
+        neighbours.extend_to(top)
+        slack = max(1.5 * (float(neighbours.curve.lowest()[top]) - recall), slack)
         low = top + 1
     if nprobe is None:
         nprobe = ivf.nlist

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from transforms.files import holds_credentials
 from transforms.index.choose import AUTO, check_factory
 
 
@@ -53,6 +54,13 @@ class IndexOptions(BaseModel):
     rows_per_shard: int = Field(
         65536, description="Texts that one encoding task turns into one index shard, rounded up to whole blocks.", ge=1
     )
+
+    @field_validator("recall_queries_file")
+    @classmethod
+    def _no_credentials(cls, value: str | None) -> str | None:
+        if value is not None and holds_credentials(value):
+            raise ValueError("the URL has credentials: give them through the environment")
+        return value
 
     @field_validator("type")
     @classmethod

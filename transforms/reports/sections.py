@@ -239,7 +239,7 @@ def quality(report: Report) -> str:
         return "<p class='empty'>Recall was not measured in this run.</p>"
     rows = "".join(
         f"<tr><th scope='row'>Recall@{row.k}{'' if row.own else ' of your queries'}</th>"
-        f"<td class='number'>{row.recall:.4f}</td><td class='number'>{row.low:.4f} – {row.high:.4f}</td>"
+        f"<td class='number'>{row.recall:.4f}</td><td class='number'>{_interval(row.low, row.high)}</td>"
         f"<td class='number'>{number(row.queries)}</td><td class='bar'>{_bar(row.recall)}</td></tr>"
         for row in report.recall
     )
@@ -249,6 +249,10 @@ def quality(report: Report) -> str:
 <th scope="col" class="number">95 % interval</th><th scope="col" class="number">Queries</th>
 <th scope="col" class="bar"></th></tr></thead><tbody>{rows}</tbody></table>
 {_graph_quality(report)}"""
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.4f} – {high:.4f}"
 
 
 def _graph_quality(report: Report) -> str:

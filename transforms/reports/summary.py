@@ -62,15 +62,16 @@ class Topic:
 
 @dataclass(frozen=True)
 class Recall:
-    """Measured recall at `k` over `queries` queries, against exact search, and its 95 % interval.
+    """Measured recall at `k` over `queries` queries, against exact search, and its 95 % interval; None in what an
+    earlier version published.
 
     `own`: the queries are texts of the corpus; else they are the user's.
     """
 
     k: int
     recall: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     queries: int
     own: bool
 
@@ -314,7 +315,14 @@ def _recall(folder: str) -> tuple[Recall, ...]:
         return ()
     rows = read_table(path, ["query_set", "k", "recall", "recall_low", "recall_high", "queries"]).to_pylist()
     found = [
-        Recall(row["k"], row["recall"], row["recall_low"], row["recall_high"], row["queries"], row["query_set"] == "corpus")
+        Recall(
+            k=row["k"],
+            recall=row["recall"],
+            low=row.get("recall_low"),
+            high=row.get("recall_high"),
+            queries=row["queries"],
+            own=row.get("query_set", "corpus") == "corpus",
+        )
         for row in rows
     ]
     return tuple(sorted(found, key=lambda row: (not row.own, row.k)))
