@@ -359,6 +359,10 @@ def compute(
         inputs = [vectors, documents, settings, since]
         index = run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
         recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index), used], lambda: measured(index))
+        # What is published has the plain names: the next run looks there.
+        for name in ("index", "recall"):
+            run.metrics[f"{name}_outgrown"] = run.metrics[name]
+            run.metrics[name] = run.metrics.pop(f"{name}{_AGAIN}")
     neighbors = run.stage(
         "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded, parent)
     )

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import brute_force, clumpy_vectors, make_ids, random_vectors, unit
-from transforms.neighbors import nearest_others, nearest_start, search_chunk, snap
+from transforms.neighbors import exact, exact_cosines, nearest_others, nearest_start, search_chunk, snap
 from transforms.neighbors.exact import _best_columns
+from transforms.neighbors.screen import BF16, FP32
 
 
 @given(clumpy_vectors(), st.integers(1, 40), st.integers(1, 5), st.data())
@@ -39,6 +40,22 @@ def test_a_wide_gap_needs_no_second_search():
     ids, snapped = make_ids(2000), snap(vectors)
     _, unproven = search_chunk(nearest_start(2000, 8), ids, snapped, ids, snapped, margin=16)
     assert len(unproven) < 20
+
+
+@pytest.mark.parametrize("precision", [FP32, BF16])
+def test_later_chunks_are_excluded_by_a_bound_that_holds_for_what_they_lost(monkeypatch, precision):
+    monkeypatch.setattr(exact, "precision_for", lambda _: precision)
+    vectors = random_vectors(8000, 64)
+    ids, snapped = make_ids(8000), snap(vectors)
+    nearest, searched = nearest_start(256, 32), 0
+    for low in range(0, 8000, 2000):
+        chunk = slice(low, low + 2000)
+        nearest, unproven = search_chunk(nearest, ids[:256], snapped[:256], ids[chunk], snapped[chunk], margin=96)
+        searched += len(unproven)
+    assert searched == 0
+    cosines = exact_cosines(snapped[:256], snapped)
+    cosines[np.arange(256), np.arange(256)] = -np.inf
+    assert np.array_equal(nearest.cosines, -np.sort(-cosines, axis=1)[:, :32])
 
 
 def test_rows_without_enough_others_keep_empty_places():

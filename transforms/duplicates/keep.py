@@ -67,14 +67,14 @@ class Candidates:
 def policy_order(candidates: Candidates, rules: Sequence[str]) -> np.ndarray:
     """Passages from the most to the least wanted, int64 (passages,); where all rules are equal, in the order that they have.
 
-    A passage without a value in a column comes after those with one, whatever the direction.
-    Raises KeepError for a rule on dates whose column holds none.
+    A passage without a value in a column, or with one that is no date where dates are asked for, comes after those with one,
+    whatever the direction. `check_dates` says whether a column holds any.
     """
-    keys = [_key(parse_rule(rule), rule, candidates) for rule in rules]
+    keys = [_key(parse_rule(rule), candidates) for rule in rules]
     return np.lexsort((np.arange(len(candidates.documents)), *reversed(keys)))
 
 
-def _key(rule: KeepRule, text: str, candidates: Candidates) -> np.ndarray:
+def _key(rule: KeepRule, candidates: Candidates) -> np.ndarray:
     """Smallest for the most wanted: int64 (passages,)."""
     characters = candidates.characters.astype(np.int64)
     if rule.column is None:
@@ -86,26 +86,19 @@ def _key(rule: KeepRule, text: str, candidates: Candidates) -> np.ndarray:
         }
         return plain[rule.kind]
     values = candidates.columns[rule.column]
-    return _ranks(dates_of(values, text) if rule.kind == "date" else values, rule.descending)
+    return _ranks(dates_of(values) if rule.kind == "date" else values, rule.descending)
 
 
-def dates_of(values: pa.Array, rule: str = "newest") -> pa.Array:
+def dates_of(values: pa.Array) -> pa.Array:
     """Values as int64 microseconds since 1970, UTC where they name no zone; null for what is no date.
 
     Timestamps are dates, numbers are taken as they are, strings are read as ISO 8601.
-    Raises KeepError when there are values and none of them is a date.
     """
     if pt.is_timestamp(values.type):
         return values.cast(pa.int64())
     if pt.is_integer(values.type) or pt.is_floating(values.type):
         return values
-    read = pa.array([_microseconds(value) for value in values.to_pylist()], pa.int64())
-    if len(read) == read.null_count and (found := [value for value in values.to_pylist() if value is not None]):
-        raise KeepError(
-            f"duplicates.keep has {rule!r}, but no value of the column is a date, such as {found[0]!r}: write dates as in "
-            f"2024-05-31 or 2024-05-31T12:00:00Z, or use column:…:desc to compare the values as they are"
-        )
-    return read
+    return pa.array([_microseconds(value) for value in values.to_pylist()], pa.int64())
 
 
 def check_dates(rules: Sequence[str], columns: Callable[[str], Iterable[pa.ChunkedArray]]) -> None:
@@ -114,20 +107,21 @@ def check_dates(rules: Sequence[str], columns: Callable[[str], Iterable[pa.Chunk
     For all that are read before the expensive part of a run: it stops at the first part that has a date.
     """
     for text in rules:
-        rule, refused = parse_rule(text), None
+        rule, example = parse_rule(text), None
         if rule.kind != "date" or rule.column is None:
             continue
         for values in columns(rule.column):
-            try:
-                dates = dates_of(values.combine_chunks(), text)
-            except KeepError as error:
-                refused = refused or error
-                continue
+            dates = dates_of(values.combine_chunks())
             if dates.null_count < len(dates):
-                refused = None
                 break
-        if refused is not None:
-            raise refused
+            if example is None and (known := values.drop_null()):
+                example = known[0].as_py()
+        else:
+            if example is not None:
+                raise KeepError(
+                    f"duplicates.keep has {text!r}, but no value of the column is a date, such as {example!r}: write dates as "
+                    "in 2024-05-31 or 2024-05-31T12:00:00Z, or use column:…:desc to compare the values as they are"
+                )
 
 
 def _microseconds(value: object) -> int | None:

@@ -81,12 +81,14 @@ def search_chunk(
         order = np.argsort(chunk_ids)
         chunk_ids, vectors = chunk_ids[order], vectors[order]
     precision = precision_for(len(queries) * len(vectors))
-    screen = make_screen(queries, precision)
+    screen, other = make_screen(queries, precision), make_screen(vectors, precision)
     candidates = Candidates(screen, k, margin)
+    # First: what is excluded depends on what the others lost.
+    candidates.expect(other)
     candidates.exclude_below(nearest.cosines[:, -1])
     place = np.minimum(np.searchsorted(chunk_ids, ids), len(chunk_ids) - 1)
     itself = np.where(chunk_ids[place] == ids, place, _NOBODY)
-    compare(Side(screen, 0, candidates), Side(make_screen(vectors, precision), 0, None), k, threads, itself=itself)
+    compare(Side(screen, 0, candidates), Side(other, 0, None), k, threads, itself=itself)
     shortlist = candidates.shortlist()
     positions, cosines = best_of(shortlist, k, queries, lambda: [(0, vectors)], threads, known=nearest.cosines[:, -1])
     found = nearest.with_candidates(_ids(chunk_ids, positions), cosines)
