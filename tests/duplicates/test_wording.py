@@ -13,6 +13,30 @@ from transforms.duplicates.wording import NEGATION_WORDS, concatenated_wordings
 TEXTS = st.lists(st.text(st.sampled_from("ab AB_1٣ßéİ'’.,\n\tnt日")) | st.text(), max_size=8)
 
 
+# What of a quantity may stand at an end of a text.
+PIECES = [
+    "5",
+    "may",
+    "May 3",
+    "2024",
+    "june 5",
+    "of",
+    "5th",
+    "version",
+    "v",
+    "1.",
+    ".2",
+    ",",
+    "1,",
+    "000",
+    "not",
+    "can",
+    "'t",
+    "",
+]
+NASTY = st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map(" ".join), min_size=1, max_size=6)
+
+
 def words_in(text):
     return re.findall(r"\w+", text.casefold())
 
@@ -37,6 +61,17 @@ def test_hashes_stand_for_the_words_and_grams_that_a_regular_expression_finds(te
             for other, other_row in zip(expected, rows(sets), strict=True):
                 assert len(one & other) == len(set(row) & set(other_row))
     assert wordings.characters.tolist() == [len(text) for text in texts]
+
+
+@given(NASTY)
+def test_a_text_is_read_as_if_it_were_alone(texts):
+    together = wordings_of(texts)
+    for row, text in enumerate(texts):
+        alone = wordings_of([text])
+        assert rows(together.words)[row] == rows(alone.words)[0]
+        assert rows(together.grams)[row] == rows(alone.grams)[0]
+        assert together.quantities[row].tolist() == alone.quantities[0].tolist()
+        assert together.negations[row] == alone.negations[0]
 
 
 @given(TEXTS, st.integers(1, 40))

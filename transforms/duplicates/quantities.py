@@ -46,8 +46,10 @@ _YEAR_LAST = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
 
 _VERSION_BEFORE = re.compile(r"(?:(?:^|[^\w])(v|ver|version|release|rev|revision)[.\s]*|[^\W\d_])$")
 _MONTH_BEFORE = re.compile(rf"(?:^|[^\w]){_MONTH}\.?\s+$")
-_MONTH_AFTER = re.compile(rf"(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b\.?(?:,?\s+(\d{{4}})\b)?")
-_YEAR_AFTER = re.compile(r"(?:st|nd|rd|th)?(?:,?\s+(\d{4})\b)?")
+# White space, but not the end of a line: what follows may be another text.
+_S = r"[^\S\n]"
+_MONTH_AFTER = re.compile(rf"(?:st|nd|rd|th)?(?:{_S}+of)?{_S}+{_MONTH}\b\.?(?:,?{_S}+(\d{{4}})\b)?")
+_YEAR_AFTER = re.compile(rf"(?:st|nd|rd|th)?(?:,?{_S}+(\d{{4}})\b)?")
 # The longest of what may stand before a digit: "september.  ".
 _BEFORE = 13
 
