@@ -359,7 +359,8 @@ def test_a_part_that_lacks_nothing_does_not_wait(make_task, tiny_spec, tiny_opti
 
 
 def test_parts_that_wait_are_not_kept_in_memory_without_end(make_task, tiny_spec, tiny_options, monkeypatch):
-    monkeypatch.setattr(fill, "_WAITING_ROWS", 30)
+    # A part has 20 vectors of 16 dimensions, 1,280 bytes, and its texts.
+    monkeypatch.setattr(fill, "_WAITING_BYTES", 3000)
     filler = PartFiller(tiny_spec, tiny_options, None)
     found = [[record.part for record in filler.add(make_task(texts, part=i))] for i, texts in enumerate(PARTS)]
     assert found == [[], [0, 1], []]

@@ -18,8 +18,8 @@ from transforms.vectors.store import write_shard
 # opens all that a part needs.
 SHARDS_PER_PART = 16
 
-# Texts, with vectors in memory, of parts that wait for others to be embedded with: 100 MB at 384 dimensions.
-_WAITING_ROWS = 65_536
+# Memory for the vectors and missing texts of parts that wait for others to be embedded with.
+_WAITING_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PartFiller:
                 self._embed()
             self._waiting.append((part, rows))
             self._characters += characters
-        if sum(len(each.keys) for each in self._open) > _WAITING_ROWS:
+        if sum(each.nbytes for each in self._open) > _WAITING_BYTES:
             self._embed()
         yield from self._finished()
 
@@ -151,7 +151,7 @@ class PartFiller:
             return
         waiting, self._waiting, self._characters = self._waiting, [], 0
         first, _ = waiting[0]
-        texts = [text for part, rows in waiting for text in part.column("text", rows)]
+        texts = [text for part, rows in waiting for text in part.texts(rows)]
         encoded = self._encoder().encode_documents(texts, self._options.tokens_per_batch, first.progress.add)
         first.tokens += encoded.tokens
         first.padded_tokens += encoded.padded_tokens
@@ -170,8 +170,8 @@ class _Part:
 
     def __init__(self, task: EmbedTask, spec: EncoderSpec, encoder: Callable[[], Encoder]) -> None:
         self.task, self._spec = task, spec
-        self._table = read_table(task.passages.path, columns=["content_key", "id", "text", "doc_id", "n_documents"])
-        self.keys: list[bytes] = self._table["content_key"].to_pylist()
+        table = read_table(task.passages.path, columns=["content_key", "id", "text", "doc_id", "n_documents"])
+        self.keys: list[bytes] = table["content_key"].to_pylist()
         stored = find_vectors(task.shards, self.keys)
         dim = encoder().dim if stored.vectors is None else stored.vectors.shape[1]
         self._vectors = np.empty((len(self.keys), dim), np.float32) if stored.vectors is None else stored.vectors
@@ -179,6 +179,9 @@ class _Part:
         self._shards, self._damaged = list(stored.shards), tuple(stored.damaged)
         self._failed: list[FailedText] = []
         self.missing = np.flatnonzero(~stored.found)
+        # The part may wait for others: of its texts it keeps what is needed.
+        self._missing_texts = table["text"].combine_chunks().take(self.missing)
+        self._table = table.drop_columns(["content_key", "text"])
         self.fidelity: Fidelity | None = None
         self.tokens = self.padded_tokens = 0
         self.progress = Progress(task.progress)
@@ -186,18 +189,22 @@ class _Part:
 
     def batches(self, characters_per_batch: int, encoder: Callable[[], Encoder]) -> Iterator[tuple[np.ndarray, int]]:
         """The rows without a vector in batches that are stored together, each with what it costs in characters."""
-        characters = pc.utf8_length(self._table["text"]).to_numpy()[self.missing]
-        costs = text_costs(characters, encoder().max_tokens)
+        costs = text_costs(pc.utf8_length(self._missing_texts).to_numpy(), encoder().max_tokens)
         for batch in cut_batches(costs, characters_per_batch):
             yield self.missing[batch], int(costs[batch].sum())
 
-    def column(self, name: str, rows: np.ndarray) -> list[str]:
-        """One column of some rows."""
-        return self._table[name].take(rows).to_pylist()
+    @property
+    def nbytes(self) -> int:
+        """About the memory that the part takes."""
+        return int(self._vectors.nbytes + self._missing_texts.nbytes)
+
+    def texts(self, rows: np.ndarray) -> list[str]:
+        """The texts of some rows without a vector, in ascending order."""
+        return self._missing_texts.take(np.searchsorted(self.missing, rows)).to_pylist()
 
     def store(self, rows: np.ndarray, encoded: Encoded, start: int) -> None:
         """Take the vectors of one batch, which begins at row `start` of what was embedded, and store them as a shard."""
-        doc_ids = self.column("doc_id", rows)
+        doc_ids = self._table["doc_id"].take(rows).to_pylist()
         failed = {i: encoded.failed[start + i] for i in range(len(rows)) if start + i in encoded.failed}
         self._failed += [FailedText(self.keys[rows[i]].hex(), doc_ids[i], _one_line(error)) for i, error in failed.items()]
         good = np.array([i for i in range(len(rows)) if i not in failed], dtype=np.int64)
