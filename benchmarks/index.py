@@ -10,7 +10,7 @@ dimensions 0.03 makes two copies of a text about 0.74 alike), at length 1 again.
 - faiss: the same factory string, trained on a random sample of the same size, `add_with_ids`, exact answers by `faiss.knn`,
   nprobe by doubling and bisection, each step a search, until recall at 10 is 0.99; written with `faiss.write_index`
 - autofaiss: `build_index` with inner product and 2 GB for the index, in an environment of its own (it needs numpy below 2):
-  `python -m venv ENV; ENV/bin/pip install autofaiss "numpy<2"`, then `--autofaiss ENV/bin/python`
+  `python -m venv ENV; ENV/bin/pip install autofaiss "numpy<2" "pyarrow<20"`, then `--autofaiss ENV/bin/python`
 
 Seconds and peak memory (VmHWM) are of building with all that the way does to choose its parameters. Then every file is judged
 alike: opened by FAISS, 1,000 further texts searched for, whose recall at 10 (themselves left out, ties count) and queries a
@@ -266,9 +266,9 @@ def main() -> None:
         print(f"{arguments.rows:,} x {dimension}, noise {arguments.noise:g}, {os.cpu_count()} cores")
         ways = {"faiss": [*own, "faiss"], "ours": [*own, "ours"]}
         if arguments.autofaiss:
-            (folder / "autofaiss.py").write_text(_AUTOFAISS)
+            (folder / "build_autofaiss.py").write_text(_AUTOFAISS)
             ways["autofaiss"] = [
-                *(arguments.autofaiss, f"{folder}/autofaiss.py", f"{folder}/vectors", f"{folder}/autofaiss.faiss"),
+                *(arguments.autofaiss, f"{folder}/build_autofaiss.py", f"{folder}/vectors", f"{folder}/autofaiss.faiss"),
                 str(os.cpu_count()),
             ]
         print(f"{'':10} {'seconds':>8} {'peak MB':>8} {'bytes/vector':>12} {'recall@10':>9} {'queries/s':>9}  type, parameters")
