@@ -1,5 +1,7 @@
 """The user's own queries: measured beside the corpus's, judged by a gate of their own, and noticed when they change."""
 
+import shutil
+
 import faiss
 import numpy as np
 import pytest
@@ -33,10 +35,17 @@ def asked(tmp_path):
 QUERIES = ["where is text number five?", "xyz", "an unrelated question of somebody", "number", "b"]
 
 
-def test_recall_of_the_users_queries_is_measured_and_published(tmp_path, model, asked):
-    root = tmp_path / "root"
-    assert reindex(root, TEXTS, model, *TYPE, asked(*QUERIES)) == 0
-    generation = open_generation(str(root))
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, model):
+    """A root with one generation that was measured on QUERIES."""
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "queries.txt").write_text("\n".join(QUERIES))
+    assert reindex(folder / "root", TEXTS, model, *TYPE, f"index.recall_queries_file={folder}/queries.txt") == 0
+    return folder / "root"
+
+
+def test_recall_of_the_users_queries_is_measured_and_published(first, model):
+    generation = open_generation(str(first))
     rows = read_table(generation.path("index/recall.parquet")).to_pylist()
     assert [(row["query_set"], row["k"]) for row in rows] == [(name, k) for name in ("corpus", "file") for k in (1, 10, 100)]
     assert {row["queries"] for row in rows if row["query_set"] == "file"} == {5}
@@ -61,16 +70,15 @@ def test_recall_of_the_users_queries_is_measured_and_published(tmp_path, model, 
     assert metrics["queries"]["queries"] == metrics["recall"]["file_queries"] == 5
 
 
-def test_other_queries_are_another_run_and_the_same_elsewhere_are_not(tmp_path, model, asked, capsys):
-    root = tmp_path / "root"
-    assert reindex(root, TEXTS, model, *TYPE, asked(*QUERIES)) == 0
-    first = open_generation(str(root)).id
+def test_other_queries_are_another_run_and_the_same_elsewhere_are_not(first, tmp_path, model, asked):
+    root = shutil.copytree(first, tmp_path / "root")
+    published = open_generation(str(root)).id
     (tmp_path / "moved.txt").write_text("\n".join(QUERIES))
     assert reindex(root, TEXTS, model, *TYPE, f"index.recall_queries_file={tmp_path}/moved.txt") == 0
-    assert open_generation(str(root)).id == first
+    assert open_generation(str(root)).id == published
     assert reindex(root, TEXTS, model, *TYPE, asked(*QUERIES[:2])) == 0
     second = open_generation(str(root))
-    assert second.id != first
+    assert second.id != published
     rows = read_table(second.path("index/recall.parquet")).to_pylist()
     assert {row["queries"] for row in rows if row["query_set"] == "file"} == {2}
     # Another setting: index and recall are taken over, and nothing is embedded.
