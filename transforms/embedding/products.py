@@ -3,8 +3,8 @@
 | precision | weights | rows | relative rounding |
 | --- | --- | --- | --- |
 | fp32 | fp32 | fp32 | 2⁻²⁴ |
-| bf16x2 | the sum of two bf16 numbers | bf16 | 2⁻¹⁷ of the weights, 2⁻⁹ of the rows |
-| bf16, fp16 | that type | that type | 2⁻⁹, 2⁻¹² |
+| bf16x2 | the sum of two bf16 numbers | bf16 | 2⁻¹⁶ of the weights, 2⁻⁸ of the rows |
+| bf16, fp16 | that type | that type | 2⁻⁸, 2⁻¹¹ |
 | int8 | one scale for each output | one scale for each row | 2⁻⁸ of the largest number of the row |
 
 Sums are fp32 (int32 for int8) everywhere. Half of bf16's error comes from the weights: bf16x2 removes it for twice the
