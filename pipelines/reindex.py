@@ -370,7 +370,7 @@ def compute(
     duplicates = run.stage(
         "duplicates",
         DuplicatesResult,
-        [graph, texts, documents, config.duplicates.model_dump(), VERSION],
+        [graph, neighbors.exact, texts, documents, config.duplicates.model_dump(), VERSION],
         lambda: reuse_duplicates(run, parent, neighbors) or mine_duplicates(run, corpus, passages, embedded, neighbors),
     )
     topics = run.stage(

@@ -120,6 +120,22 @@ def test_an_exact_graph_takes_nothing_over_from_an_approximate_one(root, model):
     assert "neighbors_recall" not in {gate.name for gate in generation.manifest.gates}
 
 
+def test_pairs_of_an_exact_graph_are_complete_though_an_approximate_one_had_the_same_lists(tmp_path, model):
+    """In buckets that hold everybody, nobody is missed: then the graph has the bytes of the exact one."""
+    root, few = tmp_path / "root", dict(list(TEXTS.items())[:60])
+
+    def published(*settings: str) -> tuple[dict, dict]:
+        assert reindex(root, model, "neighbors.texts_per_bucket=250", *settings, texts=few) == 0
+        metrics = json.loads(Path(open_generation(str(root)).path("metrics.json")).read_text())
+        return graph_of(root), metrics["stages"]["duplicates"]
+
+    approximate, before = published("neighbors.exact_up_to=10")
+    exact, after = published()
+    assert approximate == exact
+    assert before["incomplete_because"] == ["approximate graph"]
+    assert (after["reused"], after["complete"], after["incomplete_because"]) == (False, True, [])
+
+
 @pytest.mark.long
 def test_workers_tasks_and_what_was_published_before_change_nothing(root, tmp_path, model):
     grown = random_texts(310)

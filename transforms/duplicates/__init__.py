@@ -28,7 +28,7 @@ from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_o
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.pairs import Dropped, Pairs, listed_pairs, pairs_by_range
-from transforms.duplicates.publish import CAPPED, GroupRecord, GroupTask, publish_duplicates
+from transforms.duplicates.publish import APPROXIMATE, CAPPED, GroupRecord, GroupTask, publish_duplicates
 from transforms.duplicates.raise_threshold import Raised, raise_threshold
 from transforms.duplicates.relation import DIFFERENCES, described_pairs
 from transforms.duplicates.tables import (
@@ -44,6 +44,7 @@ from transforms.duplicates.wording import Wordings, wordings_of
 from transforms.duplicates.wording_files import WordingRecord, WordingTask, write_wording
 
 __all__ = [
+    "APPROXIMATE",
     "CAPPED",
     "DIFFERENCES",
     "VERSION",
