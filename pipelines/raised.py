@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pipelines.config import ConfigurationError
 from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from transforms.duplicates import CAPPED, DuplicatesOptions, is_current, raise_threshold
-from transforms.files import join, read_json, read_table, write_table
+from transforms.files import read_json, read_table
 from transforms.generations import Generation, GenerationError
 from transforms.reports import clean, fit, passage_label
 from transforms.search import find_passages
@@ -45,9 +45,7 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
         [generation.checked(file) for file in generation.manifest.under(name)] for name in ("documents", "neighbors")
     )
     raised = raise_threshold(pairs, texts, documents, graph, options)
-    if excerpt.output is not None:
-        write_table(join(excerpt.output, "pairs.parquet"), excerpt.of(raised.pairs))
-        write_table(join(excerpt.output, "groups.parquet"), raised.groups)
+    excerpt.write(raised.pairs, groups=raised.groups)
     shown, groups = excerpt.shown(raised.pairs).to_pylist(), _groups(raised.groups)
     wanted = {pair[f"doc_id_{side}"] for pair in shown for side in "ab"}
     wanted |= {member["doc_id"] for group in groups for member in (group["kept"], *group["others"])}
