@@ -88,7 +88,7 @@ def against_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"A  {_read_line(a)}",
         f"B  {published if found['root'] else _read_line(b)}",
-        f"threshold {found['threshold']:g}, model {found['model']} ({found['fingerprint'][:12]})",
+        f"threshold {found['threshold']!r}, model {found['model']} ({found['fingerprint'][:12]})",
         f"{found['documents_with_match']:,} documents of A have a match in B, {found['documents_without_match']:,} have none",
     ]
     if not found["complete"]:

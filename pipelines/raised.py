@@ -30,8 +30,8 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
     published = options.threshold
     if threshold is not None and threshold < published:
         raise ConfigurationError(
-            f"--threshold {threshold:g} is below {published:g}, with which generation {generation.id} was published: pairs "
-            f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold:g}` with its other settings"
+            f"--threshold {threshold!r} is below {published!r}, with which generation {generation.id} was published: pairs "
+            f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold!r}` with its other settings"
         )
     options = options.model_copy(update={"threshold": published if threshold is None else threshold})
     pairs = read_table(generation.path("duplicates/pairs.parquet"))
@@ -78,9 +78,9 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
 def published_lines(found: dict[str, Any]) -> list[str]:
     """The same as lines for a terminal."""
     width = shutil.get_terminal_size((100, 24)).columns
-    of = "" if found["threshold"] == found["published_threshold"] else f" (published with {found['published_threshold']:g})"
+    of = "" if found["threshold"] == found["published_threshold"] else f" (published with {found['published_threshold']!r})"
     lines = [
-        f"generation {found['generation']}, threshold {found['threshold']:g}{of}",
+        f"generation {found['generation']}, threshold {found['threshold']!r}{of}",
         f"{found['groups']:,} groups; {found['duplicate_documents']:,} documents have a passage that another one stands for",
     ]
     if not found["complete"]:

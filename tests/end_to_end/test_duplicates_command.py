@@ -379,6 +379,13 @@ def test_a_lower_threshold_is_refused_with_what_to_do(corpusbeam, root):
     assert (ran.code, ran.out) == (2, "")
     assert "below 0.9" in ran.err
     assert "corpusbeam reindex --set duplicates.threshold=0.8" in ran.err
+    near = corpusbeam("duplicates", "--root", root, "--threshold", 0.8999999)
+    assert "--threshold 0.8999999 is below 0.9," in near.err
+
+
+def test_thresholds_are_said_with_all_their_digits(corpusbeam, root, tickets):
+    for more in ((), ("--against", tickets)):
+        assert "threshold 0.9000001" in corpusbeam("duplicates", "--root", root, "--threshold", 0.9000001, *more).out
 
 
 @pytest.fixture(scope="module")
