@@ -28,7 +28,8 @@ _NOT_RESULTS: dict[str, Any] = {
     "publish": True,
     "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"characters_per_batch", "device", "threads", "tokens_per_batch"},
-    "neighbors": {"margin", "rows_per_chunk"},
+    # A gate that is lowered after it refused a graph must not cost the graph again.
+    "neighbors": {"margin", "rows_per_chunk", "recall_gate"},
     # What the file holds is compared, not where it is.
     "index": {"rows_per_shard", "recall_queries_file"},
 }
