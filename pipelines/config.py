@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipelines.defaults import DEFAULT_ROOT
 from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
 from transforms.corpus import PYTHON_DOCS, PYTHON_DOCS_COLUMNS, CorpusOptions
@@ -44,7 +45,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: str = Field("output", description="Folder that holds the generations and the vector store.", min_length=1)
+    root: str = Field(DEFAULT_ROOT, description="Folder that holds the generations and the vector store.", min_length=1)
     corpus: CorpusOptions = Field(CorpusOptions(), description="What is read.")
     embedding: EmbeddingOptions = Field(EmbeddingOptions(), description="Which model embeds it.")
     index: IndexOptions = Field(IndexOptions(), description="The FAISS index and its recall gate.")

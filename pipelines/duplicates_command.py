@@ -6,6 +6,7 @@ from typing import Any
 from pipelines.against import against_files, against_lines, against_published
 from pipelines.calibrate import calibrate, calibration_lines
 from pipelines.config import Config, ConfigurationError, load_config
+from pipelines.defaults import DEFAULT_ROOT
 from pipelines.excerpt import Excerpt
 from pipelines.raised import published_duplicates, published_lines
 from pipelines.search import published_embedding
@@ -14,7 +15,6 @@ from transforms.files import is_within, redact
 from transforms.generations import Generation, open_generation, read_current
 from transforms.search import matching_spec
 
-DEFAULT_ROOT = "output"
 DEFAULT_PROMISE = 0.9
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import clumpy_vectors, integer_cosines, make_ids, random_vectors
-from transforms.duplicates import Pairs, pairs_between
+from transforms.duplicates.between import pairs_between
+from transforms.duplicates.pairs import Pairs
 from transforms.neighbors import Nearest, nearest_others, snap
 
 

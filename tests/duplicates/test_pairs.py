@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import clumpy_vectors, integer_cosines, make_ids, random_vectors, unit
-from transforms.duplicates import Dropped, listed_pairs, pairs_by_range
+from transforms.duplicates.pairs import Dropped, listed_pairs, pairs_by_range
 from transforms.neighbors import nearest_others, snap
 
 
