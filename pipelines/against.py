@@ -29,7 +29,7 @@ from transforms.corpus import InputError, PassagesPlan, part_count, quarantine_r
 from transforms.duplicates import AgainstRecord, AgainstTask, AroundRecord, AroundTask, Side, against_tables, texts_of
 from transforms.duplicates.beam import CompareTiles, MeasureAround
 from transforms.embedding import EncoderSpec, warnings_of
-from transforms.files import FileRef, join, read_table, write_table
+from transforms.files import FileRef, join, read_table
 from transforms.generations import Generation
 from transforms.neighbors import plan_tiles
 from transforms.reports import clean, fit, passage_label
@@ -88,7 +88,7 @@ def against_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"A  {_read_line(a)}",
         f"B  {published if found['root'] else _read_line(b)}",
-        f"threshold {found['threshold']:g}, model {found['model']} ({found['fingerprint'][:12]})",
+        f"threshold {found['threshold']!r}, model {found['model']} ({found['fingerprint'][:12]})",
         f"{found['documents_with_match']:,} documents of A have a match in B, {found['documents_without_match']:,} have none",
     ]
     if not found["complete"]:
@@ -177,11 +177,8 @@ def _against(run: Run, spec: EncoderSpec, b: _Set, more: Sequence[str], excerpt:
     capped, dropped = (sum(getattr(record, name) for record in records) for name in ("texts_capped", "pairs_dropped"))
     best = _by_document(matches)
     unmatched = best.filter(pc.equal(best["pairs"], 0))
-    if excerpt.output is not None:
-        write_table(join(excerpt.output, "pairs.parquet"), excerpt.of(pairs))
-        write_table(join(excerpt.output, "matches.parquet"), matches)
-        if bad := [read_table(file.path) for file in a.corpus.quarantine]:
-            write_table(join(excerpt.output, "quarantine.parquet"), pa.concat_tables(bad))
+    bad = [read_table(file.path) for file in a.corpus.quarantine] if excerpt.output else []
+    excerpt.write(pairs, matches=matches, **({"quarantine": pa.concat_tables(bad)} if bad else {}))
     return {
         "threshold": options.threshold,
         "model": spec.model,

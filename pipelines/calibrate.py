@@ -68,6 +68,7 @@ def calibrate(
 def calibration_lines(found: dict[str, Any]) -> list[str]:
     """The same as lines for a terminal."""
     left_out = "".join(f", {count:,} {reason} left out" for reason, count in found["left_out"].items())
+    # Thresholds with all their digits: with fewer, one may select more pairs than its line says.
     lines = [
         f"{found['pairs']:,} labelled pairs, {found['duplicates']:,} of them duplicates ({found['base_rate']:.1%}){left_out}",
         f"model {found['model']} ({found['fingerprint'][:12]})",
@@ -80,7 +81,7 @@ def calibration_lines(found: dict[str, Any]) -> list[str]:
     lines += ["", "best F1", _line(best := found["best_f1"])]
     promised, wanted = (
         found["promised"],
-        f"precision of {found['promised_precision']:g}, with {found['confidence']:.0%} confidence",
+        f"precision of {found['promised_precision']!r}, with {found['confidence']:.0%} confidence",
     )
     if promised is None:
         lines.append(f"no threshold promises a {wanted}: label more pairs, or ask for less")
@@ -89,9 +90,9 @@ def calibration_lines(found: dict[str, Any]) -> list[str]:
     if found["texts_truncated"]:
         lines.append(f"{found['texts_truncated']:,} texts are longer than the model takes: their rest was not compared")
     lines += ["", "For the configuration (of labels like these, and as long as the model stays):"]
-    lines.append(f"  duplicates.threshold: {best['threshold']:g}   # best F1")
+    lines.append(f"  duplicates.threshold: {best['threshold']!r}   # best F1")
     if promised is not None:
-        lines.append(f"  duplicates.threshold: {promised['threshold']:g}   # precision ≥ {found['promised_precision']:g}")
+        lines.append(f"  duplicates.threshold: {promised['threshold']!r}   # precision ≥ {found['promised_precision']!r}")
     if found["curve"] is not None:
         lines.append(f"curve written to {found['curve']}")
     return lines
@@ -100,7 +101,7 @@ def calibration_lines(found: dict[str, Any]) -> list[str]:
 def _line(entry: dict[str, Any]) -> str:
     interval = f"{entry['precision_low']:.3f} … {entry['precision_high']:.3f}"
     shares = f"{entry['recall']:6.3f}  {entry['f1']:6.3f}"
-    return f"{entry['threshold']:<9g} {entry['pairs']:>8,}  {entry['precision']:9.3f}  {interval:<13}   {shares}"
+    return f"{entry['threshold']!r:<9} {entry['pairs']:>8,}  {entry['precision']:9.3f}  {interval:<13}   {shares}"
 
 
 def _at(curve: Curve, place: int, threshold: float) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from pipelines import stopped
+from pipelines.defaults import DEFAULT_ROOT
 from pipelines.stopped import Stopped, received
 
 EXIT_FAILED = 1
-DEFAULT_ROOT = "output"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipelines.defaults import DEFAULT_ROOT
 from pipelines.prometheus import MonitoringOptions
 from pipelines.runner import RunnerOptions
 from transforms.corpus import PYTHON_DOCS, PYTHON_DOCS_COLUMNS, CorpusOptions
@@ -28,7 +29,8 @@ _NOT_RESULTS: dict[str, Any] = {
     "publish": True,
     "corpus": {"input", "max_quarantine_fraction", "max_deleted_fraction", "unreadable_files"},
     "embedding": {"characters_per_batch", "device", "threads", "tokens_per_batch"},
-    "neighbors": {"margin", "rows_per_chunk"},
+    # A gate that is lowered after it refused a graph must not cost the graph again.
+    "neighbors": {"margin", "rows_per_chunk", "recall_gate"},
     # What the file holds is compared, not where it is.
     "index": {"rows_per_shard", "recall_queries_file"},
 }
@@ -43,7 +45,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: str = Field("output", description="Folder that holds the generations and the vector store.", min_length=1)
+    root: str = Field(DEFAULT_ROOT, description="Folder that holds the generations and the vector store.", min_length=1)
     corpus: CorpusOptions = Field(CorpusOptions(), description="What is read.")
     embedding: EmbeddingOptions = Field(EmbeddingOptions(), description="Which model embeds it.")
     index: IndexOptions = Field(IndexOptions(), description="The FAISS index and its recall gate.")

@@ -15,6 +15,7 @@ from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.duplicates import (
+    APPROXIMATE,
     GroupRecord,
     GroupTask,
     MineRecord,
@@ -55,6 +56,9 @@ def check_keep(run: Run, corpus: CorpusResult) -> None:
 def reuse_duplicates(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> DuplicatesResult | None:
     """The parent's tables, when it had the same texts, vectors, graph and settings, and the same version's; else None."""
     if parent is None or not parent.texts_are_the_same or not parent.has_files("neighbors", neighbors.published):
+        return None
+    # An approximate graph that lacks nobody has the bytes of the exact one, but nobody knew that.
+    if parent.has_exact_graph != neighbors.exact:
         return None
     passages = {name: getattr(run.config.corpus, name) for name in ("passage_tokens", "passage_overlap")}
     settings = run.config.duplicates.model_dump(mode="json")
@@ -105,7 +109,7 @@ def incomplete_warnings(counts: dict[str, Any]) -> list[str]:
             f"{counts['pairs_dropped']:,} pairs of {counts['texts_incomplete']:,} texts are left out because a text has more "
             "than duplicates.max_pairs_per_text; duplicates/texts.parquet says which. Raise it, or duplicates.threshold."
         )
-    if "approximate graph" in counts.get("incomplete_because", ()):
+    if APPROXIMATE in counts.get("incomplete_because", ()):
         warnings.append(
             "duplicates/pairs.parquet may lack pairs: the neighbour graph is approximate above neighbors.exact_up_to texts"
         )

@@ -6,9 +6,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.files import join, remove, write_table
 from transforms.reports import clean, fit, passage_label
 
 _SHOWN = 20
+
+# All tables that a use of the verb may write.
+_TABLES = ("pairs", "groups", "matches", "quarantine")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,20 @@ class Excerpt:
     def shown(self, rows: pa.Table) -> pa.Table:
         """What is shown of ranked rows."""
         return rows.slice(0, _SHOWN if self.max_pairs is None else self.max_pairs)
+
+    def write(self, pairs: pa.Table, **others: pa.Table) -> None:
+        """Write `pairs.parquet`, of which `max_pairs`, and other tables to the folder; nothing when there is none.
+
+        Tables that an earlier use of the verb left there and this one does not have are removed: they would be taken for its.
+        """
+        if self.output is None:
+            return
+        tables = {"pairs": self.of(pairs), **others}
+        for name in _TABLES:
+            if name not in tables:
+                remove(join(self.output, f"{name}.parquet"))
+        for name, table in tables.items():
+            write_table(join(self.output, f"{name}.parquet"), table)
 
     def facts(self, pairs: pa.Table) -> dict[str, Any]:
         """What a reader must know of this excerpt."""

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pipelines.config import ConfigurationError
 from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from transforms.duplicates import CAPPED, DuplicatesOptions, is_current, raise_threshold
-from transforms.files import join, read_json, read_table, write_table
+from transforms.files import read_json, read_table
 from transforms.generations import Generation, GenerationError
 from transforms.reports import clean, fit, passage_label
 from transforms.search import find_passages
@@ -30,8 +30,8 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
     published = options.threshold
     if threshold is not None and threshold < published:
         raise ConfigurationError(
-            f"--threshold {threshold:g} is below {published:g}, with which generation {generation.id} was published: pairs "
-            f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold:g}` with its other settings"
+            f"--threshold {threshold!r} is below {published!r}, with which generation {generation.id} was published: pairs "
+            f"below were not kept; run `corpusbeam reindex --set duplicates.threshold={threshold!r}` with its other settings"
         )
     options = options.model_copy(update={"threshold": published if threshold is None else threshold})
     pairs = read_table(generation.path("duplicates/pairs.parquet"))
@@ -45,9 +45,7 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
         [generation.checked(file) for file in generation.manifest.under(name)] for name in ("documents", "neighbors")
     )
     raised = raise_threshold(pairs, texts, documents, graph, options)
-    if excerpt.output is not None:
-        write_table(join(excerpt.output, "pairs.parquet"), excerpt.of(raised.pairs))
-        write_table(join(excerpt.output, "groups.parquet"), raised.groups)
+    excerpt.write(raised.pairs, groups=raised.groups)
     shown, groups = excerpt.shown(raised.pairs).to_pylist(), _groups(raised.groups)
     wanted = {pair[f"doc_id_{side}"] for pair in shown for side in "ab"}
     wanted |= {member["doc_id"] for group in groups for member in (group["kept"], *group["others"])}
@@ -80,9 +78,9 @@ def published_duplicates(generation: Generation, threshold: float | None, excerp
 def published_lines(found: dict[str, Any]) -> list[str]:
     """The same as lines for a terminal."""
     width = shutil.get_terminal_size((100, 24)).columns
-    of = "" if found["threshold"] == found["published_threshold"] else f" (published with {found['published_threshold']:g})"
+    of = "" if found["threshold"] == found["published_threshold"] else f" (published with {found['published_threshold']!r})"
     lines = [
-        f"generation {found['generation']}, threshold {found['threshold']:g}{of}",
+        f"generation {found['generation']}, threshold {found['threshold']!r}{of}",
         f"{found['groups']:,} groups; {found['duplicate_documents']:,} documents have a passage that another one stands for",
     ]
     if not found["complete"]:

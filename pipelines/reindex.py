@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines import stopped
 from pipelines.changes import find_changes
-from pipelines.config import Config
+from pipelines.config import Config, result_settings
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
@@ -363,14 +363,13 @@ def compute(
         for name in ("index", "recall"):
             run.metrics[f"{name}_outgrown"] = run.metrics[name]
             run.metrics[name] = run.metrics.pop(f"{name}{_AGAIN}")
-    neighbors = run.stage(
-        "neighbors", NeighborsResult, [vectors, config.neighbors.model_dump()], lambda: find_neighbors(run, embedded, parent)
-    )
+    lists = result_settings(config)["neighbors"]
+    neighbors = run.stage("neighbors", NeighborsResult, [vectors, lists], lambda: find_neighbors(run, embedded, parent))
     graph = [file.sha256 for file in neighbors.published]
     duplicates = run.stage(
         "duplicates",
         DuplicatesResult,
-        [graph, texts, documents, config.duplicates.model_dump(), VERSION],
+        [graph, neighbors.exact, texts, documents, config.duplicates.model_dump(), VERSION],
         lambda: reuse_duplicates(run, parent, neighbors) or mine_duplicates(run, corpus, passages, embedded, neighbors),
     )
     topics = run.stage(

@@ -54,13 +54,18 @@ class Parent:
         """Whether the parent's files of a folder have the bytes of these."""
         return [file.sha256 for file in self.generation.manifest.under(folder)] == [file.sha256 for file in sorted(files)]
 
+    @property
+    def has_exact_graph(self) -> bool:
+        """Whether the parent's neighbour graph was not an approximate one."""
+        return not self.generation.manifest.counts.get("approximate_lists")
+
     def graph(self) -> ParentGraph | None:
         """The parent's neighbour graph with what has changed since, found by a job of one worker.
 
         None when its vectors are another encoder's, when it is approximate or damaged, or when so much is new that it saves
         nothing.
         """
-        if self._compared is None or self.generation.manifest.counts.get("approximate_lists"):
+        if self._compared is None or not self.has_exact_graph:
             return None
         parts, changes = self._compared
         return ParentGraph(parts, changes) if changes.pays else None

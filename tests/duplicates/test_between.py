@@ -1,11 +1,14 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import clumpy_vectors, integer_cosines, make_ids, random_vectors
-from transforms.duplicates import Pairs, between, pairs_between
-from transforms.neighbors import nearest_others, snap
+from transforms.duplicates.between import pairs_between
+from transforms.duplicates.pairs import Pairs
+from transforms.neighbors import Nearest, nearest_others, snap
 
 
 def chunked(ids: np.ndarray, vectors: np.ndarray, rows: int):
@@ -50,9 +53,9 @@ def test_neither_tiles_nor_lists_matter(monkeypatch):
     ids = make_ids(300)
     a, b = (ids[:130], snap(vectors[:130])), (ids[130:], snap(vectors[130:]))
     whole = find(a, b, 0.6, cap=5, k=100)
-    monkeypatch.setattr(between, "_ROWS", 17)
-    monkeypatch.setattr(between, "_COLUMNS", 23)
-    monkeypatch.setattr(between, "_PENDING", 50)
+    monkeypatch.setattr("transforms.duplicates.pairs._ROWS", 17)
+    monkeypatch.setattr("transforms.duplicates.pairs._COLUMNS", 23)
+    monkeypatch.setattr("transforms.duplicates.pairs._PENDING", 50)
     tiled = find(a, b, 0.6, cap=5, k=1)
     for name in ("rows", "others", "cosines", "dropped"):
         np.testing.assert_array_equal(getattr(tiled, name), getattr(whole, name))
@@ -79,3 +82,21 @@ def test_the_same_text_is_a_pair_whatever_its_vector(length):
     ids = make_ids(5)
     pairs = find((ids[:3], vectors[:3]), (ids[2:], vectors[2:]), 1.0)
     assert (pairs.rows.tolist(), pairs.others.tolist(), pairs.cosines.tolist()) == ([2], [ids[2]], [1.0])
+
+
+def test_blocks_without_a_pair_cost_no_memory(monkeypatch):
+    """4,096 blocks, of which each could keep a value for every row: 134 MB."""
+    monkeypatch.setattr("transforms.duplicates.pairs._ROWS", 64)
+    monkeypatch.setattr("transforms.duplicates.pairs._COLUMNS", 64)
+    vectors, ids = snap(np.tile(np.eye(2, dtype=np.float32), (4096, 1))), make_ids(8192)
+    # All lists end at the threshold, as for a text of which there are more than k others.
+    nearest = Nearest(np.zeros((4096, 1), np.int64), np.ones((4096, 1), np.float32))
+    other = [(ids[4096:], -vectors[4096:])]
+    tracemalloc.start()
+    try:
+        pairs = pairs_between(ids[:4096], vectors[:4096], nearest, np.empty(0, np.int64), lambda: other, 0.5, 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not len(pairs.rows)
+    assert peak < 10e6

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.duplicates import cover
+from transforms.duplicates.groups import cover
 
 
 @st.composite

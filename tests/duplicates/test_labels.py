@@ -69,6 +69,37 @@ def test_labels_may_have_any_type(tmp_path, labels):
     assert read_labels(str(tmp_path / "labels.parquet")).labels.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("labels", [[1.0, float("nan"), None, 0.0], [1, None, None, 0], [True, None, None, False]])
+def test_a_pair_without_a_label_is_left_out_however_that_is_written(tmp_path, labels):
+    table = pa.table({"text1": list("abcd"), "text2": list("efgh"), "label": labels})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    pairs = read_labels(str(tmp_path / "labels.parquet"))
+    assert (pairs.a, pairs.labels.tolist(), pairs.left_out) == (("a", "d"), [True, False], {"without a label": 2})
+
+
+@pytest.mark.parametrize("kind", [pa.null(), pa.int64(), pa.float64(), pa.bool_(), pa.string()])
+def test_labels_may_all_be_missing(tmp_path, kind):
+    table = pa.table({"text1": ["a", "b"], "text2": ["c", "d"], "label": pa.array([None, None], kind)})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    pairs = read_labels(str(tmp_path / "labels.parquet"))
+    assert (len(pairs.labels), pairs.left_out) == (0, {"without a label": 2})
+
+
+def test_the_row_that_is_named_is_not_one_without_a_label(tmp_path):
+    table = pa.table({"text1": list("ab"), "text2": list("cd"), "label": [float("nan"), 0.5]})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    with pytest.raises(InputError, match=r"row 1 has label 0\.5"):
+        read_labels(str(tmp_path / "labels.parquet"))
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_a_json_array_is_refused_with_what_to_do(tmp_path, ending):
+    path = tmp_path / f"labels.{ending}"
+    path.write_text(json.dumps(ROWS, indent=1))
+    with pytest.raises(InputError, match="JSON array: write one object per line"):
+        read_labels(str(path))
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

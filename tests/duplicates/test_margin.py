@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.neighbors.helpers import integer_cosines
-from transforms.duplicates import DuplicatesOptions, margins, neighborhoods, neighborhoods_of
+from transforms.duplicates import DuplicatesOptions
+from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_of
 from transforms.files import list_files
 
 

@@ -1,10 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import clumpy_vectors, integer_cosines, make_ids, random_vectors, unit
-from transforms.duplicates import Dropped, listed_pairs, pairs_by_range
+from transforms.duplicates.pairs import Dropped, listed_pairs, pairs_by_range
 from transforms.neighbors import nearest_others, snap
 
 
@@ -116,3 +118,18 @@ def test_both_ways_of_rescoring_agree(threshold):
     ids, snapped = make_ids(100), snap(vectors)
     found, _ = pairs_by_range(ids, snapped, [(ids, snapped)], threshold, 1000)
     assert as_dict(found) == expected_pairs(vectors, ids, threshold)
+
+
+def test_blocks_without_a_pair_cost_no_memory(monkeypatch):
+    """4,096 blocks, of which each could keep a value for every row: 134 MB."""
+    monkeypatch.setattr("transforms.duplicates.pairs._ROWS", 64)
+    monkeypatch.setattr("transforms.duplicates.pairs._COLUMNS", 64)
+    vectors, ids = snap(np.tile(np.eye(2, dtype=np.float32), (4096, 1))), make_ids(8192)
+    tracemalloc.start()
+    try:
+        found, _ = pairs_by_range(ids[:4096], vectors[:4096], [(ids[4096:], -vectors[4096:])], 0.5, 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not len(found.rows)
+    assert peak < 10e6

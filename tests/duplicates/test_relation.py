@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.duplicates import DIFFERENCES, described_pairs, wordings_of
+from transforms.duplicates import DIFFERENCES, wordings_of
+from transforms.duplicates.relation import described_pairs
 
 
 def described(*pairs, near_jaccard=0.5):

@@ -99,13 +99,18 @@ def root(first, tmp_path) -> Path:
     return Path(shutil.copytree(first, tmp_path / "root"))
 
 
-def test_a_graph_below_the_gate_is_not_published(root, model, capsys):
-    before = read_current(str(root))
-    assert reindex(root, model, "neighbors.exact_up_to=200", "neighbors.buckets_per_text=1") == EXIT_REFUSED
+def test_a_graph_below_the_gate_is_not_published_and_not_made_again_for_a_lower_gate(root, model, capsys):
+    before, poor = read_current(str(root)), ("neighbors.exact_up_to=200", "neighbors.buckets_per_text=1")
+    assert reindex(root, model, *poor) == EXIT_REFUSED
     said = capsys.readouterr().err
     assert "gate neighbors_recall refused: 0." in said
     assert "limit 0.98" in said
     assert read_current(str(root)) == before
+    assert reindex(root, model, *poor, "neighbors.recall_gate=0.1", "neighbors.rows_per_chunk=100") == 0
+    generation = open_generation(str(root))
+    stages = json.loads(Path(generation.path("metrics.json")).read_text())["stages"]
+    assert all(stages[name]["resumed"] for name in ("neighbors", "duplicates", "topics"))
+    assert {gate.name: gate.limit for gate in generation.manifest.gates}["neighbors_recall"] == 0.1
 
 
 def test_an_exact_graph_takes_nothing_over_from_an_approximate_one(root, model):
@@ -118,6 +123,22 @@ def test_an_exact_graph_takes_nothing_over_from_an_approximate_one(root, model):
     assert (stage["rows_searched"], stage["rows_taken_over"]) == (300, 0)
     assert "approximate_lists" not in generation.manifest.counts
     assert "neighbors_recall" not in {gate.name for gate in generation.manifest.gates}
+
+
+def test_pairs_of_an_exact_graph_are_complete_though_an_approximate_one_had_the_same_lists(tmp_path, model):
+    """In buckets that hold everybody, nobody is missed: then the graph has the bytes of the exact one."""
+    root, few = tmp_path / "root", dict(list(TEXTS.items())[:60])
+
+    def published(*settings: str) -> tuple[dict, dict]:
+        assert reindex(root, model, "neighbors.texts_per_bucket=250", *settings, texts=few) == 0
+        metrics = json.loads(Path(open_generation(str(root)).path("metrics.json")).read_text())
+        return graph_of(root), metrics["stages"]["duplicates"]
+
+    approximate, before = published("neighbors.exact_up_to=10")
+    exact, after = published()
+    assert approximate == exact
+    assert before["incomplete_because"] == ["approximate graph"]
+    assert (after["reused"], after["complete"], after["incomplete_because"]) == (False, True, [])
 
 
 @pytest.mark.long

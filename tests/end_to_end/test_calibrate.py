@@ -1,5 +1,7 @@
 """`corpusbeam duplicates --calibrate`: with a small model against scikit-learn, with the default one against known figures."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,8 +60,23 @@ def test_figures_are_those_of_scikit_learn(corpusbeam, labels, pairs, model, tmp
     assert curve[-1]["pairs"] == 120
 
     ran = corpusbeam("duplicates", "--calibrate", labels, *options)
-    assert f"duplicates.threshold: {threshold:g}" in ran.out
+    assert f"duplicates.threshold: {threshold}" in ran.out
     assert f"{found['average_precision']:.4f}" in ran.out
+
+
+def test_a_printed_threshold_selects_what_its_place_does(corpusbeam, labels, pairs, model, monkeypatch):
+    """With many labels cosines are so near to each other that six digits cannot tell them apart."""
+    *_, judged, _ = pairs
+    cosines = (0.7654321 + 1e-7 * np.where(judged, 1, -1) * np.arange(1, 121)).astype(np.float32)
+    monkeypatch.setattr("pipelines.calibrate.exact_pair_cosines", lambda *_: cosines)
+    chosen = ("duplicates", "--calibrate", labels, "--model", model, "--precision", 0.9)
+    found, ran = corpusbeam(*chosen, "--format", "json").json, corpusbeam(*chosen)
+    printed = [float(value) for value in re.findall(r"duplicates.threshold: (\S+)", ran.out)]
+    selected = [int(np.count_nonzero(cosines.astype(np.float64) >= value)) for value in printed]
+    assert selected == [found["best_f1"]["pairs"], found["promised"]["pairs"]]
+    assert selected[0] == judged.sum()
+    lines = re.findall(r"^(0\.76\d+) +(\d+) ", ran.out, re.MULTILINE)
+    assert [(float(threshold), int(count)) for threshold, count in lines] == list(zip(printed, selected, strict=True))
 
 
 def test_a_promise_that_no_threshold_keeps(corpusbeam, labels, model):

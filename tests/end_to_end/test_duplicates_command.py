@@ -347,11 +347,45 @@ def test_a_list_for_a_person(corpusbeam, joint, tmp_path):
     assert found["groups"] == len({row["group_id"] for row in groups})
 
 
+@pytest.mark.parametrize("more", [("--max-pairs", 2), ("--against", "{tickets}"), ("--calibrate", "{tickets}")])
+def test_nothing_is_written_inside_the_root(corpusbeam, root, tickets, more):
+    before = files_below(root)
+    folder = open_generation(str(root)).folder
+    chosen = [str(argument).format(tickets=tickets) for argument in more]
+    ran = corpusbeam("duplicates", "--root", root, *chosen, "--output", f"{folder}/duplicates")
+    assert (ran.code, ran.out) == (2, "")
+    assert "is inside the root" in ran.err
+    assert files_below(root) == before
+
+
+def test_tables_of_an_earlier_use_do_not_stay(corpusbeam, root, tickets, tmp_path):
+    """A folder has the tables of one use, and other people's files."""
+    out = tmp_path / "out"
+
+    def written(*arguments: object) -> set[str]:
+        assert corpusbeam("duplicates", "--root", root, "--output", out, *arguments).code == 0
+        return {path.name for path in out.iterdir()}
+
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    bad = write(tmp_path / "bad.jsonl", {"t1": "abc de", "t2": " "})
+    assert written("--against", bad) == {"pairs.parquet", "matches.parquet", "quarantine.parquet", "mine.txt"}
+    assert written("--against", tickets) == {"pairs.parquet", "matches.parquet", "mine.txt"}
+    assert written() == {"pairs.parquet", "groups.parquet", "mine.txt"}
+
+
 def test_a_lower_threshold_is_refused_with_what_to_do(corpusbeam, root):
     ran = corpusbeam("duplicates", "--root", root, "--threshold", 0.8)
     assert (ran.code, ran.out) == (2, "")
     assert "below 0.9" in ran.err
     assert "corpusbeam reindex --set duplicates.threshold=0.8" in ran.err
+    near = corpusbeam("duplicates", "--root", root, "--threshold", 0.8999999)
+    assert "--threshold 0.8999999 is below 0.9," in near.err
+
+
+def test_thresholds_are_said_with_all_their_digits(corpusbeam, root, tickets):
+    for more in ((), ("--against", tickets)):
+        assert "threshold 0.9000001" in corpusbeam("duplicates", "--root", root, "--threshold", 0.9000001, *more).out
 
 
 @pytest.fixture(scope="module")

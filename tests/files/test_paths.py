@@ -10,7 +10,7 @@ from fsspec.core import url_to_fs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transforms.files import filesystem_of, fsync_directory, is_local, join, list_files, redact, remove, write_bytes
+from transforms.files import filesystem_of, fsync_directory, is_local, is_within, join, list_files, redact, remove, write_bytes
 
 WORDS = st.text(string.ascii_letters + string.digits + "-_.~%+", min_size=1, max_size=12)
 
@@ -196,3 +196,30 @@ def test_removing_on_s3_takes_markers_of_folders_and_a_file_of_the_same_name(s3_
     for name in ("both", "marked"):
         remove(f"{s3_bucket}/{name}")
     assert [entry["Key"] for entry in fs.call_s3("list_objects_v2", Bucket=inner)["Contents"]] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("path", "directory", "within"),
+    [
+        ("{0}/root", "{0}/root", True),
+        ("{0}/root/generations/x", "{0}/root/", True),
+        ("file://{0}/root/x", "{0}/other/../root", True),
+        ("{0}/link/x", "{0}/root", True),
+        ("{0}/root2", "{0}/root", False),
+        ("{0}", "{0}/root", False),
+        ("memory://root/x", "memory://root", True),
+        ("memory://root2/x", "memory://root", False),
+        ("memory://{0}/root/x", "{0}/root", False),
+    ],
+)
+def test_what_is_within_a_folder_is_found_however_it_is_spelled(tmp_path, path, directory, within):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "root")
+    assert is_within(path.format(tmp_path), directory.format(tmp_path)) is within
+
+
+def test_relative_paths_are_within_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_within("out", str(tmp_path))
+    assert is_within(f"{tmp_path}/out/x", "out")
+    assert not is_within("../out", "out")

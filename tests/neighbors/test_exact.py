@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import brute_force, clumpy_vectors, make_ids, random_vectors, unit
-from transforms.neighbors import exact, exact_cosines, nearest_others, nearest_start, search_chunk, snap
-from transforms.neighbors.exact import _best_columns
+from transforms.neighbors import exact, exact_cosines, nearest_others, snap
+from transforms.neighbors.exact import _best_columns, nearest_start, search_chunk
 from transforms.neighbors.screen import BF16, FP32
 
 

@@ -195,6 +195,16 @@ def test_tiny_corpora(folder, rows):
     assert TypeAdapter(NeighborsRecord).validate_python(json.loads(json.dumps(asdict(record)))) == record
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_blocks_without_texts_change_nothing(tmp_path, workers):
+    vectors, ids = random_vectors(30), make_ids(30)
+    blocks, options = make_blocks(tmp_path, vectors, ids, 10), NeighborsOptions(k=3, rows_per_tile=10)
+    names = [(f"{tmp_path}/empty-v{start}.npy", f"{tmp_path}/empty-i{start}.npy", start) for start in (0, 30)]
+    empty = [write_block(*name, ids[:0], vectors[:0]) for name in names]
+    expected = build(tmp_path / "full", blocks, options, workers)
+    assert files(build(tmp_path / "some", (*blocks, *empty), options, workers)) == files(expected)
+
+
 def test_vectors_that_are_not_unit_stop_the_job(tmp_path):
     with pytest.raises(ValueError, match="norm"):
         build(tmp_path, make_blocks(tmp_path, random_vectors(10) * 1.1, make_ids(10), 5), NeighborsOptions())

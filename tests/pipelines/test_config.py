@@ -34,6 +34,8 @@ def test_where_a_run_happens_does_not_change_what_it_gives():
     digest = Config().results_digest()
     elsewhere = ["root=elsewhere", "runner.workers=2", "corpus.input=[x]", "embedding.threads=1"]
     assert load_config(None, [*elsewhere, "embedding.characters_per_batch=9"]).results_digest() == digest
+    assert load_config(None, ["neighbors.recall_gate=0.5", "neighbors.margin=5"]).results_digest() == digest
+    assert load_config(None, ["neighbors.recall_rows=5"]).results_digest() != digest
     assert load_config(None, ["duplicates.threshold=0.8"]).results_digest() != digest
     assert load_config(None, ["embedding.precision=bf16"]).results_digest() != digest
 

@@ -18,19 +18,15 @@ from transforms.duplicates.against import (
     measure_around,
     texts_of,
 )
-from transforms.duplicates.between import pairs_between
 from transforms.duplicates.calibrate import Curve, curve_of, curve_table, wilson_interval
-from transforms.duplicates.grouping import group_passages, groups_from_pairs
-from transforms.duplicates.groups import Cover, cover
+from transforms.duplicates.grouping import groups_from_pairs
 from transforms.duplicates.keep import KeepError, check_dates, columns_of
 from transforms.duplicates.labels import LabelledPairs, read_labels
-from transforms.duplicates.margin import margins, neighborhoods, neighborhoods_of
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
-from transforms.duplicates.pairs import Dropped, Pairs, listed_pairs, pairs_by_range
-from transforms.duplicates.publish import CAPPED, GroupRecord, GroupTask, publish_duplicates
+from transforms.duplicates.publish import APPROXIMATE, CAPPED, GroupRecord, GroupTask, publish_duplicates
 from transforms.duplicates.raise_threshold import Raised, raise_threshold
-from transforms.duplicates.relation import DIFFERENCES, described_pairs
+from transforms.duplicates.relation import DIFFERENCES
 from transforms.duplicates.tables import (
     VERSION,
     groups_schema,
@@ -44,6 +40,7 @@ from transforms.duplicates.wording import Wordings, wordings_of
 from transforms.duplicates.wording_files import WordingRecord, WordingTask, write_wording
 
 __all__ = [
+    "APPROXIMATE",
     "CAPPED",
     "DIFFERENCES",
     "VERSION",
@@ -51,9 +48,7 @@ __all__ = [
     "AgainstTask",
     "AroundRecord",
     "AroundTask",
-    "Cover",
     "Curve",
-    "Dropped",
     "DuplicatesOptions",
     "GroupRecord",
     "GroupTask",
@@ -61,7 +56,6 @@ __all__ = [
     "LabelledPairs",
     "MineRecord",
     "MineTask",
-    "Pairs",
     "Raised",
     "Side",
     "WordingRecord",
@@ -71,24 +65,15 @@ __all__ = [
     "check_dates",
     "columns_of",
     "compare_tile",
-    "cover",
     "curve_of",
     "curve_table",
-    "described_pairs",
-    "group_passages",
     "groups_from_pairs",
     "groups_schema",
     "is_current",
-    "listed_pairs",
-    "margins",
     "matches_schema",
     "measure_around",
     "mine_part",
-    "neighborhoods",
-    "neighborhoods_of",
     "pairs_against_schema",
-    "pairs_between",
-    "pairs_by_range",
     "pairs_schema",
     "publish_duplicates",
     "raise_threshold",

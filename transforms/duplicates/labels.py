@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -107,11 +107,20 @@ def _read(path: str) -> pa.Table:
     fs, inner = filesystem_of(path)
     try:
         with fs.open(inner, "rb") as file:
+            if readers[ending] is pa.json.read_json and _is_array(file):
+                raise InputError(f"labels {path!r} are a JSON array: write one object per line, without brackets around them")
             return readers[ending](file)
     except FileNotFoundError:
         raise InputError(f"labels {path!r} do not exist: give a file of labelled pairs") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"labels {path!r} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _is_array(file: BinaryIO) -> bool:
+    """Whether JSON begins with a bracket; the file is at its start, as before."""
+    start = file.read(4096)
+    file.seek(0)
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
 
 def _one_of(
@@ -136,16 +145,17 @@ def _strings(column: pa.ChunkedArray, name: str, path: str) -> list[str | None]:
 def _labels(column: pa.ChunkedArray, name: str, path: str) -> np.ndarray:
     """0 and 1, and -1 where there is no label: int8 (rows,)."""
     try:
-        numbers = pc.cast(column, pa.float64()) if not pa.types.is_null(column.type) else pa.nulls(len(column), pa.float64())
+        numbers = column.cast(pa.float64())
     except pa.ArrowException:
         numbers = None
     if numbers is not None:
-        values = pc.fill_null(numbers, -1.0).to_numpy()
-        known = np.isin(values, (0.0, 1.0)) | pc.is_null(numbers).to_numpy()
-        if known.all():
+        # Libraries without nulls write NaN for them.
+        missing = pc.is_null(numbers, nan_is_null=True).to_numpy()
+        values = np.where(missing, -1.0, pc.fill_null(numbers, -1.0).to_numpy())
+        if (np.isin(values, (0.0, 1.0)) | missing).all():
             return values.astype(np.int8)
     values = column.to_pylist()
-    row = next((i for i, value in enumerate(values) if value not in (None, 0, 1)), 0)
+    row = next((i for i, value in enumerate(values) if value not in (None, 0, 1) and value == value), 0)
     raise InputError(
         f"labels {path!r}: row {row} has {name} {values[row]!r}; a label is 1 (the same) or 0 (not), or nothing for a pair "
         "that nobody has judged: convert graded scores with a limit of your choice"

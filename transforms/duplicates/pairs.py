@@ -1,6 +1,6 @@
 """All pairs of distinct texts at or above a cosine, completely."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ _ROWS, _COLUMNS = 512, 2048
 # Pairs found since the last time that rows were cut to their best (or as many as were kept then): 5 MB.
 _PENDING = 1 << 18
 
-
 # From one pair in so many products on, the exact product of all is faster than one for each pair: 15 ns against 4 µs.
 _DENSE = 256
+
+# Rows, ids of the others, and cosines of some pairs.
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,6 @@ class Pairs:
         rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
         within = rank < cap
         return self._some(order[within], self.dropped + np.maximum(counts - cap, 0)), self._some(order[~within], self.dropped)
-
-    def between_documents(self, ids: np.ndarray, owners: SoleOwners) -> "Pairs":
-        """Without the pairs of two texts of one document that no other document has either; `ids` are those of the rows."""
-        return self._some(np.flatnonzero(~owners.same(ids[self.rows], self.others)), self.dropped)
 
     def _some(self, chosen: np.ndarray, dropped: np.ndarray) -> "Pairs":
         return Pairs(self.rows[chosen], self.others[chosen], self.cosines[chosen], dropped)
@@ -93,12 +91,6 @@ class Dropped:
 NOTHING_DROPPED = Dropped(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-def concatenated(parts: Iterable[Pairs]) -> Pairs:
-    """The pairs of several searches over the same rows, not in order and not capped."""
-    rows, others, cosines, dropped = zip(*((p.rows, p.others, p.cosines, p.dropped) for p in parts), strict=True)
-    return Pairs(np.concatenate(rows), np.concatenate(others), np.concatenate(cosines), np.sum(dropped, axis=0))
-
-
 def listed_pairs(
     ids: np.ndarray,
     neighbor_ids: np.ndarray,
@@ -137,32 +129,72 @@ def pairs_by_range(
     Float32 products are the screen: what reaches the threshold minus their error bound is computed again exactly.
     Memory is one score matrix and about twice `cap` pairs a row.
     """
+    best, dropped = BestPairs(len(ids), cap), NOTHING_DROPPED
+    for rows, others, cosines in reaching_pairs(queries, chunks, threshold, ids):
+        pair = (others > ids[rows]) & ~owners.same(ids[rows], others)
+        best.add(rows[pair], others[pair], cosines[pair])
+        if best.are_many:
+            dropped = _more_dropped(dropped, ids, best.cut())
+    dropped = _more_dropped(dropped, ids, best.cut())
+    return best.kept, dropped
+
+
+def _more_dropped(dropped: Dropped, ids: np.ndarray, rest: Pairs) -> Dropped:
+    return Dropped.summed([dropped, Dropped.of(ids[rest.rows], rest.others, rest.cosines)]) if len(rest.rows) else dropped
+
+
+class BestPairs:
+    """Pairs of `rows` texts as they are found, of which the best `cap` of each are kept.
+
+    `kept` is right after `cut`, and is due when they `are_many`: so memory is about twice `cap` pairs a row.
+    """
+
+    def __init__(self, rows: int, cap: int) -> None:
+        nobody = np.empty(0, np.int64)
+        self.kept = Pairs(nobody, nobody, np.empty(0, np.float32), np.zeros(rows, np.int64))
+        self._cap, self._found, self._pending = cap, list[_Found](), 0
+
+    def add(self, rows: np.ndarray, others: np.ndarray, cosines: np.ndarray) -> None:
+        """Take pairs, one value in each array, as in `Pairs`."""
+        if len(rows):
+            self._found.append((rows, others, cosines))
+            self._pending += len(rows)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether so many are there that the worse ones should go."""
+        # Sorting what was kept before must not cost more than it saves.
+        return self._pending > max(_PENDING, len(self.kept.rows))
+
+    def cut(self) -> Pairs:
+        """Keep the best; the pairs that go."""
+        found = [(self.kept.rows, self.kept.others, self.kept.cosines), *self._found]
+        rows, others, cosines = (np.concatenate(values) for values in zip(*found, strict=True))
+        self._found, self._pending = [], 0
+        self.kept, rest = Pairs(rows, others, cosines, self.kept.dropped).parted(self._cap)
+        return rest
+
+
+def reaching_pairs(
+    queries: np.ndarray,
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]],
+    threshold: float,
+    ids: np.ndarray | None = None,
+) -> Iterator[_Found]:
+    """Rows, other ids and cosines of all pairs of snapped `queries` (rows, dim) and texts of chunks with cosine ≥ `threshold`.
+
+    Ids of a chunk ascend. With the `ids` of the rows, what has no text of larger id than a row's may be left out.
+    """
     floor = screening_floor(queries.shape[1], threshold)
-    found, dropped, pending = [_no_pairs(len(ids))], NOTHING_DROPPED, 0
     for chunk_ids, vectors in chunks:
-        for top in range(0, len(ids), _ROWS):
+        for top in range(0, len(queries), _ROWS):
             own = slice(top, top + _ROWS)
             for left in range(0, len(chunk_ids), _COLUMNS):
                 other = slice(left, left + _COLUMNS)
-                if chunk_ids[other][-1] <= ids[own].min():
+                if ids is not None and chunk_ids[other][-1] <= ids[own].min():
                     continue
                 rows, columns, cosines = reaching(queries[own], vectors[other], floor, threshold)
-                larger = chunk_ids[other][columns] > ids[own][rows]
-                rows, columns, cosines = rows[larger], columns[larger], cosines[larger]
-                pairs = Pairs(rows + top, chunk_ids[other][columns], cosines, np.zeros(len(ids), np.int64))
-                found.append(pairs.between_documents(ids, owners))
-                pending += len(found[-1].rows)
-                if pending > max(_PENDING, len(found[0].rows)):  # sorting what was kept before must not cost more than it saves
-                    best, dropped = _best(found, ids, cap, dropped)
-                    found, pending = [best], 0
-    return _best(found, ids, cap, dropped)
-
-
-def _best(found: list[Pairs], ids: np.ndarray, cap: int, dropped: Dropped) -> tuple[Pairs, Dropped]:
-    best, rest = concatenated(found).parted(cap)
-    if len(rest.rows):
-        dropped = Dropped.summed([dropped, Dropped.of(ids[rest.rows], rest.others, rest.cosines)])
-    return best, dropped
+                yield rows + top, chunk_ids[other][columns], cosines
 
 
 def screening_floor(dim: int, threshold: float) -> np.float32:
@@ -183,8 +215,3 @@ def reaching(
         cosines = exact_pair_cosines(queries, vectors, rows, columns)
     enough = cosines.astype(np.float64) >= threshold
     return rows[enough], columns[enough], cosines[enough]
-
-
-def _no_pairs(rows: int) -> Pairs:
-    nobody = np.empty(0, np.int64)
-    return Pairs(nobody, nobody, np.empty(0, np.float32), np.zeros(rows, np.int64))

@@ -34,6 +34,17 @@ def join(directory: str, *parts: str) -> str:
     return base + "/".join(parts) if base.endswith("/") else posixpath.join(base, *parts)
 
 
+def is_within(path: str, directory: str) -> bool:
+    """Whether a path is a directory or in it, however either is spelled; local links are followed."""
+    inner, outer = (
+        filesystem_of(os.path.realpath(filesystem_of(one)[1]) if is_local(one) else one) for one in (path, directory)
+    )
+    if type(inner[0]) is not type(outer[0]):
+        return False
+    inside, folder = (posixpath.normpath(one[1]) for one in (inner, outer))
+    return inside == folder or inside.startswith(folder.rstrip("/") + "/")
+
+
 def list_files(directory: str, suffix: str = "") -> list[str]:
     """Files directly in `directory` whose names end with `suffix`, sorted; an absent directory has none."""
     fs, inner = filesystem_of(directory)

@@ -14,11 +14,11 @@ is one chunk of vectors and its candidates whatever the size of the corpus, but 
 approximate.
 """
 
-from transforms.neighbors.approximate import ApproximateGraph, RunStep, Step, approximate_graph
+from transforms.neighbors.approximate import ApproximateGraph, Step, approximate_graph
 from transforms.neighbors.certificate import Certificate
 from transforms.neighbors.changes import ChangesRecord, ChangesTask, find_changes
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines, screening_error, snap
-from transforms.neighbors.exact import Nearest, nearest_others, nearest_start, search_chunk
+from transforms.neighbors.exact import Nearest, nearest_others
 from transforms.neighbors.graph import (
     NeighborsRecord,
     NeighborsTask,
@@ -43,7 +43,6 @@ __all__ = [
     "NeighborsRecord",
     "NeighborsTask",
     "ParentGraph",
-    "RunStep",
     "Step",
     "StripeTask",
     "approximate_graph",
@@ -55,13 +54,11 @@ __all__ = [
     "exact_pair_cosines",
     "find_changes",
     "nearest_others",
-    "nearest_start",
     "neighbors_schema",
     "plan_stripes",
     "plan_tiles",
     "read_neighbors",
     "screening_error",
-    "search_chunk",
     "snap",
     "snapped_chunks",
 ]

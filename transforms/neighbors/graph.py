@@ -55,8 +55,9 @@ class NeighborsRecord:
 
 
 def plan_tiles(blocks: Sequence[VectorBlock], options: NeighborsOptions) -> list[tuple[VectorBlock, ...]]:
-    """The blocks of each tile, in position order."""
-    return [tuple(group) for group in grouped(blocks, options.rows_per_tile)]
+    """The blocks of each tile, in position order. Empty blocks are left out, but for one where nothing else is there."""
+    full = [block for block in blocks if block.rows]
+    return [tuple(group) for group in grouped(full or blocks[:1], options.rows_per_tile)]
 
 
 def cut_tiles(tiles: int, texts: int, options: NeighborsOptions, workers: int | None) -> list[slice]:
