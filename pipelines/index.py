@@ -143,6 +143,19 @@ def is_outgrown(index: IndexResult, recall: RecallResult, gate: float) -> bool:
     return False
 
 
+def target_warnings(recall: RecallResult, target: float) -> list[str]:
+    """What a user has to know when the index finds less than the target, in whatever number of lists."""
+    lowest = min(recall.measured.sets, key=lambda found: found.at_10)
+    if not recall.measured.nprobe or lowest.at_10 >= target:
+        return []
+    queries = "texts of the corpus" if lowest.name == "corpus" else "the queries of index.recall_queries_file"
+    return [
+        f"no number of visited lists reaches index.recall_target {target:g}: the codes are too coarse. Recall at 10 for "
+        f"{queries} is {lowest.at_10:.4f} with the {recall.measured.nprobe} that are stored, and more lists find at most 0.001 "
+        "more. Choose an index.type with finer codes, or lower index.recall_target to what is enough"
+    ]
+
+
 def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str) -> IndexResult:
     task = TrainTask(tuple(embedded.blocks), run.scratch("index"), factory)
     (record,) = run.job("train", TrainIndex(run.config.index, run.runner.threads(1)), [task], TrainRecord)

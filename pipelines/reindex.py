@@ -14,7 +14,16 @@ from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnin
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
-from pipelines.index import IndexResult, RecallResult, build_index, index_again, is_outgrown, measure_recall, reuse_index
+from pipelines.index import (
+    IndexResult,
+    RecallResult,
+    build_index,
+    index_again,
+    is_outgrown,
+    measure_recall,
+    reuse_index,
+    target_warnings,
+)
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
@@ -150,6 +159,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     warnings += incomplete_warnings(results.duplicates.counts)
+    warn(below_target := target_warnings(results.recall, config.index.recall_target))
+    warnings += below_target
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
