@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from transforms.files import describe
 from transforms.index.recall import TIE, RecallMeter
-from transforms.index.truth import Truth
+from transforms.index.truth import Truth, batches_of
 
 # Lists whose order is asked for at first, and how many times more when that was not enough.
 _FIRST, _MORE = 64, 4
@@ -179,14 +179,14 @@ class _Searches:
             return None
         _, deep, ranks = self._deep
         visited, depth = ranks < nprobe, self._meter.depth
-        order = np.argsort(~visited, axis=1, kind="stable")[:, :depth]
-        there = np.take_along_axis(visited, order, 1)
-        found = Truth(
-            np.where(there, np.take_along_axis(deep.ids, order, 1), -1),
-            np.where(there, np.take_along_axis(deep.scores, order, 1), np.float32(-np.inf)),
-        )
+        found = Truth(np.empty((len(visited), depth), np.int64), np.empty((len(visited), depth), np.float32))
+        for some in batches_of(len(visited)):
+            order = np.argsort(~visited[some], axis=1, kind="stable")[:, :depth]
+            there = np.take_along_axis(visited[some], order, 1)
+            found.ids[some] = np.where(there, np.take_along_axis(deep.ids[some], order, 1), -1)
+            found.scores[some] = np.where(there, np.take_along_axis(deep.scores[some], order, 1), np.float32(-np.inf))
         # An empty place at the end: these were all texts in the lists.
-        few = np.flatnonzero(~there[:, -1] & (deep.ids[:, -1] >= 0))
+        few = np.flatnonzero((visited.sum(axis=1) < depth) & (deep.ids[:, -1] >= 0))
         if len(few):
             self._ivf.nprobe = nprobe
             again = self._meter.search(self._index, rows=few)
@@ -200,7 +200,8 @@ class _Searches:
         good = self._meter.good(deep, _K, deep.ids.shape[1])
         for nprobe in range(low, top):
             visited = ranks < nprobe
-            place = visited.cumsum(axis=1)
+            # No deeper than 200.
+            place = visited.cumsum(axis=1, dtype=np.int16)
             counts = np.zeros((len(good), _K), np.int64)
             for name, rows in self._meter.sets.items():
                 if rank := self._meter.rank(name, _K):
@@ -245,7 +246,7 @@ class _Lists:
 
     def ranks(self, lists: np.ndarray, depth: int) -> np.ndarray:
         """The place, from 0, of lists (queries, n) among the first `depth` that the query visits; `depth` for later ones."""
-        ranks = np.full(lists.shape, depth)
+        ranks = np.full(lists.shape, depth, np.int32)
         for low in range(0, len(lists), self._batch):
             order = self.order(low, low + self._batch, depth)
             # One column more, which takes what belongs to no list.
