@@ -37,6 +37,7 @@ from transforms.index import (
     TrainTask,
     drift_reasons,
     growth_reasons,
+    measured_for,
     most_lists,
     plan_shards,
     queries_digest,
@@ -115,11 +116,16 @@ def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> 
     )
 
 
-def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
-    """Three jobs: training (one worker), shards, merging (one worker). The parent's training is used again while it fits."""
+def build_index(
+    run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None, queries: str | None = None
+) -> IndexResult:
+    """Three jobs: training (one worker), shards, merging (one worker). The parent's training is used again while it fits.
+
+    `queries` is the digest of the user's.
+    """
     factory = index_type(run, parent, sum(block.rows for block in embedded.blocks))
     earlier = find_earlier(run, parent, factory)
-    return (earlier and _grown(run, corpus, embedded, earlier)) or _trained(run, corpus, embedded, factory)
+    return (earlier and _grown(run, corpus, embedded, earlier, queries)) or _trained(run, corpus, embedded, factory)
 
 
 def index_again(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
@@ -164,9 +170,10 @@ def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str
     return _result(run, record, shards, merged, training_of(record, merged, shards))
 
 
-def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earlier) -> IndexResult | None:
+def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earlier, queries: str | None) -> IndexResult | None:
     """The published index without the texts that are gone and with the new ones; None when its training fits no longer."""
-    training, changes = earlier.training, earlier.changes
+    changes = earlier.changes
+    training = measured_for(earlier.training, run.config.index.recall_target, queries)
     if reasons := list(growth_reasons(training, changes.texts_added)):
         trained_anew(reasons)
         return None

@@ -357,7 +357,7 @@ def compute(
         IndexResult,
         # An earlier training decides what an index with lists is.
         [vectors, documents, settings, since],
-        lambda: reuse_index(run, parent, queries.digest) or build_index(run, corpus, embedded, parent),
+        lambda: reuse_index(run, parent, queries.digest) or build_index(run, corpus, embedded, parent, queries.digest),
     )
     asked = None if index.reused else embed_queries(run, queries, spec)
     used = None if asked is None else asdict(asked)

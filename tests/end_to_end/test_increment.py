@@ -146,3 +146,20 @@ def test_another_type_and_other_settings_train_anew(tmp_path, model):
         generation = open_generation(str(nights.root))
         assert stages(generation)["index"]["texts_encoded"] == len(keys_of(generation))
         assert ("index/training.json" in index_files(generation)) == (settings["type"] != "IDMap2,Flat")
+
+
+@pytest.mark.long
+def test_a_raised_target_is_no_drift_and_what_it_needs_is_the_new_base(tmp_path, model):
+    nights = Nights(tmp_path / "root", model)
+    noted = []
+    for target in (0.2, 0.2, 1.0, 1.0):
+        nights.history.apply("edit", 1, nights.dice)
+        assert reindex(nights.config(nights.root, "drift", recall_target=target, recall_gate=0.0)).published
+        generation = open_generation(str(nights.root))
+        training = json.loads(Path(generation.path("index/training.json")).read_text())
+        noted.append((training["nprobe"], training["recall_target"], training["queries"]))
+        assert "index_outgrown" not in stages(generation)
+        assert training["added"]["texts"] == len(noted) - 1
+    assert noted[:3] == [(None, None, None), (1, 0.2, None), (None, None, None)]
+    assert noted[3][0] > 2
+    assert noted[3][1:] == (1.0, None)
