@@ -101,13 +101,21 @@ class RecallResult:
         return [self.measured.index, self.measured.table, *([curve] if curve is not None else [])]
 
 
-def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> IndexResult | None:
-    """The parent's index, when it had the same texts, vectors, settings and user's `queries` (their digest); else None."""
+def is_reusable(run: Run, parent: Parent | None, queries: str | None) -> bool:
+    """Whether the parent's index has the same inputs, and its recall was measured on the same user's queries."""
     settings = run.config.index.model_dump(mode="json", exclude=_NOT_IN_THE_INDEX)
     if parent is None or not parent.texts_are_the_same or not parent.has_settings("index", settings):
+        return False
+    recall = parent.checked_file("index/recall.parquet")
+    return recall is not None and queries_digest(recall) == queries
+
+
+def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> IndexResult | None:
+    """The parent's index, when it had the same texts, vectors, settings and user's `queries` (their digest); else None."""
+    if parent is None or not is_reusable(run, parent, queries):
         return None
     files, counts = parent.files("index"), parent.counts("index")
-    if not files or not counts or queries != queries_digest(files["recall.parquet"]):
+    if not files or not counts:
         return None
     # What this run did.
     counts |= {"texts_encoded": 0}
@@ -129,8 +137,12 @@ def build_index(
 
 
 def index_again(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
-    """The index of a training of its own, whatever the parent has."""
-    return _trained(run, corpus, embedded, index_type(run, parent, sum(block.rows for block in embedded.blocks)))
+    """The index of a training of its own, whatever the parent has.
+
+    Its scratch files are not those of the first attempt: a run that dies here goes on from there.
+    """
+    factory = index_type(run, parent, sum(block.rows for block in embedded.blocks))
+    return _trained(run, corpus, embedded, factory, "index_again")
 
 
 def is_outgrown(index: IndexResult, recall: RecallResult, gate: float) -> bool:
@@ -162,11 +174,11 @@ def target_warnings(recall: RecallResult, target: float) -> list[str]:
     ]
 
 
-def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str) -> IndexResult:
-    task = TrainTask(tuple(embedded.blocks), run.scratch("index"), factory)
+def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str, stage: str = "index") -> IndexResult:
+    task = TrainTask(tuple(embedded.blocks), run.scratch(stage), factory)
     (record,) = run.job("train", TrainIndex(run.config.index, run.runner.threads(1)), [task], TrainRecord)
-    shards = _shards(run, embedded, record)
-    merged = _merged(run, corpus, record, shards)
+    shards = _shards(run, embedded, record, stage)
+    merged = _merged(run, corpus, record, shards, stage)
     return _result(run, record, shards, merged, training_of(record, merged, shards))
 
 
@@ -179,8 +191,8 @@ def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earli
         return None
     task = TrainTask(tuple(embedded.blocks), run.scratch("index"), earlier=(training, earlier.template))
     (record,) = run.job("train", TrainIndex(run.config.index, run.runner.threads(1)), [task], TrainRecord)
-    shards = _shards(run, embedded, record, earlier)
-    merged = _merged(run, corpus, record, shards, Kept(earlier.index, changes.gone, training.fingerprint))
+    shards = _shards(run, embedded, record, "index", earlier)
+    merged = _merged(run, corpus, record, shards, "index", Kept(earlier.index, changes.gone, training.fingerprint))
     training = replace(training, added=training.added + encoded_of(shards), spread=merged.spread)
     if reasons := list(drift_reasons(training, training.added, training.spread)):
         trained_anew(reasons)
@@ -188,11 +200,13 @@ def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earli
     return replace(_result(run, record, shards, merged, training), increment=True, most_lists=most_lists(training))
 
 
-def _shards(run: Run, embedded: EmbedResult, record: TrainRecord, earlier: Earlier | None = None) -> list[ShardRecord]:
+def _shards(
+    run: Run, embedded: EmbedResult, record: TrainRecord, stage: str, earlier: Earlier | None = None
+) -> list[ShardRecord]:
     """Encode all texts, or those that are new since the earlier index."""
     only, texts = (None, None) if earlier is None else (earlier.changes.added, earlier.changes.texts_added)
     planned = [] if texts == 0 else plan_shards(embedded.blocks, run.config.index, texts)
-    scratch, progress = run.scratch("index"), run.progress("index")
+    scratch, progress = run.scratch(stage), run.progress(stage)
     tasks = [
         EncodeTask(part, blocks, record.template, record.fingerprint, scratch, progress, only)
         for part, blocks in enumerate(planned)
@@ -203,10 +217,10 @@ def _shards(run: Run, embedded: EmbedResult, record: TrainRecord, earlier: Earli
 
 
 def _merged(
-    run: Run, corpus: CorpusResult, record: TrainRecord, shards: list[ShardRecord], kept: Kept | None = None
+    run: Run, corpus: CorpusResult, record: TrainRecord, shards: list[ShardRecord], stage: str, kept: Kept | None = None
 ) -> MergeRecord:
     documents, published = tuple(part.documents for part in corpus.parts), join(run.staged, "index")
-    task = MergeTask(record, tuple(shards), documents, run.scratch("index"), published, kept)
+    task = MergeTask(record, tuple(shards), documents, run.scratch(stage), published, kept)
     merged: MergeRecord
     (merged,) = run.job("merge", MergeIndex(), [task], MergeRecord)
     return merged
