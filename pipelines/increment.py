@@ -15,6 +15,7 @@ from transforms.index import (
     Training,
     TrainRecord,
     inverted_lists,
+    queries_digest,
     read_training,
     resolve_type,
     same_kind,
@@ -122,7 +123,7 @@ def _published_type(parent: Parent) -> str:
 
 
 def _training(parent: Parent) -> Training | None:
-    """What is known of the published training, with the nprobe that its generation needed; None when something is missing."""
+    """What is known of the published training, with the nprobe that was needed and for what; None when something is missing."""
     noted, recall = parent.checked_file("index/training.json"), parent.checked_file("index/recall.parquet")
     if noted is None or recall is None:
         return None
@@ -133,4 +134,11 @@ def _training(parent: Parent) -> Training | None:
         return None
     if training is None or training.nprobe is not None:
         return training
-    return replace(training, nprobe=int(read_table(recall.path, ["nprobe"])["nprobe"][0].as_py()))
+    published = parent.generation.manifest.configuration.get("index", {})
+    return replace(
+        training,
+        nprobe=int(read_table(recall.path, ["nprobe"])["nprobe"][0].as_py()),
+        recall_target=published.get("recall_target"),
+        # Versions that do not say on what recall was measured knew no queries but the corpus's own.
+        queries=queries_digest(recall) or None,
+    )

@@ -37,6 +37,7 @@ from transforms.index import (
     TrainTask,
     drift_reasons,
     growth_reasons,
+    measured_for,
     most_lists,
     plan_shards,
     queries_digest,
@@ -100,13 +101,21 @@ class RecallResult:
         return [self.measured.index, self.measured.table, *([curve] if curve is not None else [])]
 
 
-def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> IndexResult | None:
-    """The parent's index, when it had the same texts, vectors, settings and user's `queries` (their digest); else None."""
+def is_reusable(run: Run, parent: Parent | None, queries: str | None) -> bool:
+    """Whether the parent's index has the same inputs, and its recall was measured on the same user's queries."""
     settings = run.config.index.model_dump(mode="json", exclude=_NOT_IN_THE_INDEX)
     if parent is None or not parent.texts_are_the_same or not parent.has_settings("index", settings):
+        return False
+    recall = parent.checked_file("index/recall.parquet")
+    return recall is not None and queries_digest(recall) == queries
+
+
+def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> IndexResult | None:
+    """The parent's index, when it had the same texts, vectors, settings and user's `queries` (their digest); else None."""
+    if parent is None or not is_reusable(run, parent, queries):
         return None
     files, counts = parent.files("index"), parent.counts("index")
-    if not files or not counts or queries != queries_digest(files["recall.parquet"]):
+    if not files or not counts:
         return None
     # What this run did.
     counts |= {"texts_encoded": 0}
@@ -115,16 +124,25 @@ def reuse_index(run: Run, parent: Parent | None, queries: str | None = None) -> 
     )
 
 
-def build_index(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
-    """Three jobs: training (one worker), shards, merging (one worker). The parent's training is used again while it fits."""
+def build_index(
+    run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None, queries: str | None = None
+) -> IndexResult:
+    """Three jobs: training (one worker), shards, merging (one worker). The parent's training is used again while it fits.
+
+    `queries` is the digest of the user's.
+    """
     factory = index_type(run, parent, sum(block.rows for block in embedded.blocks))
     earlier = find_earlier(run, parent, factory)
-    return (earlier and _grown(run, corpus, embedded, earlier)) or _trained(run, corpus, embedded, factory)
+    return (earlier and _grown(run, corpus, embedded, earlier, queries)) or _trained(run, corpus, embedded, factory)
 
 
 def index_again(run: Run, corpus: CorpusResult, embedded: EmbedResult, parent: Parent | None) -> IndexResult:
-    """The index of a training of its own, whatever the parent has."""
-    return _trained(run, corpus, embedded, index_type(run, parent, sum(block.rows for block in embedded.blocks)))
+    """The index of a training of its own, whatever the parent has.
+
+    Its scratch files are not those of the first attempt: a run that dies here goes on from there.
+    """
+    factory = index_type(run, parent, sum(block.rows for block in embedded.blocks))
+    return _trained(run, corpus, embedded, factory, "index_again")
 
 
 def is_outgrown(index: IndexResult, recall: RecallResult, gate: float) -> bool:
@@ -143,24 +161,38 @@ def is_outgrown(index: IndexResult, recall: RecallResult, gate: float) -> bool:
     return False
 
 
-def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str) -> IndexResult:
-    task = TrainTask(tuple(embedded.blocks), run.scratch("index"), factory)
+def target_warnings(recall: RecallResult, target: float) -> list[str]:
+    """What a user has to know when the index finds less than the target, in whatever number of lists."""
+    lowest = min(recall.measured.sets, key=lambda found: found.at_10)
+    if not recall.measured.nprobe or lowest.at_10 >= target:
+        return []
+    queries = "texts of the corpus" if lowest.name == "corpus" else "the queries of index.recall_queries_file"
+    return [
+        f"no number of visited lists reaches index.recall_target {target:g}: the codes are too coarse. Recall at 10 for "
+        f"{queries} is {lowest.at_10:.4f} with the {recall.measured.nprobe} that are stored, and more lists find at most 0.001 "
+        "more. Choose an index.type with finer codes, or lower index.recall_target to what is enough"
+    ]
+
+
+def _trained(run: Run, corpus: CorpusResult, embedded: EmbedResult, factory: str, stage: str = "index") -> IndexResult:
+    task = TrainTask(tuple(embedded.blocks), run.scratch(stage), factory)
     (record,) = run.job("train", TrainIndex(run.config.index, run.runner.threads(1)), [task], TrainRecord)
-    shards = _shards(run, embedded, record)
-    merged = _merged(run, corpus, record, shards)
+    shards = _shards(run, embedded, record, stage)
+    merged = _merged(run, corpus, record, shards, stage)
     return _result(run, record, shards, merged, training_of(record, merged, shards))
 
 
-def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earlier) -> IndexResult | None:
+def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earlier, queries: str | None) -> IndexResult | None:
     """The published index without the texts that are gone and with the new ones; None when its training fits no longer."""
-    training, changes = earlier.training, earlier.changes
+    changes = earlier.changes
+    training = measured_for(earlier.training, run.config.index.recall_target, queries)
     if reasons := list(growth_reasons(training, changes.texts_added)):
         trained_anew(reasons)
         return None
     task = TrainTask(tuple(embedded.blocks), run.scratch("index"), earlier=(training, earlier.template))
     (record,) = run.job("train", TrainIndex(run.config.index, run.runner.threads(1)), [task], TrainRecord)
-    shards = _shards(run, embedded, record, earlier)
-    merged = _merged(run, corpus, record, shards, Kept(earlier.index, changes.gone, training.fingerprint))
+    shards = _shards(run, embedded, record, "index", earlier)
+    merged = _merged(run, corpus, record, shards, "index", Kept(earlier.index, changes.gone, training.fingerprint))
     training = replace(training, added=training.added + encoded_of(shards), spread=merged.spread)
     if reasons := list(drift_reasons(training, training.added, training.spread)):
         trained_anew(reasons)
@@ -168,11 +200,13 @@ def _grown(run: Run, corpus: CorpusResult, embedded: EmbedResult, earlier: Earli
     return replace(_result(run, record, shards, merged, training), increment=True, most_lists=most_lists(training))
 
 
-def _shards(run: Run, embedded: EmbedResult, record: TrainRecord, earlier: Earlier | None = None) -> list[ShardRecord]:
+def _shards(
+    run: Run, embedded: EmbedResult, record: TrainRecord, stage: str, earlier: Earlier | None = None
+) -> list[ShardRecord]:
     """Encode all texts, or those that are new since the earlier index."""
     only, texts = (None, None) if earlier is None else (earlier.changes.added, earlier.changes.texts_added)
     planned = [] if texts == 0 else plan_shards(embedded.blocks, run.config.index, texts)
-    scratch, progress = run.scratch("index"), run.progress("index")
+    scratch, progress = run.scratch(stage), run.progress(stage)
     tasks = [
         EncodeTask(part, blocks, record.template, record.fingerprint, scratch, progress, only)
         for part, blocks in enumerate(planned)
@@ -183,10 +217,10 @@ def _shards(run: Run, embedded: EmbedResult, record: TrainRecord, earlier: Earli
 
 
 def _merged(
-    run: Run, corpus: CorpusResult, record: TrainRecord, shards: list[ShardRecord], kept: Kept | None = None
+    run: Run, corpus: CorpusResult, record: TrainRecord, shards: list[ShardRecord], stage: str, kept: Kept | None = None
 ) -> MergeRecord:
     documents, published = tuple(part.documents for part in corpus.parts), join(run.staged, "index")
-    task = MergeTask(record, tuple(shards), documents, run.scratch("index"), published, kept)
+    task = MergeTask(record, tuple(shards), documents, run.scratch(stage), published, kept)
     merged: MergeRecord
     (merged,) = run.job("merge", MergeIndex(), [task], MergeRecord)
     return merged

@@ -1,13 +1,15 @@
 """The user's own queries: read before anything else, embedded as a stage, and part of what makes two runs the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipelines.config import Config
+from pipelines.errors import message
 from pipelines.stage import Run
 from transforms.corpus import InputError, read_queries
-from transforms.embedding import EncoderSpec
+from transforms.embedding import EncoderSpec, ModelError, VectorError
 from transforms.files import FileRef, digest_of, join, write_table
 from transforms.index import QuerySet
 from transforms.vectors import QueriesRecord, QueriesTask
@@ -61,7 +63,22 @@ def embed_queries(run: Run, queries: Queries, spec: EncoderSpec) -> QueriesResul
         options = run.config.embedding
         embed = EmbedQueries(spec, options, options.threads or run.runner.threads(1))
         record: QueriesRecord
-        (record,) = run.job("queries", embed, [QueriesTask(texts, run.scratch("queries"))], QueriesRecord)
+        try:
+            (record,) = run.job("queries", embed, [QueriesTask(texts, run.scratch("queries"))], QueriesRecord)
+        except (ModelError, VectorError) as error:
+            raise _named(error, queries.texts) from error
         return QueriesResult(QuerySet("file", record.block), digest, record.files, {"queries": record.block.rows})
 
     return run.stage("queries", QueriesResult, [digest, spec.fingerprint], compute)
+
+
+def _named(error: Exception, texts: Sequence[str]) -> Exception:
+    """The error with the number of the query, whose text may not be for everybody, in place of what it shows of the text."""
+    told = message(error)
+    shown = {repr(text[:80]): number for number, text in reversed(list(enumerate(texts, 1)))}
+    # A short one may be part of what is said about another.
+    named = max((text for text in shown if text in told), key=len, default=None)
+    if named is None:
+        return error
+    place = f"query {shown[named]:,} of {len(texts):,}"
+    return InputError(f"index.recall_queries_file: {told.replace(named, place)}; correct or remove this query")

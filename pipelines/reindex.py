@@ -14,7 +14,17 @@ from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnin
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
-from pipelines.index import IndexResult, RecallResult, build_index, index_again, is_outgrown, measure_recall, reuse_index
+from pipelines.index import (
+    IndexResult,
+    RecallResult,
+    build_index,
+    index_again,
+    is_outgrown,
+    is_reusable,
+    measure_recall,
+    reuse_index,
+    target_warnings,
+)
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
@@ -150,6 +160,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     warnings += incomplete_warnings(results.duplicates.counts)
+    warn(below_target := target_warnings(results.recall, config.index.recall_target))
+    warnings += below_target
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
@@ -334,34 +346,53 @@ def compute(
 
     What the published generation has of the same inputs is taken over: it decides what a run costs, never what it gives.
     """
-    config, unit = run.config, spec.normalize
+    config = run.config
     texts = [(start, file.sha256) for start, file in passages.parts]
     documents = [part.documents.sha256 for part in corpus.parts]
     vectors = [file.sha256 for file in embedded.block_files]
     parent = open_parent(run, corpus, embedded)
     since = parent.generation.id if parent is not None and config.index.retrain == "drift" else None
-    settings = [config.index.model_dump(), queries.digest]
-    index = run.stage(
-        "index",
-        IndexResult,
-        # An earlier training decides what an index with lists is.
-        [vectors, documents, settings, since],
-        lambda: reuse_index(run, parent, queries.digest) or build_index(run, corpus, embedded, parent),
-    )
-    asked = None if index.reused else embed_queries(run, queries, spec)
-    used = None if asked is None else asdict(asked)
+    # An earlier training decides what an index with lists is.
+    inputs = [vectors, documents, [config.index.model_dump(), queries.digest], since]
+    # A run that died may have found the published training outgrown already. Its first attempt is no longer whole then.
+    outgrown = run.has_finished(f"index{_AGAIN}", IndexResult, inputs)
+    # Before the index is built: a query that the model fails on costs no more than embedding.
+    asked = None if is_reusable(run, parent, queries.digest) else embed_queries(run, queries, spec)
 
-    def measured(index: IndexResult) -> RecallResult:
-        return measure_recall(run, embedded, index, unit, asked)
+    def recall_of(index: IndexResult, again: str = "") -> RecallResult:
+        used = None if asked is None else asdict(asked)
+        return run.stage(
+            f"recall{again}",
+            RecallResult,
+            [asdict(index), used],
+            lambda: measure_recall(run, embedded, index, spec.normalize, asked),
+        )
 
-    recall = run.stage("recall", RecallResult, [asdict(index), used], lambda: measured(index))
-    if is_outgrown(index, recall, config.index.recall_gate):
-        inputs = [vectors, documents, settings, since]
-        index = run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
-        recall = run.stage(f"recall{_AGAIN}", RecallResult, [asdict(index), used], lambda: measured(index))
+    def built_again() -> IndexResult:
+        return run.stage(f"index{_AGAIN}", IndexResult, inputs, lambda: index_again(run, corpus, embedded, parent))
+
+    if outgrown:
+        index = built_again()
+        recall = recall_of(index, _AGAIN)
+    else:
+        index = run.stage(
+            "index",
+            IndexResult,
+            inputs,
+            lambda: reuse_index(run, parent, queries.digest) or build_index(run, corpus, embedded, parent, queries.digest),
+        )
+        if not index.reused and asked is None:
+            # Files of the published index were damaged.
+            asked = embed_queries(run, queries, spec)
+        recall = recall_of(index)
+        if outgrown := is_outgrown(index, recall, config.index.recall_gate):
+            index = built_again()
+            recall = recall_of(index, _AGAIN)
+    if outgrown:
         # What is published has the plain names: the next run looks there.
         for name in ("index", "recall"):
-            run.metrics[f"{name}_outgrown"] = run.metrics[name]
+            if name in run.metrics:
+                run.metrics[f"{name}_outgrown"] = run.metrics[name]
             run.metrics[name] = run.metrics.pop(f"{name}{_AGAIN}")
     lists = result_settings(config)["neighbors"]
     neighbors = run.stage("neighbors", NeighborsResult, [vectors, lists], lambda: find_neighbors(run, embedded, parent))

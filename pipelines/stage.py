@@ -83,8 +83,7 @@ class Run:
         Raises LeaseLostError, before anything is done, when another process has taken the root over.
         """
         self.check_lease()
-        record_path = join(self.work, "stages", f"{name}.json")
-        digest = digest_of([inputs, installed_versions()])
+        record_path, digest = self._record(name), _digest(inputs)
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
         with StageMonitor(name, total, unit, self.progress(name)) as monitor:
@@ -109,9 +108,20 @@ class Run:
         }
         return result
 
+    def has_finished(self, name: str, result_type: type, inputs: Any) -> bool:
+        """Whether `stage` would take over the record of a stage."""
+        return _finished(self._record(name), _digest(inputs), result_type, self.root) is not None
+
+    def _record(self, name: str) -> str:
+        return join(self.work, "stages", f"{name}.json")
+
     def progress(self, name: str) -> str:
         """Folder in which the tasks of a stage report how far they are."""
         return join(self.work, "progress", name)
+
+
+def _digest(inputs: Any) -> str:
+    return digest_of([inputs, installed_versions()])
 
 
 def files_of(value: Any) -> Iterator[FileRef]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import increment
+from pipelines import index as index_stage
 from pipelines.reindex import reindex
 from tests.embedding.tiny import build_model
 from tests.end_to_end.test_differential import ONE_OF_EACH, History, results, run, table, vectors
@@ -146,3 +147,68 @@ def test_another_type_and_other_settings_train_anew(tmp_path, model):
         generation = open_generation(str(nights.root))
         assert stages(generation)["index"]["texts_encoded"] == len(keys_of(generation))
         assert ("index/training.json" in index_files(generation)) == (settings["type"] != "IDMap2,Flat")
+
+
+@pytest.mark.long
+def test_a_raised_target_is_no_drift_and_what_it_needs_is_the_new_base(tmp_path, model):
+    nights = Nights(tmp_path / "root", model)
+    noted = []
+    for target in (0.2, 0.2, 1.0, 1.0):
+        nights.history.apply("edit", 1, nights.dice)
+        assert reindex(nights.config(nights.root, "drift", recall_target=target, recall_gate=0.0)).published
+        generation = open_generation(str(nights.root))
+        training = json.loads(Path(generation.path("index/training.json")).read_text())
+        noted.append((training["nprobe"], training["recall_target"], training["queries"]))
+        assert "index_outgrown" not in stages(generation)
+        assert training["added"]["texts"] == len(noted) - 1
+    assert noted[:3] == [(None, None, None), (1, 0.2, None), (None, None, None)]
+    assert noted[3][0] > 2
+    assert noted[3][1:] == (1.0, None)
+
+
+@pytest.mark.long
+def test_a_run_after_one_that_trained_anew_takes_both_over(tmp_path, model, monkeypatch):
+    nights = Nights(tmp_path / "root", model)
+    nights.pass_by()
+    nights.history.apply("edit", 1, nights.dice)
+    config = nights.config(nights.root, "drift")
+    monkeypatch.setattr(drift, "_NPROBE", 0)
+    dry = reindex(config, dry_run=True)
+    assert "index_outgrown" in dry.metrics["stages"]
+    found = reindex(config)
+    assert found.published
+    resumed = {name: stage["resumed"] for name, stage in found.metrics["stages"].items()}
+    assert resumed["index"]
+    assert resumed["recall"]
+    assert "index_outgrown" not in resumed
+    assert index_files(open_generation(str(nights.root))) == nights.from_nothing(tmp_path / "nothing")
+
+
+@pytest.mark.long
+def test_a_run_that_died_while_it_trained_anew_keeps_its_first_attempt(tmp_path, model, monkeypatch):
+    nights = Nights(tmp_path / "root", model)
+    nights.pass_by()
+    nights.history.apply("edit", 1, nights.dice)
+    config = nights.config(nights.root, "drift")
+    monkeypatch.setattr(drift, "_NPROBE", 0)
+    with monkeypatch.context() as patched:
+        # The second training is done, its shards are not merged.
+        patched.setattr(index_stage, "_merged", dies_the_second_time(index_stage._merged))
+        with pytest.raises(RuntimeError, match="died"):
+            reindex(config)
+    stages = reindex(config).metrics["stages"]
+    assert stages["index_outgrown"]["resumed"]
+    assert stages["recall_outgrown"]["resumed"]
+    assert not stages["index"]["resumed"]
+
+
+def dies_the_second_time(function):
+    calls = []
+
+    def call(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise RuntimeError("died")
+        return function(*arguments)
+
+    return call

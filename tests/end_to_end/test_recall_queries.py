@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from tests.embedding.tiny import build_model
 from tests.end_to_end.test_reuse import TEXTS, reindex
+from transforms.embedding import Encoder, ModelError
 from transforms.files import read_json, read_table
 from transforms.generations import open_generation
 
@@ -102,4 +103,22 @@ def test_queries_that_are_not_found_well_enough_stop_the_run(tmp_path, model, as
     root = tmp_path / "root"
     settings = ("index.type=IVF4,RaBitQ", "index.recall_gate=0.999", asked(*QUERIES))
     assert reindex(root, TEXTS, model, *settings) == 3
-    assert "gate recall_at_10_file refused: " in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "gate recall_at_10_file refused: " in told
+    # No number of lists was enough.
+    assert "reaches index.recall_target 0.99: the codes are too coarse. Recall at 10 for the" in told
+
+
+def test_a_query_that_the_model_fails_on_is_named_before_the_index_is_built(tmp_path, model, asked, capsys, monkeypatch):
+    root = tmp_path / "root"
+
+    def broken(encoder, texts, tokens_per_batch=None):
+        raise ModelError(f"model 'tiny' fails on {texts[2]!r}: out of range")
+
+    monkeypatch.setattr(Encoder, "encode_queries", broken)
+    assert reindex(root, TEXTS, model, asked(*QUERIES)) == 2
+    told = capsys.readouterr().err
+    assert "index.recall_queries_file: model 'tiny' fails on query 3 of 5: out of range; correct or remove" in told
+    assert QUERIES[2] not in told
+    assert {path.stem for path in root.glob("work/*/stages/*.json")} >= {"embed"}
+    assert not list(root.glob("work/*/stages/index.json"))

@@ -10,6 +10,7 @@ from transforms.index import (
     choose_type,
     drift_reasons,
     growth_reasons,
+    measured_for,
     most_lists,
     same_kind,
     type_beside,
@@ -62,6 +63,15 @@ def test_growth_counts_all_texts_since_training():
 def test_recall_must_be_had_at_twice_the_price_at_most():
     assert most_lists(TRAINING) is None
     assert most_lists(replace(TRAINING, nprobe=8)) == 16
+
+
+def test_more_lists_for_another_target_or_other_queries_are_no_drift():
+    noted = replace(TRAINING, nprobe=8, recall_target=0.9, queries="abc")
+    assert most_lists(measured_for(noted, 0.9, "abc")) == 16
+    for target, queries in ((0.99, "abc"), (0.9, None), (0.9, "other")):
+        assert most_lists(measured_for(noted, target, queries)) is None
+        # The generation's own table of recall has what it needed, for the next one.
+        assert measured_for(noted, target, queries) == TRAINING
 
 
 def test_a_type_stays_until_the_border_is_passed_by_a_factor_of_two():

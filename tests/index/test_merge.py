@@ -156,3 +156,27 @@ def test_memory_does_not_grow_with_the_index(tmp_path, factory):
     kept = np.setdiff1d(np.arange(rows), gone)
     index.add_with_ids(vectors[kept], kept)
     assert fingerprint_of(index_bytes(index)) == merged.file.sha256
+
+
+def test_of_many_shards_of_many_lists_only_the_sizes_are_in_memory(tmp_path):
+    lists, shards, rows = 8192, 64, 200
+    index = faiss.index_factory(4, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.quantizer.add(np.random.default_rng(0).normal(size=(lists, 4)).astype(np.float32))
+    index.is_trained = True
+    data = index_bytes(index)
+    write_bytes(f"{tmp_path}/template", data)
+    vectors = np.random.default_rng(1).normal(size=(shards * rows, 4)).astype(np.float32)
+    for part in range(shards):
+        shard = index_from_bytes(data)
+        shard.add_with_ids(vectors[part::shards], np.arange(part, shards * rows, shards))
+        write_bytes(f"{tmp_path}/{part}", index_bytes(shard))
+    sources = [Source(f"{tmp_path}/{part}") for part in range(shards)]
+    merge_files(f"{tmp_path}/template", sources[:2], f"{tmp_path}/warm", 1 << 16)
+    tracemalloc.start()
+    merged = merge_files(f"{tmp_path}/template", sources, f"{tmp_path}/merged", 1 << 16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sizes = lists * shards * 4
+    assert peak < 1.5 * sizes + 2_000_000
+    index.add_with_ids(vectors, np.arange(len(vectors)))
+    assert fingerprint_of(index_bytes(index)) == merged.file.sha256

@@ -1,8 +1,10 @@
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import transforms.index.truth as truth_module
 from tests.neighbors.helpers import clumpy_vectors, make_blocks, make_ids, random_vectors
 from transforms.index import QuerySet, RecallMeter, exact_top
 from transforms.index.recall import TIE
@@ -69,6 +71,23 @@ def test_texts_beyond_the_known_neighbours_that_tie_count_as_found(tmp_path):
     assert others.shape == (1, 49)
     assert means(meter, FixedAnswers(others)) == [1.0, 1.0, 0.49]
     assert means(meter, FixedAnswers(ids[None, 150:])) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("unit", [True, False])
+def test_batches_of_queries_give_what_all_at_once_give(tmp_path, monkeypatch, unit):
+    vectors = random_vectors(300) if unit else random_vectors(300) * np.linspace(0.5, 2, 300, dtype=np.float32)[:, None]
+    meter = meter_of(tmp_path, vectors, np.arange(0, 300, 7), 50, unit=unit)
+    index = faiss.IndexIDMap2(faiss.index_factory(vectors.shape[1], "SQ4", faiss.METRIC_INNER_PRODUCT))
+    index.train(vectors)
+    index.add_with_ids(vectors, make_ids(300))
+    whole = meter.search(index, 120)
+    good = meter.good(whole, 10, 120)
+    assert 0.3 < good[:, :10].mean() < 1
+    monkeypatch.setattr(truth_module, "QUERIES", 5)
+    found = meter.search(index, 120)
+    assert np.array_equal(found.ids, whole.ids)
+    assert np.array_equal(found.scores, whole.scores)
+    assert np.array_equal(meter.good(found, 10, 120), good)
 
 
 def test_each_set_of_queries_has_its_own_recall_and_the_lower_one_counts(tmp_path):

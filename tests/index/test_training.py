@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -36,11 +37,28 @@ def test_sums_do_not_depend_on_shards():
 
 def test_what_was_written_is_read(folder):
     training = Training(
-        "IVF64,SQ8", "f" * 64, 4096, Encoded(5, 4, 3, 2), Spread(1.1, 0.1), Encoded(1, 2, 3, 4), Spread(1.3, 0.0), nprobe=7
+        "IVF64,SQ8",
+        "f" * 64,
+        4096,
+        Encoded(5, 4, 3, 2),
+        Spread(1.1, 0.1),
+        Encoded(1, 2, 3, 4),
+        Spread(1.3, 0.0),
+        7,
+        0.99,
+        "abc",
     )
     file = write_training(f"{folder}/training.json", training)
     assert file == file_ref(f"{folder}/training.json")
     assert read_training(file.path) == training
+
+
+def test_a_file_of_before_the_target_was_noted_is_read(tmp_path):
+    training = Training("IVF64,SQ8", "f" * 64, 4096, Encoded(), Spread(), Encoded(), Spread(), 7)
+    values = json.loads(Path(write_training(f"{tmp_path}/training.json", training).path).read_text())
+    del values["recall_target"], values["queries"]
+    write_json(f"{tmp_path}/training.json", values)
+    assert read_training(f"{tmp_path}/training.json") == training
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "{", '{"format": 1}', '{"format": 1, "factory": 3}'])

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,6 +76,32 @@ def test_queries_that_are_no_texts_of_the_corpus_have_all_texts_as_others(tmp_pa
     found = exact_top(np.array([-3, -2]), vectors[[4, 9]], blocks, 50)
     assert found.ids[:, 0].tolist() == ids[[4, 9]].tolist()
     assert (found.ids >= 0).all()
+
+
+def test_memory_does_not_grow_with_the_number_of_queries(tmp_path, monkeypatch):
+    vectors, ids = clustered_vectors(3000), make_ids(3000)
+    blocks = make_blocks(tmp_path, vectors, ids, 1000)
+    whole = exact_top(ids, vectors, blocks, 10)
+    peaks = []
+    monkeypatch.setattr(truth_module, "QUERIES", 200)
+    for queries in (200, 3000):
+        tracemalloc.start()
+        found = exact_top(ids[:queries], vectors[:queries], blocks, 10)
+        peaks.append(tracemalloc.get_traced_memory()[1] - 2 * (found.ids.nbytes + found.scores.nbytes))
+        tracemalloc.stop()
+        assert np.array_equal(found.ids, whole.ids[:queries])
+        assert np.array_equal(found.scores, whole.scores[:queries])
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_parts_are_joined_in_batches_of_queries(tmp_path, monkeypatch):
+    vectors, ids = clustered_vectors(300), make_ids(300)
+    blocks = make_blocks(tmp_path, vectors, ids, 100)
+    whole = exact_top(ids, vectors, blocks, 10)
+    monkeypatch.setattr(truth_module, "QUERIES", 7)
+    parts = best_of([exact_top(ids, vectors, [block], 10) for block in blocks])
+    assert np.array_equal(parts.ids, whole.ids)
+    assert np.array_equal(parts.scores, whole.scores)
 
 
 def test_no_query_has_no_answer(tmp_path):

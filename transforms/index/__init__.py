@@ -9,7 +9,7 @@ is the smallest that reaches the recall target, stored in the file.
 
 from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
-from transforms.index.drift import drift_reasons, growth_reasons, most_lists, same_kind, type_beside
+from transforms.index.drift import drift_reasons, growth_reasons, measured_for, most_lists, same_kind, type_beside
 from transforms.index.estimate import IndexEstimate, estimate_index
 from transforms.index.faiss_files import (
     fingerprint_of,
@@ -94,6 +94,7 @@ __all__ = [
     "inverted_lists",
     "mapped_index",
     "measure_recall",
+    "measured_for",
     "merge_index",
     "merge_shards",
     "mixed",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from transforms.index.choose import choose_type
 from transforms.index.training import LARGE, Encoded, Spread, Training
@@ -52,6 +53,16 @@ def growth_reasons(training: Training, added: int) -> Iterator[str]:
 def most_lists(training: Training) -> int | None:
     """The largest nprobe that recall may cost before the index is trained anew; None when that of the training is not known."""
     return None if training.nprobe is None else _NPROBE * training.nprobe
+
+
+def measured_for(training: Training, recall_target: float, queries: str | None) -> Training:
+    """The training without an nprobe that was measured for another target, or on user's queries with another digest.
+
+    To find more, or what others ask for, takes more lists of any training: that is no drift. What it takes now is the new base.
+    """
+    if (training.recall_target, training.queries) == (recall_target, queries):
+        return training
+    return replace(training, nprobe=None, recall_target=None, queries=None)
 
 
 def type_beside(published: str, texts: int) -> str:

@@ -55,7 +55,10 @@ class Lists:
 
 @dataclass(frozen=True)
 class IndexFile:
-    """An index file whose frame was read: `sizes` int64 (lists,) entries of each list, `start` where the first list is."""
+    """An index file whose frame was read: `start` is where the first list is.
+
+    `sizes` (lists,) are the entries of each list: uint32, int64 where one has more.
+    """
 
     path: str
     lists: Lists
@@ -69,7 +72,7 @@ class IndexFile:
 
     def offsets(self) -> np.ndarray:
         """Where each list begins, and where the last one ends: int64 (lists + 1,)."""
-        ends = np.cumsum(self.sizes) * self.lists.entry
+        ends = np.cumsum(self.sizes, dtype=np.int64) * self.lists.entry
         return self.start + np.concatenate([np.zeros(1, np.int64), ends])
 
 
@@ -182,7 +185,9 @@ def open_lists(path: str, lists: Lists) -> IndexFile:
         if kind == _SPARSE:
             sizes = np.zeros(count, np.int64)
             sizes[stored[0::2]] = stored[1::2]
-    file = IndexFile(path, lists, sizes, start)
+    # As small as they can be: a merge has those of all files in memory.
+    narrow = sizes.astype(np.uint32) if sizes.max(initial=0) < 2**32 and sizes.min(initial=0) >= 0 else sizes
+    file = IndexFile(path, lists, narrow, start)
     if file.offsets()[-1] + behind != size:
         raise LayoutError(f"{path} has {size} bytes, its lists end at {file.offsets()[-1] + behind}; run `corpusbeam verify`")
     return file

@@ -58,7 +58,7 @@ def merge_files(template: str, sources: Sequence[Source], target: str, piece: in
     """Merge index files that were all encoded with the template at `template`, which is not checked here, into `target`.
 
     The bytes are those of adding all texts to the template at once, in ascending order of ids, and `faiss.write_index`. In
-    memory are the template, the sizes of all lists of each file, and some times `piece` bytes. Raises ShardError when an id is
+    memory are the template, 4 bytes for each list of each file, and some times `piece` bytes. Raises ShardError when an id is
     in a list twice, when ids to leave out are absent, or when the ids of a list that is longer than `piece` do not ascend;
     LayoutError when a file is not laid out like the template.
     """
@@ -113,40 +113,61 @@ def _entries(index: faiss.Index, number: int) -> tuple[np.ndarray, np.ndarray]:
     return faiss.rev_swig_ptr(inverted.get_ids(number), size).copy(), codes.reshape(size, -1).copy()
 
 
+@dataclass(frozen=True)
+class _Range:
+    """The lists `first … last`, and from which byte to which each file has them."""
+
+    first: int
+    last: int
+    where: list[tuple[int, int]]
+
+
 class _Merging:
     """One merge: what is read of each file for a range of lists, and what is written for it."""
 
     def __init__(self, lists: Lists, files: Sequence[IndexFile], sources: Sequence[Source], piece: int) -> None:
         self._lists, self._files, self._piece = lists, files, piece
         self._without = [source.without for source in sources]
-        kept = [_kept_sizes(file, without, piece) for file, without in zip(files, self._without, strict=True)]
-        self.sizes: np.ndarray = np.sum(kept, axis=0) if kept else np.zeros(lists.count, np.int64)
+        self.sizes: np.ndarray = np.zeros(lists.count, np.int64)
+        for file, without in zip(files, self._without, strict=True):
+            self.sizes += _kept_sizes(file, without, piece)
 
     def write(self, out: BinaryIO) -> None:
         """Write all lists."""
-        offsets = [file.offsets() for file in self._files]
-        total = np.sum([ends[1:] - ends[:-1] for ends in offsets], axis=0) if offsets else self.sizes
+        total: np.ndarray = np.zeros(self._lists.count, np.int64)
+        for file in self._files:
+            total += file.sizes
+        total *= self._lists.entry
 
-        def is_long(first: int) -> bool:
-            return self._lists.flat or bool(total[first] > self._piece)
-
-        def read(first: int, last: int) -> list[bytes]:
-            if is_long(first):
+        def read(part: _Range) -> list[bytes]:
+            if self._is_long(part, total):
                 return []
-            files = zip(self._files, offsets, strict=True)
-            return [read_range(file.path, int(ends[first]), int(ends[last])) for file, ends in files]
+            return [read_range(file.path, *where) for file, where in zip(self._files, part.where, strict=True)]
 
-        ranges = list(_ranges(total, self._piece))
         with ThreadPoolExecutor(1) as ahead:
-            reading = [ahead.submit(read, *ranges[0])] if ranges else []
-            for (first, last), following in zip(ranges, [*ranges[1:], None], strict=True):
-                data = reading.pop().result()
-                if following is not None:
-                    reading.append(ahead.submit(read, *following))
-                if is_long(first):
-                    self._write_long(out, first, [int(ends[first]) for ends in offsets])
+            parts = self._parts(total)
+            part = next(parts, None)
+            reading = None if part is None else ahead.submit(read, part)
+            while part is not None and reading is not None:
+                data, following = reading.result(), next(parts, None)
+                reading = None if following is None else ahead.submit(read, following)
+                if self._is_long(part, total):
+                    self._write_long(out, part.first, [start for start, _ in part.where])
                 else:
-                    out.write(self._merged(first, last, data).data)
+                    out.write(self._merged(part.first, part.last, data).data)
+                part = following
+
+    def _is_long(self, part: "_Range", total: np.ndarray) -> bool:
+        return self._lists.flat or bool(total[part.first] > self._piece)
+
+    def _parts(self, total: np.ndarray) -> Iterator["_Range"]:
+        """Ranges of lists that are merged at a time, and where each file has them."""
+        ends = [file.start for file in self._files]
+        for first, last in _ranges(total, self._piece):
+            starts = ends
+            sizes = [int(file.sizes[first:last].sum(dtype=np.int64)) for file in self._files]
+            ends = [start + size * self._lists.entry for start, size in zip(starts, sizes, strict=True)]
+            yield _Range(first, last, list(zip(starts, ends, strict=True)))
 
     def _merged(self, first: int, last: int, data: Sequence[bytes]) -> np.ndarray:
         """The bytes of the lists `first … last`, from those of each file."""
@@ -261,8 +282,8 @@ def _kept_sizes(file: IndexFile, without: np.ndarray | None, piece: int) -> np.n
     """
     if without is None or not len(without):
         return file.sizes
-    sizes, starts, width = file.sizes.copy(), file.offsets()[:-1], file.lists.code_size
-    for first, last in _ranges(8 * file.sizes, piece):
+    sizes, starts, width = file.sizes.astype(np.int64), file.offsets()[:-1], file.lists.code_size
+    for first, last in _ranges(8 * sizes, piece):
         if file.lists.flat or 8 * sizes[first] > piece:
             for (part,) in _windows([_Run(file, first, int(starts[first]), without)], max(piece // 8, 1)):
                 sizes[first] -= np.count_nonzero(is_in(part.ids, without))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from transforms.files import describe
 from transforms.index.recall import TIE, RecallMeter
-from transforms.index.truth import Truth
+from transforms.index.truth import Truth, batches_of
 
 # Lists whose order is asked for at first, and how many times more when that was not enough.
 _FIRST, _MORE = 64, 4
@@ -20,6 +20,8 @@ _PLACES = 2**24
 _CODES_COST = 0.2
 # A first guess that is too low is raised at most this many times at once: a search of all lists costs as much as all others.
 _STEP = 4
+# When codes cannot reach the target: what a search may find less than one of all lists, for visiting far fewer.
+_WITHIN = 0.001
 
 _K = 10
 
@@ -92,8 +94,8 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
 
     No search with fewer lists than the curve needs can reach it. One search with a few more answers for every number in
     between: its results from the first p lists, in order, are the results of a search of p lists. Queries of which it has too
-    few results are searched for again, with p. When not even all lists reach the target (codes too coarse), all are set: the
-    gate decides.
+    few results are searched for again, with p. When not even all lists reach the target (codes too coarse), it is the smallest
+    whose recall is within 0.001 of that of all lists: more would cost as much as exact search and find nothing.
 
     Where the coarse quantizer is a graph, which need not visit the same lists first when it is asked for fewer, each number is
     searched with. It has a curve, too, but no proof: of the numbers below the answer the next one is measured, so that the
@@ -123,8 +125,11 @@ def smallest_nprobe(index: faiss.Index, meter: RecallMeter, target: float) -> Ch
         slack = max(1.5 * (float(neighbours.curve.lowest()[top]) - recall), slack)
         low = top + 1
     if nprobe is None:
-        nprobe = ivf.nlist
-    elif not (lists.flat and meter.unit):
+        target = searches.recall(ivf.nlist) - _WITHIN
+        neighbours.extend(target)
+        narrower = searches.may_reach(_first(neighbours.curve.lowest(), target), ivf.nlist, target)
+        nprobe = next((p for p in narrower if searches.recall(p) >= target), ivf.nlist)
+    if not (lists.flat and meter.unit):
         while nprobe > 1 and searches.recall(nprobe - 1) >= target:
             nprobe -= 1
     ivf.nprobe = nprobe
@@ -145,7 +150,7 @@ class _Searches:
     def __init__(self, index: faiss.Index, ivf: faiss.IndexIVF, meter: RecallMeter, lists: "_Lists") -> None:
         self._index, self._ivf, self._meter, self._lists = index, ivf, meter, lists
         self._found: dict[int, tuple[Truth, float]] = {}
-        # The last search of more lists: how many, its results, and the rank of each one's list for its query.
+        # The search of most lists: how many, its results, and the rank of each one's list for its query.
         self._deep: tuple[int, Truth, np.ndarray] | None = None
 
     def recall(self, nprobe: int) -> float:
@@ -164,23 +169,24 @@ class _Searches:
         self._ivf.nprobe = nprobe
         # Twice as deep, so that what is left for fewer lists is deep enough.
         deep = self._meter.search(self._index, 2 * self._meter.depth)
-        self._deep = nprobe, deep, self._lists.ranks(self._lists.of(deep.ids), nprobe)
+        if self._deep is None or nprobe > self._deep[0]:
+            self._deep = nprobe, deep, self._lists.ranks(self._lists.of(deep.ids), nprobe)
         return Truth(deep.ids[:, : self._meter.depth], deep.scores[:, : self._meter.depth])
 
     def _of_deep(self, nprobe: int) -> Truth | None:
-        """What a search of fewer lists than the last one gives; None where that cannot be told."""
+        """What a search of fewer lists than the widest one gives; None where that cannot be told."""
         if self._deep is None or not self._lists.flat or nprobe >= self._deep[0]:
             return None
         _, deep, ranks = self._deep
         visited, depth = ranks < nprobe, self._meter.depth
-        order = np.argsort(~visited, axis=1, kind="stable")[:, :depth]
-        there = np.take_along_axis(visited, order, 1)
-        found = Truth(
-            np.where(there, np.take_along_axis(deep.ids, order, 1), -1),
-            np.where(there, np.take_along_axis(deep.scores, order, 1), np.float32(-np.inf)),
-        )
+        found = Truth(np.empty((len(visited), depth), np.int64), np.empty((len(visited), depth), np.float32))
+        for some in batches_of(len(visited)):
+            order = np.argsort(~visited[some], axis=1, kind="stable")[:, :depth]
+            there = np.take_along_axis(visited[some], order, 1)
+            found.ids[some] = np.where(there, np.take_along_axis(deep.ids[some], order, 1), -1)
+            found.scores[some] = np.where(there, np.take_along_axis(deep.scores[some], order, 1), np.float32(-np.inf))
         # An empty place at the end: these were all texts in the lists.
-        few = np.flatnonzero(~there[:, -1] & (deep.ids[:, -1] >= 0))
+        few = np.flatnonzero((visited.sum(axis=1) < depth) & (deep.ids[:, -1] >= 0))
         if len(few):
             self._ivf.nprobe = nprobe
             again = self._meter.search(self._index, rows=few)
@@ -188,13 +194,14 @@ class _Searches:
         return found
 
     def may_reach(self, low: int, top: int, target: float) -> Iterator[int]:
-        """Numbers of lists from `low` to below `top` whose recall may reach the target, by the last search, that of `top`."""
+        """Numbers of lists from `low` to below `top` whose recall may reach the target, by the widest search, that of `top`."""
         assert self._deep is not None
         _, deep, ranks = self._deep
         good = self._meter.good(deep, _K, deep.ids.shape[1])
         for nprobe in range(low, top):
             visited = ranks < nprobe
-            place = visited.cumsum(axis=1)
+            # No deeper than 200.
+            place = visited.cumsum(axis=1, dtype=np.int16)
             counts = np.zeros((len(good), _K), np.int64)
             for name, rows in self._meter.sets.items():
                 if rank := self._meter.rank(name, _K):
@@ -239,7 +246,7 @@ class _Lists:
 
     def ranks(self, lists: np.ndarray, depth: int) -> np.ndarray:
         """The place, from 0, of lists (queries, n) among the first `depth` that the query visits; `depth` for later ones."""
-        ranks = np.full(lists.shape, depth)
+        ranks = np.full(lists.shape, depth, np.int32)
         for low in range(0, len(lists), self._batch):
             order = self.order(low, low + self._batch, depth)
             # One column more, which takes what belongs to no list.

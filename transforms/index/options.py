@@ -30,14 +30,15 @@ class IndexOptions(BaseModel):
     recall_target: float = Field(
         0.99,
         description="Recall at 10 that nprobe, the number of lists a search visits, is chosen for: the smallest that reaches "
-        "it is stored in the published file.",
+        "it is stored in the published file. Where codes are too coarse for it, the smallest that finds all but 0.001 of what "
+        "all lists find, with a warning.",
         gt=0,
         le=1,
     )
     recall_gate: float = Field(
         0.99,
-        description="Recall at 10 below which nothing is published. Above 10 million texts, where codes are 4 bits, lower it "
-        "to 0.95.",
+        description="Recall at 10 below which nothing is published. Above 10 million texts, where codes are 4 bits, lower "
+        "it and recall_target to 0.95.",
         ge=0,
         le=1,
     )

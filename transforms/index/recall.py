@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 
 from transforms.index.sample import rows_of_ids
-from transforms.index.truth import Truth, products_of
+from transforms.index.truth import Truth, batches_of, products_of
 from transforms.vectors import VectorBlock
 
 RANKS = (1, 10, 100)
@@ -77,17 +77,16 @@ class RecallMeter:
         """
         depth = self.depth if depth is None else depth
         queries, own = (self.queries, self.query_ids) if rows is None else (self.queries[rows], self.query_ids[rows])
-        if not len(queries) or not self._texts:
-            shape = len(queries), depth
-            return Truth(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
-        scores, ids = index.search(queries, min(depth + 1, self._texts))
-        nobody = (ids == own[:, None]) | (ids < 0)
-        # What is left moves up, in the order that the index gave it.
-        order = np.argsort(nobody, axis=1, kind="stable")[:, :depth]
-        found = np.where(np.take_along_axis(nobody, order, 1), -1, np.take_along_axis(ids, order, 1))
-        scores = np.where(found < 0, np.float32(-np.inf), np.take_along_axis(scores, order, 1))
-        missing = ((0, 0), (0, depth - found.shape[1]))
-        return Truth(np.pad(found, missing, constant_values=-1), np.pad(scores, missing, constant_values=-np.inf))
+        found = Truth(np.full((len(own), depth), -1, np.int64), np.full((len(own), depth), -np.inf, np.float32))
+        for some in batches_of(len(own)) if self._texts else ():
+            scores, ids = index.search(queries[some], min(depth + 1, self._texts))
+            nobody = (ids == own[some, None]) | (ids < 0)
+            # What is left moves up, in the order that the index gave it.
+            order = np.argsort(nobody, axis=1, kind="stable")[:, :depth]
+            nobody, width = np.take_along_axis(nobody, order, 1), order.shape[1]
+            found.ids[some, :width] = np.where(nobody, -1, np.take_along_axis(ids, order, 1))
+            found.scores[some, :width] = np.where(nobody, np.float32(-np.inf), np.take_along_axis(scores, order, 1))
+        return found
 
     def good(self, found: Truth, k: int, within: int) -> np.ndarray:
         """Which of the first `within` results are among the `k` nearest: bool (queries, within).
@@ -95,23 +94,28 @@ class RecallMeter:
         Those are whose exact score reaches that of the k-th true neighbour: with ties, as equal vectors of different texts
         give, which ids come first is no merit and no fault.
         """
-        ids = found.ids[:, :within]
-        limits = np.full(len(ids), np.inf, np.float32)
+        limits = np.full(len(found.ids), np.inf, np.float32)
         for name, (rows, _) in self._sets.items():
             if rank := self.rank(name, k):
                 limits[rows] = self.truth.scores[rows, rank - 1]
-        scores = self._scores_in_truth(ids)
+        ids = found.ids[:, :within]
+        parts = [self._good(ids[some], limits[some], some) for some in batches_of(len(ids))]
+        return np.concatenate([np.empty((0, ids.shape[1]), bool), *parts])
+
+    def _good(self, ids: np.ndarray, limits: np.ndarray, some: slice) -> np.ndarray:
+        """Which results of some queries score at least their limits, or tie with them."""
         ask = (ids >= 0) & (limits < np.inf)[:, None]
         if self.unit:
+            scores = self._scores_in_truth(ids, some)
             # What is not among the true neighbours scores at most as the last of them.
-            unknown = np.isneginf(scores) & (self.truth.scores[:, -1] >= limits - TIE)[:, None]
+            unknown = np.isneginf(scores) & (self.truth.scores[some, -1] >= limits - TIE)[:, None]
             query, place = np.nonzero(ask & unknown)
-            scores[query, place] = self._products(query, ids[query, place])[0]
+            scores[query, place] = self._products(some.start + query, ids[query, place])[0]
             return ask & (scores >= limits[:, None] - TIE)
         query, place = np.nonzero(ask)
-        exact, lengths = self._products(query, ids[query, place])
+        exact, lengths = self._products(some.start + query, ids[query, place])
         good = np.zeros(ids.shape, bool)
-        ties = TIE * np.linalg.norm(self.queries, axis=1)[query] * lengths
+        ties = TIE * np.linalg.norm(self.queries[some], axis=1)[query] * lengths
         good[query, place] = exact >= limits[query] - ties
         return good
 
@@ -126,7 +130,7 @@ class RecallMeter:
 
     def recall(self, found: Truth, k: int = 10) -> float:
         """The lowest recall at k of all sets: the mean of their queries' shares; 1 when there is nobody to be found."""
-        return self.lowest(self.good(found, k, k).cumsum(axis=1), k)
+        return self.lowest(self.good(found, k, k).cumsum(axis=1, dtype=np.int32), k)
 
     def lowest(self, counts: np.ndarray, k: int) -> float:
         """The lowest mean share of all sets, from how many neighbours each query has found among its first results.
@@ -139,14 +143,14 @@ class RecallMeter:
                 means.append(float(np.mean(counts[rows, rank - 1]) / rank))
         return min(means)
 
-    def _scores_in_truth(self, ids: np.ndarray) -> np.ndarray:
-        """Exact scores of results that are true neighbours, -inf for the others."""
+    def _scores_in_truth(self, ids: np.ndarray, queries: slice) -> np.ndarray:
+        """Exact scores of results of some queries that are true neighbours, -inf for the others."""
         scores = np.full(ids.shape, -np.inf, np.float32)
+        true_ids, true_scores = self.truth.ids[queries], self.truth.scores[queries]
         for low in range(0, len(ids), _QUERIES):
             some = slice(low, low + _QUERIES)
-            true = self.truth.ids[some]
-            query, place, rank = np.nonzero((ids[some, :, None] == true[:, None, :]) & (ids[some, :, None] >= 0))
-            scores[low + query, place] = self.truth.scores[low + query, rank]
+            query, place, rank = np.nonzero((ids[some, :, None] == true_ids[some, None, :]) & (ids[some, :, None] >= 0))
+            scores[low + query, place] = true_scores[low + query, rank]
         return scores
 
     def _products(self, query: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from transforms.files import CorruptFileError, FileRef, file_ref, read_json, write_json
 
-# Raised whenever a field of `training.json` is added or changes its meaning; a run then trains anew.
+# Raised whenever a field without a default is added to `training.json`, or one changes its meaning; a run then trains anew.
 _FORMAT = 1
 # A list is large above this multiple of its equal share.
 LARGE = 4
@@ -81,8 +81,9 @@ class Training:
 
     `fingerprint` is the sha256 of `trained.faiss`. It was trained on `sample` of the texts that `then` is about, all that were
     indexed at that time; `added` is about those that were encoded with it since. `spread_then` and `spread` are of the lists at
-    that time and of this generation. `nprobe` is what the generation of the training needed, None in that generation itself:
-    its `recall.parquet` has it.
+    that time and of this generation. `nprobe` is what an earlier generation with this training needed to find `recall_target`
+    for the user's queries with the digest `queries` (None: there were none). It is None when this generation's own
+    `recall.parquet` has it: that of the training itself, and any of another target or other queries than the one before.
     """
 
     factory: str
@@ -93,6 +94,8 @@ class Training:
     added: Encoded
     spread: Spread
     nprobe: int | None = None
+    recall_target: float | None = None
+    queries: str | None = None
 
 
 def write_training(path: str, training: Training) -> FileRef:

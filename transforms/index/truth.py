@@ -20,10 +20,10 @@ _BF16_UP_TO_DIM = 8000
 # Multiply-adds from which on loading torch and trying bfloat16 is cheaper than doing without: a few seconds' worth.
 _WORTH_BF16 = 10**11
 
+# Queries that are answered at a time: with a block of 4,096 rows some 130 MB.
+QUERIES = 4096
 # Pairs of vectors in memory at a time when candidates are scored: 50 MB at 384 dimensions.
 _PAIRS = 16_384
-# Queries that are answered at a time: each takes some 33 kB beside blocks of 4,096 rows.
-_QUERIES = 2048
 # Candidates of each query that wait before the limits below which nothing is kept are raised.
 _WAITING = 32
 
@@ -47,13 +47,21 @@ def exact_top(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[Vecto
     """The `depth` nearest others of each query among the blocks by inner product, ties by smaller id.
 
     `query_ids` int64 (queries,): a text with the same id is the query itself and no answer. `queries` float32 (queries, dim).
-    One block is in memory at a time. Scores are products in double precision, rounded once, so that neither the order of the
-    blocks nor the machine's arithmetic decides an answer.
+    One block and 4,096 queries are worked on at a time, so that beside the answers memory does not grow with either. Scores are
+    products in double precision, rounded once, so that neither the order of the blocks nor the machine's arithmetic decides an
+    answer.
     """
-    if len(queries) > _QUERIES:
-        some = [slice(low, low + _QUERIES) for low in range(0, len(queries), _QUERIES)]
-        parts = [exact_top(query_ids[rows], queries[rows], blocks, depth) for rows in some]
-        return Truth(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
+    batches = batches_of(len(queries)) or [slice(0, 0)]
+    parts = [_exact_top(query_ids[some], queries[some], blocks, depth) for some in batches]
+    return Truth(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
+def batches_of(queries: int) -> list[slice]:
+    """Consecutive slices of so many queries, each few enough to be worked on at a time."""
+    return [slice(low, low + QUERIES) for low in range(0, queries, QUERIES)]
+
+
+def _exact_top(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int) -> Truth:
     queries = np.ascontiguousarray(queries, np.float32)
     found = _Candidates(queries, depth + 1)  # one more, for the query itself
     rows = sum(block.rows for block in blocks)
@@ -147,9 +155,12 @@ def products_of(a: np.ndarray, rows_a: np.ndarray, b: np.ndarray, rows_b: np.nda
 
 def best_of(truths: Sequence[Truth]) -> Truth:
     """The best of several results over different texts, ties by smaller id; as deep as the first."""
-    ids, scores = np.hstack([truth.ids for truth in truths]), np.hstack([truth.scores for truth in truths])
-    order = np.lexsort((ids, -scores))[:, : truths[0].ids.shape[1]]
-    return Truth(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))
+    best = Truth(np.empty(truths[0].ids.shape, np.int64), np.empty(truths[0].ids.shape, np.float32))
+    for some in batches_of(len(best.ids)):
+        ids, scores = np.hstack([truth.ids[some] for truth in truths]), np.hstack([truth.scores[some] for truth in truths])
+        order = np.lexsort((ids, -scores))[:, : best.ids.shape[1]]
+        best.ids[some], best.scores[some] = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+    return best
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
