@@ -107,13 +107,3 @@ def test_parts_are_joined_in_batches_of_queries(tmp_path, monkeypatch):
 def test_no_query_has_no_answer(tmp_path):
     blocks = make_blocks(tmp_path, clustered_vectors(50), make_ids(50), 20)
     assert exact_top(np.empty(0, np.int64), np.empty((0, 32), np.float32), blocks, 7).ids.shape == (0, 7)
-
-
-def test_queries_are_answered_in_batches_of_bounded_memory(tmp_path, monkeypatch):
-    vectors, ids = clustered_vectors(300), make_ids(300)
-    blocks = make_blocks(tmp_path, vectors, ids, 100)
-    whole = exact_top(ids, vectors, blocks, 20)
-    monkeypatch.setattr(truth_module, "_QUERIES", 70)
-    parts = exact_top(ids, vectors, blocks, 20)
-    assert np.array_equal(whole.ids, parts.ids)
-    assert np.array_equal(whole.scores, parts.scores)
