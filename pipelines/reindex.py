@@ -344,7 +344,8 @@ def compute(
 ) -> Results:
     """The stages from index to topics. Each names its inputs, so that a run that died is picked up where it stopped.
 
-    What the published generation has of the same inputs is taken over: it decides what a run costs, never what it gives.
+    What the published generation has of the same inputs is taken over: it decides what a run costs, never what it gives, but
+    for an index with lists whose published training still fits (`index.retrain: drift`).
     """
     config = run.config
     texts = [(start, file.sha256) for start, file in passages.parts]

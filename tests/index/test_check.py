@@ -1,4 +1,5 @@
 import logging
+import struct
 
 import numpy as np
 import pytest
@@ -31,6 +32,15 @@ def fresh():
 def test_the_installed_faiss_writes_what_is_known_here(fresh, caplog):
     assert knows_layout()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("error", [IndexError("x"), struct.error("x"), MemoryError(), OSError("disk full")])
+def test_whatever_an_unknown_layout_raises_it_is_not_known(fresh, monkeypatch, error):
+    def fails(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(check, "merge_files", fails)
+    assert not knows_layout()
 
 
 @pytest.mark.parametrize(("name", "value"), [("_FULL", b"fulL"), ("_SPARSE", b"Sprs"), ("_LISTS", b"ilaX"), ("_ID", 16)])

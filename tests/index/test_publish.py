@@ -69,10 +69,10 @@ def test_recall_table(tmp_path):
             assert all(field.metadata[b"description"] for field in parquet.schema_arrow)
 
 
-def test_codes_too_coarse_for_the_target_are_published_with_all_lists_and_their_recall(tmp_path):
+def test_codes_too_coarse_for_the_target_are_published_with_the_lists_that_find_something_and_their_recall(tmp_path):
     recall = build(make_corpus(tmp_path, random_vectors(1000, 64)), IndexOptions(type="IVF8,RaBitQ")).recall
     assert at_10(recall) < 0.99
-    assert recall.nprobe == 8
+    assert 1 <= recall.nprobe < 8
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])

@@ -70,6 +70,15 @@ def test_low_precision_is_within_its_bound(screen):
         assert errors.max() > 1e-3  # or it was not low precision
 
 
+def test_low_precision_that_does_not_keep_its_bound_is_not_used(monkeypatch):
+    monkeypatch.setattr(truth_module, "_WORTH_BF16", 0)
+    monkeypatch.setattr(truth_module, "min", lambda screens, key: screens[1], raising=False)
+    rows = clustered_vectors(100)
+    assert truth_module._choose_screen(rows, rows, 10**9)(rows)[0].dtype == np.int16
+    monkeypatch.setattr(truth_module, "_BOUND_BF16", 1e-5)
+    assert truth_module._choose_screen(rows, rows, 10**9)(rows)[0].dtype == np.float32
+
+
 def test_queries_that_are_no_texts_of_the_corpus_have_all_texts_as_others(tmp_path):
     vectors, ids = clustered_vectors(50), make_ids(50)
     blocks = make_blocks(tmp_path, vectors, ids, 20)

@@ -52,6 +52,15 @@ def test_a_finished_stage_is_taken_over_and_says_so(run):
     assert run.metrics["make"]["things"] == 3
 
 
+def test_a_run_knows_what_it_would_take_over(run):
+    assert not run.has_finished("make", Made, ["a"])
+    made = _stage(run, ["a"], [])
+    assert run.has_finished("make", Made, ["a"])
+    assert not run.has_finished("make", Made, ["b"])
+    write_bytes(made.file.path, b"other")
+    assert not run.has_finished("make", Made, ["a"])
+
+
 def test_other_inputs_run_the_stage_again(run):
     calls: list[object] = []
     _stage(run, ["a"], calls)

@@ -1,6 +1,7 @@
 """Whether the installed FAISS lays its files out as `layout.py` says: a release may change what was only looked up there."""
 
 import functools
+import logging
 import os
 import tempfile
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from transforms.files import write_bytes
 from transforms.index.faiss_files import index_bytes, index_from_bytes
-from transforms.index.layout import LayoutError
 from transforms.index.merge import Source, merge_files
-from transforms.index.shards import ShardError
+
+_log = logging.getLogger(__name__)
 
 _TEXTS, _DIM = 60, 8
 # Most lists filled, few lists filled, no lists; with and without a transform in front.
@@ -26,7 +27,9 @@ def knows_layout() -> bool:
     """
     try:
         return all(_agrees(factory) for factory in _TYPES)
-    except (LayoutError, ShardError, RuntimeError):
+    except Exception as error:
+        # What parsing an unknown layout raises may be anything. FAISS's own way of merging is right in any case.
+        _log.info("the layout of FAISS's files could not be checked: %s", error)
         return False
 
 

@@ -20,6 +20,8 @@ _BF16_UP_TO_DIM = 8000
 # Multiply-adds from which on loading torch and trying bfloat16 is cheaper than doing without: a few seconds' worth.
 _WORTH_BF16 = 10**11
 
+# Queries and texts whose products in bfloat16 are compared with exact ones before it is used.
+_PROBE = 512
 # Queries that are answered at a time: with a block of 4,096 rows some 130 MB.
 QUERIES = 4096
 # Pairs of vectors in memory at a time when candidates are scored: 50 MB at 384 dimensions.
@@ -187,7 +189,17 @@ def _choose_screen(queries: np.ndarray, vectors: np.ndarray, rows: int) -> _Scre
             # numpy has no bfloat16: the same bits as integers.
             return products.view(torch.int16).numpy(), _BOUND_BF16
 
+    if not _keeps_bound(bf16, queries, vectors):
+        return single
     return min((single, bf16), key=lambda screen: min(_seconds(screen, vectors) for _ in range(3)))
+
+
+def _keeps_bound(screen: _Screen, queries: np.ndarray, vectors: np.ndarray) -> bool:
+    """Whether products are as exact as the bound takes for granted: sums in single precision are the processor's promise."""
+    rows, columns = queries[:_PROBE].astype(np.float64), vectors[:_PROBE].astype(np.float64)
+    products, bound = screen(vectors)
+    errors = np.abs(_as_single(products[:_PROBE, :_PROBE]) - rows @ columns.T)
+    return bool((errors <= bound * np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))).all())
 
 
 def _seconds(screen: _Screen, vectors: np.ndarray) -> float:
