@@ -99,7 +99,8 @@ def root(first, tmp_path) -> Path:
     return Path(shutil.copytree(first, tmp_path / "root"))
 
 
-def test_a_graph_below_the_gate_is_not_published_and_not_made_again_for_a_lower_gate(root, model, capsys):
+def test_a_graph_below_the_gate_is_not_published(root, model, capsys):
+    """And is there for a run with a lower gate, which does not make it again."""
     before, poor = read_current(str(root)), ("neighbors.exact_up_to=200", "neighbors.buckets_per_text=1")
     assert reindex(root, model, *poor) == EXIT_REFUSED
     said = capsys.readouterr().err
