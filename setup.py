@@ -16,6 +16,7 @@ PACKAGES = [
     "transforms.generations",
     "transforms.index",
     "transforms.neighbors",
+    "transforms.neighbors.approximate",
     "transforms.reports",
     "transforms.search",
     "transforms.topics",

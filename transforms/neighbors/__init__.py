@@ -14,8 +14,8 @@ is one chunk of vectors and its candidates whatever the size of the corpus, but 
 approximate.
 """
 
-from transforms.neighbors.approximate import ApproximateGraph, Step, approximate_graph
-from transforms.neighbors.certificate import Certificate
+from transforms.neighbors.approximate.certificate import Certificate
+from transforms.neighbors.approximate.graph import ApproximateGraph, Step, approximate_graph
 from transforms.neighbors.changes import ChangesRecord, ChangesTask, find_changes
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines, screening_error, snap
 from transforms.neighbors.exact import Nearest, nearest_others

@@ -6,7 +6,7 @@ from typing import cast, get_type_hints
 
 import apache_beam as beam
 
-from transforms.neighbors.approximate import Step
+from transforms.neighbors.approximate.graph import Step
 from transforms.neighbors.changes import ChangesRecord, find_changes
 from transforms.neighbors.graph import NeighborsRecord, NeighborsTask, build_parts
 from transforms.neighbors.options import NeighborsOptions

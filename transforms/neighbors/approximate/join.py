@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import Progress, join
-from transforms.neighbors.buckets import Order
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.pieces import Piece, Pieces
+from transforms.neighbors.approximate.products import BATCH, COLUMNS, NOBODY, alone, best_keys
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece, Pieces
-from transforms.neighbors.products import BATCH, COLUMNS, NOBODY, alone, best_keys
 from transforms.vectors import load_array, save_array
 
 # A bucket of more than so many times the usual number of members is cut into slices: time grows with the square.

@@ -11,11 +11,11 @@ import numpy as np
 
 from transforms.files import join
 from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.neighbors.approximate.gather import snapped_at
+from transforms.neighbors.approximate.pieces import Piece
+from transforms.neighbors.approximate.products import COLUMNS, alone, keys_of
 from transforms.neighbors.cosine import snap
-from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece
-from transforms.neighbors.products import COLUMNS, alone, keys_of
 from transforms.vectors import VectorBlock, load_array, save_array, write_block
 
 # FAISS's own seed, repeated here so that a new default of theirs is no silent change of ours.

@@ -3,15 +3,15 @@ import pytest
 
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.neighbors import NeighborsOptions, snap
-from transforms.neighbors.arrange import ArrangeTask, arrange_vectors
-from transforms.neighbors.buckets import Order
-from transforms.neighbors.pieces import Pieces
+from transforms.neighbors.approximate.arrange import ArrangeTask, arrange_vectors
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.pieces import Pieces
 from transforms.vectors import save_array
 
 
 @pytest.mark.parametrize("cut", [100, 37])
 def test_vectors_lie_in_the_order_of_places(folder, monkeypatch, cut):
-    monkeypatch.setattr("transforms.neighbors.arrange._ROWS", 16)
+    monkeypatch.setattr("transforms.neighbors.approximate.arrange._ROWS", 16)
     vectors = random_vectors(100)
     position_of = np.random.default_rng(0).permutation(100).astype(np.int32)
     save_array(f"{folder}/position-of.npy", position_of)

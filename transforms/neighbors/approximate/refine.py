@@ -7,13 +7,13 @@ import numpy as np
 
 from transforms.files import Progress, join
 from transforms.index.sample import all_ids
-from transforms.neighbors.buckets import Order
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.gather import snapped_at
+from transforms.neighbors.approximate.pieces import Piece, Pieces
+from transforms.neighbors.approximate.products import NOBODY, alone, columns_of, keys_of
 from transforms.neighbors.cosine import exact_candidate_cosines
 from transforms.neighbors.exact import nearest_others
-from transforms.neighbors.gather import snapped_at
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece, Pieces
-from transforms.neighbors.products import NOBODY, alone, columns_of, keys_of
 from transforms.neighbors.stream import snapped_chunks
 from transforms.vectors import VectorBlock, load_array, save_array
 

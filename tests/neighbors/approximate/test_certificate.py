@@ -5,7 +5,7 @@ from tests.neighbors.approximately import exact_matrix
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.files import CorruptFileError, write_table
 from transforms.neighbors import NeighborsOptions
-from transforms.neighbors.certificate import CertifyTask, TruthTask, certify, find_truth
+from transforms.neighbors.approximate.certificate import CertifyTask, TruthTask, certify, find_truth
 from transforms.neighbors.tables import neighbors_table
 from transforms.vectors import write_block
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.neighbors.arrange import ArrangeRecord, ArrangeTask, arrange_vectors
-from transforms.neighbors.buckets import (
+from transforms.neighbors.approximate.arrange import ArrangeRecord, ArrangeTask, arrange_vectors
+from transforms.neighbors.approximate.buckets import (
     BATCH,
     AssignTask,
     Order,
@@ -24,15 +24,15 @@ from transforms.neighbors.buckets import (
     order_texts,
     train_buckets,
 )
-from transforms.neighbors.certificate import Certificate, CertifyTask, TruthRecord, TruthTask, certify, find_truth
+from transforms.neighbors.approximate.certificate import Certificate, CertifyTask, TruthRecord, TruthTask, certify, find_truth
+from transforms.neighbors.approximate.join import JoinRecord, JoinTask, join_buckets
+from transforms.neighbors.approximate.links import LinkTask, MergeRecord, MergeTask, link_texts, merge_lists
+from transforms.neighbors.approximate.pieces import Piece, spans
+from transforms.neighbors.approximate.refine import RefineRecord, RefineTask, refine_lists
+from transforms.neighbors.approximate.write import WriteTask, write_part
 from transforms.neighbors.graph import NeighborsRecord, plan_tiles
-from transforms.neighbors.join import JoinRecord, JoinTask, join_buckets
-from transforms.neighbors.links import LinkTask, MergeRecord, MergeTask, link_texts, merge_lists
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece, spans
-from transforms.neighbors.refine import RefineRecord, RefineTask, refine_lists
 from transforms.neighbors.stream import grouped
-from transforms.neighbors.write import WriteTask, write_part
 from transforms.vectors import VectorBlock
 
 # A function of (task, options, threads) to a record.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.neighbors import snap
-from transforms.neighbors.gather import snapped_at
+from transforms.neighbors.approximate.gather import snapped_at
 from transforms.vectors import write_block
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.neighbors.pieces import Piece, Pieces, spans
+from transforms.neighbors.approximate.pieces import Piece, Pieces, spans
 from transforms.vectors import save_array
 
 

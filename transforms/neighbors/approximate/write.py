@@ -6,11 +6,11 @@ import numpy as np
 
 from transforms.files import join, write_table
 from transforms.index.sample import all_ids
-from transforms.neighbors.buckets import Order
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.pieces import Pieces
+from transforms.neighbors.approximate.refine import RefineRecord
 from transforms.neighbors.graph import NeighborsRecord
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Pieces
-from transforms.neighbors.refine import RefineRecord
 from transforms.neighbors.tables import neighbors_table
 from transforms.vectors import VectorBlock, load_array
 

@@ -46,7 +46,7 @@ def test_more_or_larger_buckets_find_more(tmp_path, vectors):
 def test_without_the_round_of_neighbours_neighbours_a_graph_is_worse(tmp_path, vectors, monkeypatch):
     options = NeighborsOptions(k=8, **SMALL | {"recall_rows": 1200, "buckets_per_text": 2})
     full = approximate(tmp_path / "a", vectors, options).certificate.recall
-    monkeypatch.setattr("transforms.neighbors.refine._OUTER", 0)
+    monkeypatch.setattr("transforms.neighbors.approximate.refine._OUTER", 0)
     assert approximate(tmp_path / "b", vectors, options).certificate.recall < full - 0.05
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import join
-from transforms.neighbors.buckets import Order
-from transforms.neighbors.join import JoinRecord
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.join import JoinRecord
+from transforms.neighbors.approximate.pieces import Piece
+from transforms.neighbors.approximate.products import NOBODY, SCORE_BITS, alone, columns_of, scores_of
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece
-from transforms.neighbors.products import NOBODY, SCORE_BITS, alone, columns_of, scores_of
 from transforms.vectors import load_array, save_array
 
 # How many of a text's nearest others, and how many of those that have it among their nearest, are its links: the texts that

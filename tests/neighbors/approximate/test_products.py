@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import random_vectors, unit
-from transforms.neighbors.products import NOBODY, alone, best_keys, columns_of, keys_of, scores_of
+from transforms.neighbors.approximate.products import NOBODY, alone, best_keys, columns_of, keys_of, scores_of
 
 
 @given(st.integers(1, 20), st.integers(1, 50), st.integers(0, 2**32 - 1), st.data())

@@ -3,11 +3,11 @@ import pytest
 
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.neighbors import NeighborsOptions, snap
-from transforms.neighbors.arrange import ArrangeTask, arrange_vectors
-from transforms.neighbors.buckets import OrderTask, order_texts
-from transforms.neighbors.join import JoinTask, _slices, join_buckets
-from transforms.neighbors.pieces import Piece
-from transforms.neighbors.products import NOBODY, columns_of
+from transforms.neighbors.approximate.arrange import ArrangeTask, arrange_vectors
+from transforms.neighbors.approximate.buckets import OrderTask, order_texts
+from transforms.neighbors.approximate.join import JoinTask, _slices, join_buckets
+from transforms.neighbors.approximate.pieces import Piece
+from transforms.neighbors.approximate.products import NOBODY, columns_of
 from transforms.vectors import load_array, save_array
 
 

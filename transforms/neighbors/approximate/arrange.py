@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import join
-from transforms.neighbors.buckets import Order
-from transforms.neighbors.gather import snapped_at
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.gather import snapped_at
+from transforms.neighbors.approximate.pieces import Piece, spans
 from transforms.neighbors.options import NeighborsOptions
-from transforms.neighbors.pieces import Piece, spans
 from transforms.vectors import VectorBlock, load_array, save_array
 
 # Vectors of one file: 13 MB at 384 dimensions.

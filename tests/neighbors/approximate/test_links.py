@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.neighbors import NeighborsOptions
-from transforms.neighbors.buckets import Order
-from transforms.neighbors.join import JoinRecord
-from transforms.neighbors.links import LINKS, SPARE, LinkTask, MergeTask, _best_of_each, link_texts, merge_lists
-from transforms.neighbors.products import COLUMN_BITS, NOBODY
+from transforms.neighbors.approximate.buckets import Order
+from transforms.neighbors.approximate.join import JoinRecord
+from transforms.neighbors.approximate.links import LINKS, SPARE, LinkTask, MergeTask, _best_of_each, link_texts, merge_lists
+from transforms.neighbors.approximate.products import COLUMN_BITS, NOBODY
 from transforms.vectors import save_array
 
 

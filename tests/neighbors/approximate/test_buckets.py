@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from tests.neighbors.helpers import make_blocks, make_ids, random_vectors
 from transforms.neighbors import NeighborsOptions, snap
-from transforms.neighbors.buckets import (
+from transforms.neighbors.approximate.buckets import (
     AssignTask,
     Order,
     OrderTask,
@@ -17,7 +17,7 @@ from transforms.neighbors.buckets import (
     order_texts,
     train_buckets,
 )
-from transforms.neighbors.pieces import Piece
+from transforms.neighbors.approximate.pieces import Piece
 from transforms.vectors import load_array, save_array
 
 OPTIONS = NeighborsOptions(texts_per_bucket=20, buckets_per_text=3, recall_rows=50)
