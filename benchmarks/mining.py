@@ -75,6 +75,9 @@ def prepare(root: str, folder: Path) -> int:
 
 def ours(folder: Path, threshold: float) -> dict[str, float]:
     """Mine in this process, with the settings of `configs/local.yaml` but the threshold."""
+    # In a run it is there already, from embedding; nor does the peer's time hold its imports.
+    import torch  # noqa: F401
+
     from transforms.duplicates import (
         DuplicatesOptions,
         GroupTask,
