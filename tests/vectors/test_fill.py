@@ -35,6 +35,20 @@ def no_model(monkeypatch):
     return forbid
 
 
+def fail_on_poison(spec, monkeypatch, message: str) -> None:
+    """Let the model fail on every batch with a text that has the word."""
+    own = load_encoder(spec, "cpu")
+    monkeypatch.setattr(own, "_packed", None)
+    real = own._model.encode_document
+
+    def encode_document(texts, **arguments):
+        if any("poison" in text for text in texts):
+            raise RuntimeError(message)
+        return real(texts, **arguments)
+
+    monkeypatch.setattr(own._model, "encode_document", encode_document)
+
+
 def texts_of(task) -> list[str]:
     return pq.read_table(task.passages.path)["text"].to_pylist()
 
@@ -161,16 +175,7 @@ def test_a_part_without_texts(make_task, tiny_spec, tiny_options):
 
 
 def test_a_text_that_the_model_fails_on_is_named_and_its_neighbours_are_stored(make_task, tiny_spec, tiny_options, monkeypatch):
-    own = load_encoder(tiny_spec, "cpu")
-    monkeypatch.setattr(own, "_packed", None)
-    real = own._model.encode_document
-
-    def encode_document(texts, **arguments):
-        if any("poison" in text for text in texts):
-            raise RuntimeError("two\nlines")
-        return real(texts, **arguments)
-
-    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    fail_on_poison(tiny_spec, monkeypatch, "two\nlines")
     record = fill_part(make_task([*TEXTS, "poison", "more poison"]), tiny_spec, tiny_options, None)
     assert {(text.doc_id, text.error) for text in record.failed} == {
         ("doc of poison", "two lines"),
@@ -271,16 +276,7 @@ def test_what_was_stored_before_an_error_is_not_embedded_again(make_task, tiny_s
 
 
 def test_failed_texts_of_every_batch_are_named(make_task, tiny_spec, tiny_options, monkeypatch):
-    own = load_encoder(tiny_spec, "cpu")
-    monkeypatch.setattr(own, "_packed", None)
-    real = own._model.encode_document
-
-    def encode_document(texts, **arguments):
-        if any("poison" in text for text in texts):
-            raise RuntimeError("no")
-        return real(texts, **arguments)
-
-    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    fail_on_poison(tiny_spec, monkeypatch, "no")
     poison = {f"poison {name}" for name in "abcdefgh"}
     task = make_task([*TEXTS, *poison])
     # Batches of one text: some have nothing but a text that fails.
@@ -368,16 +364,7 @@ def test_parts_that_wait_are_not_kept_in_memory_without_end(make_task, tiny_spec
 
 
 def test_a_failed_text_is_named_by_its_own_part(make_task, tiny_spec, tiny_options, monkeypatch):
-    own = load_encoder(tiny_spec, "cpu")
-    monkeypatch.setattr(own, "_packed", None)
-    real = own._model.encode_document
-
-    def encode_document(texts, **arguments):
-        if any("poison" in text for text in texts):
-            raise RuntimeError("no")
-        return real(texts, **arguments)
-
-    monkeypatch.setattr(own._model, "encode_document", encode_document)
+    fail_on_poison(tiny_spec, monkeypatch, "no")
     texts = [PARTS[0], [*PARTS[1], "poison"], PARTS[2]]
     records = list(fill_parts([make_task(own, part=i) for i, own in enumerate(texts)], tiny_spec, tiny_options, None))
     assert [[text.doc_id for text in record.failed] for record in records] == [[], ["doc of poison"], []]
