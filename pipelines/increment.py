@@ -9,6 +9,7 @@ from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import CorruptFileError, FileRef, read_table
 from transforms.index import (
+    FLAT,
     Encoded,
     MergeRecord,
     ShardRecord,
@@ -28,7 +29,6 @@ _log = logging.getLogger(__name__)
 # Settings that decide what is learnt, and libraries that decide which code a vector gets.
 _SETTINGS = ("type", "train_points_per_list")
 _LIBRARIES = ("faiss-cpu", "numpy")
-_FLAT = "IDMap2,Flat"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _has_settings(run: Run, parent: Parent, *names: str) -> bool:
 def _published_type(parent: Parent) -> str:
     """The type of the published index. One with lists whose training nobody noted is none to stay with."""
     if not any(file.path.endswith("/index/trained.faiss") for file in parent.generation.manifest.under("index")):
-        return _FLAT
+        return FLAT
     training = _training(parent)
     return "" if training is None else training.factory
 

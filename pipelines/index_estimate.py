@@ -8,9 +8,17 @@ from pipelines.estimate import ancestors
 from pipelines.threads import threads_of_each
 from transforms.files import CorruptFileError, read_json
 from transforms.generations import Generation, GenerationError
-from transforms.index import IndexEstimate, IndexTypeError, estimate_index, read_training, resolve_type, same_kind, type_beside
+from transforms.index import (
+    FLAT,
+    IndexEstimate,
+    IndexTypeError,
+    estimate_index,
+    read_training,
+    resolve_type,
+    same_kind,
+    type_beside,
+)
 
-_FLAT = "IDMap2,Flat"
 # A run that indexed fewer texts says more about starting jobs than about indexing.
 _TEXTS_ENOUGH = 10_000
 
@@ -67,7 +75,7 @@ def _built(generation: Generation) -> str | None:
     """The type of a generation's index; None when it does not say."""
     names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.under("index")}
     if "trained.faiss" not in names:
-        return _FLAT
+        return FLAT
     if "training.json" not in names:
         return None
     try:

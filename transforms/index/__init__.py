@@ -7,7 +7,7 @@ shards of another template are refused; merging has bounded memory; training tex
 is the smallest that reaches the recall target, stored in the file.
 """
 
-from transforms.index.choose import IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
+from transforms.index.choose import FLAT, IndexTypeError, check_factory, choose_type, inverted_lists, resolve_type
 from transforms.index.combine import Kept, MergeRecord, MergeTask, merge_index, merge_shards
 from transforms.index.drift import drift_reasons, growth_reasons, measured_for, most_lists, same_kind, type_beside
 from transforms.index.estimate import IndexEstimate, estimate_index
@@ -50,6 +50,7 @@ from transforms.index.training import Encoded, Spread, Training, read_training, 
 from transforms.index.truth import Truth, best_of, exact_top
 
 __all__ = [
+    "FLAT",
     "RANKS",
     "Chosen",
     "Curve",

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from transforms.files import write_bytes
+from transforms.index.choose import FLAT
 from transforms.index.faiss_files import index_bytes, index_from_bytes
 from transforms.index.merge import Source, merge_files
 
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 _TEXTS, _DIM = 60, 8
 # Most lists filled, few lists filled, no lists; with and without a transform in front.
-_TYPES = ("IVF4,SQ8", "PCA4,IVF64,Flat", "IDMap2,Flat")
+_TYPES = ("IVF4,SQ8", "PCA4,IVF64,Flat", FLAT)
 
 
 @functools.cache

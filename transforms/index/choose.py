@@ -4,6 +4,8 @@ import math
 import re
 
 AUTO = "auto"
+# The type without lists, which is exact and learns nothing.
+FLAT = "IDMap2,Flat"
 
 # FAISS merges more than this, and silently wrong: HNSW cannot merge at all, Panorama lists and FastScan blocks are
 # packed across vectors, and Refine stores grow apart from their base. tests/index has one conformance test for each
@@ -26,7 +28,7 @@ def choose_type(texts: int) -> str:
     to ten. Beyond, 4 bits after a random rotation, and an HNSW graph to find the lists.
     """
     if texts <= 100_000:
-        return "IDMap2,Flat"
+        return FLAT
     if texts <= 1_000_000:
         return f"IVF{2 ** round(math.log2(4 * math.sqrt(texts)))},SQfp16"
     if texts <= 10_000_000:

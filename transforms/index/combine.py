@@ -1,6 +1,7 @@
 """One index of all shards and, for an increment, of what is kept of an earlier index; and the table of its ids."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -77,8 +78,7 @@ def _copied(source: str, target: str) -> FileRef:
     def copy(out: BinaryIO) -> None:
         fs, inner = filesystem_of(source)
         with fs.open(inner, "rb") as file:
-            while piece := file.read(_PIECE):
-                out.write(piece)
+            shutil.copyfileobj(file, out, _PIECE)
 
     return write_hashed(target, copy)
 

@@ -9,6 +9,7 @@ numbers are uint64, little-endian. `transforms.index.check` compares all this wi
 
 import logging
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -246,8 +247,7 @@ def _copy_with_nprobe(source: str, target: str, nprobe: int) -> FileRef:
         fs, inner = filesystem_of(source)
         with fs.open(inner, "rb") as whole:
             whole.seek(lists.header)
-            while piece := whole.read(_PIECE):
-                file.write(piece)
+            shutil.copyfileobj(whole, file, _PIECE)
 
     return write_hashed(target, write)
 
