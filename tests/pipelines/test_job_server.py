@@ -49,7 +49,7 @@ def test_another_service_at_the_address_is_told_apart():
     port = server.add_insecure_port("localhost:0")
     server.start()
     try:
-        with pytest.raises(RemoteJobError, match="no Beam job server that works .UNIMPLEMENTED"):
+        with pytest.raises(RemoteJobError, match=r"no Beam job server that works \(UNIMPLEMENTED"):
             check_answers(f"localhost:{port}", 5)
     finally:
         server.stop(None)
