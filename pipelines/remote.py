@@ -16,7 +16,7 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.runner import PipelineState
 from tqdm import tqdm
 
-from pipelines.daemon import in_daemon_thread
+from pipelines.daemon import ignore_lost_connections, in_daemon_thread
 from pipelines.engine import Engine
 from pipelines.remote_errors import original_error
 
@@ -64,6 +64,7 @@ class RemoteJob:
         Raises JobTooSlowError when that takes more than `limit` seconds, what a transform raised when that is an error of this
         project, and otherwise RemoteJobError when the job fails or is cancelled on the engine.
         """
+        ignore_lost_connections()
         started = time.monotonic()
         deadline = None if limit is None else started + limit
         try:

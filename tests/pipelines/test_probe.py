@@ -19,7 +19,7 @@ from tests.runners.engines.worker_pool import worker_pool
 REPOSITORY = Path(__file__).parents[2]
 
 # As on a machine where the project was never installed.
-_WITHOUT_PROJECT = '''
+_WITHOUT_PROJECT = """
 import sys
 
 class Missing:
@@ -28,7 +28,7 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
