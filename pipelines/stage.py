@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -55,7 +56,8 @@ class Run:
 
     def job(self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type) -> list[Any]:
         """Run one Beam job over descriptors and return the records that it leaves."""
-        return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}.json"))
+        # A name of its own: a job on an engine elsewhere may outlive the run that began it, and must not answer for this one.
+        return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}-{uuid.uuid4().hex}.json"))
 
     def check_lease(self) -> None:
         """Raise LeaseLostError when another process has taken the root over meanwhile."""
@@ -86,7 +88,7 @@ class Run:
         record_path, digest = self._record(name), _digest(inputs)
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
-        with StageMonitor(name, total, unit, self.progress(name)) as monitor:
+        with StageMonitor(name, total, unit, self.progress(name), lines=self.runner.engine.is_watched) as monitor:
             result = None if inputs is None else _finished(record_path, digest, result_type, self.root)
             if result is not None and not reusable(result):
                 result = None
