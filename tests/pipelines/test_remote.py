@@ -90,7 +90,7 @@ def test_an_error_of_this_project_comes_as_it_was_raised(tmp_path, server):
         run(server, tmp_path, "bad input")
 
 
-def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server):
+def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server, capfd):
     with pytest.raises(RemoteJobError) as failed:
         run(server, tmp_path, "defect")
     (job,) = re.findall(r"\((job-[-0-9a-f]+)\)", str(failed.value))
@@ -100,6 +100,7 @@ def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server):
         failed.value
     )
     assert "\n" not in str(failed.value)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_job_that_somebody_cancels_on_the_engine_has_failed(tmp_path, server, events):

@@ -1,5 +1,8 @@
 """A standalone Flink cluster of two TaskManagers: what a killed one, a job that cannot succeed and a signal do to a reindex."""
 
+import re
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.embedding.tiny import build_model
-from tests.faults.commands import Child, reindex_arguments, run_here
+from tests.faults.commands import SECONDS, Child, reindex_arguments, run_here
 from tests.faults.corpora import FIRST, SECOND, write_corpus
 from tests.runners.engines.engine import UnavailableError, missing_tools
 from tests.runners.engines.flink_cluster import FlinkCluster, flink_cluster
@@ -42,11 +45,11 @@ class Place:
     corpora: tuple[Path, Path]
     model: str
 
-    def start(self, root: Path, corpus: Path, name: str) -> Child:
+    def start(self, root: Path, corpus: Path, name: str, stop_at: str = "") -> Child:
         """A reindex on Flink in a process of its own."""
         options = [*self.cluster.engine.options, f"--flink_master={self.cluster.rest_url}"]
         arguments = reindex_arguments(root, corpus, self.model, "runner.shared_root=true", "runner.probe_seconds=0")
-        return Child([*arguments, "--", *options], self.folder / name)
+        return Child([*arguments, "--", *options], self.folder / name, stop_at)
 
     def state(self, name: str) -> str:
         """State of the job whose name contains `name`, as Flink tells."""
@@ -75,15 +78,78 @@ def digests(root: Path) -> dict[str, str]:
     return {path: digest for path, digest in files.items() if path not in ("metrics.json", "report.html")}
 
 
-def test_a_killed_task_manager_costs_time_only(place):
-    undisturbed, root = place.folder / "undisturbed", place.folder / "root"
-    assert run_here(reindex_arguments(undisturbed, place.corpora[0], place.model)).code == 0
-    place.faults.arm("wait")
-    run = place.start(root, place.corpora[0], "killed")
-    place.faults.wait_until_embedding(2)
-    place.cluster.task_managers[0].kill()
-    begun = place.faults.embedding()
-    place.faults.go_on()
+@pytest.fixture(scope="module")
+def published(place) -> Path:
+    """A root with what nobody has disturbed."""
+    root = place.folder / "undisturbed"
+    assert run_here(reindex_arguments(root, place.corpora[0], place.model)).code == 0
+    return root
+
+
+def kill_while_embedding(place: Place, run: Child) -> None:
+    """SIGKILL to one of the two TaskManagers, whose workers both embed."""
+    place.faults.wait_until_begun(2)
+    begun = place.faults.begun()
+    place.cluster.task_managers[-1].kill()
+    place.faults.become("embed", "work")
+    deadline = time.monotonic() + SECONDS
+    while not place.faults.begun() - begun:
+        assert time.monotonic() < deadline, "nobody has begun to embed again"
+        time.sleep(0.05)
+
+
+def test_a_job_that_fails_for_good_leaves_what_is_published_and_says_where_to_look(place, published):
+    before = (published / "CURRENT").read_bytes()
+    place.faults.arm("read", "fail")
+    run = place.start(published, place.corpora[1], "failed")
+    assert run.wait() == 1
+    assert (published / "CURRENT").read_bytes() == before
+    said = run.err.splitlines()[-1]
+    name = re.search(r"corpusbeam-read-corpus-[0-9a-f]+", said)[0]
+    assert "ended as FAILED: the disk of this worker is broken [while running" in said
+    assert f"look at the job at {place.cluster.rest_url} (Flink's web interface and REST API)" in said
+    assert "Traceback" not in run.err
+    assert place.state(name) == "FAILED"
+    assert len(place.faults.begun()) > 2, "it was tried once"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_cancels_the_job_on_flink(place, published, number):
+    before = (published / "CURRENT").read_bytes()
+    place.faults.arm("read", "wait")
+    run = place.start(published, place.corpora[1], f"signal-{number.name}")
+    place.faults.wait_until_begun(1)
+    code = run.send(number)
+    place.faults.become("read", "work")
+    assert code == 128 + number, run.err
+    *_, cancelled, said = run.err.splitlines()
+    name = re.search(r"corpusbeam-read-corpus-[0-9a-f]+", cancelled)[0]
+    assert cancelled.endswith(": CANCELLED")
+    assert said == f"corpusbeam: stopped by {number.name}; nothing was published"
+    assert place.state(name) == "CANCELED"
+    assert (published / "CURRENT").read_bytes() == before
+
+
+def test_a_killed_task_manager_costs_time_only(place, published):
+    """Up to the embedding on Flink, the rest here: a run elsewhere takes over what is finished."""
+    root = place.folder / "root"
+    place.faults.arm("embed", "wait")
+    run = place.start(root, place.corpora[0], "killed", stop_at="after_embed")
+    kill_while_embedding(place, run)
+    run.kill()
+    ran = run_here(reindex_arguments(root, place.corpora[0], place.model))
+    assert ran.code == 0, ran.err
+    assert ran.json["stages"]["embed"]["resumed"]
+    assert digests(root) == digests(published)
+
+
+@pytest.mark.long
+def test_a_whole_run_survives_a_killed_task_manager(place, published):
+    root = place.folder / "whole"
+    place.cluster.start_task_manager()
+    place.cluster.wait_for_task_managers(2)
+    place.faults.arm("embed", "wait")
+    run = place.start(root, place.corpora[0], "whole")
+    kill_while_embedding(place, run)
     assert run.wait() == 0, run.err
-    assert place.faults.embedding() - begun, "the job was not begun again"
-    assert digests(root) == digests(undisturbed)
+    assert digests(root) == digests(published)
