@@ -45,10 +45,12 @@ class Place:
     corpora: tuple[Path, Path]
     model: str
 
-    def start(self, root: Path, corpus: Path, name: str, stop_at: str = "") -> Child:
+    def start(self, root: Path, corpus: Path, name: str, stop_at: str = "", probe_seconds: int = 0) -> Child:
         """A reindex on Flink in a process of its own."""
         options = [*self.cluster.engine.options, f"--flink_master={self.cluster.rest_url}"]
-        arguments = reindex_arguments(root, corpus, self.model, "runner.shared_root=true", "runner.probe_seconds=0")
+        arguments = reindex_arguments(
+            root, corpus, self.model, "runner.shared_root=true", f"runner.probe_seconds={probe_seconds}"
+        )
         return Child([*arguments, "--", *options], self.folder / name, stop_at)
 
     def state(self, name: str) -> str:
@@ -134,9 +136,10 @@ def test_a_killed_task_manager_costs_time_only(place, published):
     """Up to the embedding on Flink, the rest here: a run elsewhere takes over what is finished."""
     root = place.folder / "root"
     place.faults.arm("embed", "wait")
-    run = place.start(root, place.corpora[0], "killed", stop_at="after_embed")
+    run = place.start(root, place.corpora[0], "killed", stop_at="after_embed", probe_seconds=SECONDS)
     kill_while_embedding(place, run)
     run.kill()
+    assert "corpusbeam: job corpusbeam-probe-" in run.err, "the workers were not asked"
     ran = run_here(reindex_arguments(root, place.corpora[0], place.model))
     assert ran.code == 0, ran.err
     assert ran.json["stages"]["embed"]["resumed"]
