@@ -22,6 +22,8 @@ from transforms.files import read_json, write_bytes
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
+_WORKERS_KEPT_MILLISECONDS = 5_000
+
 # Why others are not, for those that somebody may try.
 _REFUSED = {
     "DaskRunner": ": it computes only one branch of a pipeline and reports success, so that results would be missing",
@@ -172,7 +174,11 @@ class Runner:
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR"]
+        # Flink would start new workers for each step of a job, and each would load the model.
+        arguments += [f"--environment_cache_millis={_WORKERS_KEPT_MILLISECONDS}"]
+        # Beam would call `pip freeze` for each job and send the list, which nothing reads: the probe compares what matters.
+        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
