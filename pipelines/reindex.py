@@ -28,6 +28,7 @@ from pipelines.index import (
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
+from pipelines.places import check_places
 from pipelines.queries import Queries, embed_queries, user_queries
 from pipelines.report import write_report
 from pipelines.reuse import open_parent
@@ -115,12 +116,17 @@ def begin(config: Config) -> Iterator[Run]:
     """A run that has its root for itself.
 
     Raises RunnerError, ConfigurationError or UnconditionalError before anything is written when the runner, the size of
-    passages or the root cannot be used, RootInUseError when another run is active.
+    passages or the root cannot be used, RemoteJobError when the engine does not answer, RootInUseError when another run is
+    active, and RemoteJobError when the engine's workers are not fit for the jobs.
     """
     runner, splitter, publish = Runner(config.runner), passage_splitter(config), config.publish
+    check_places(config, runner)
+    runner.check_answers()
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
+        # The lease's own file is what every worker must be able to find.
+        warn(runner.check_workers([lease.path]))
         yield Run(config, runner, splitter, lease=lease)
 
 
