@@ -34,6 +34,6 @@ class TopicsStep(beam.PTransform):
         return cast(type, get_type_hints(self.step)["return"])
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the tasks over the workers and do the step for each."""
+        """Do the step for each task."""
         step = beam.Map(self.step, self.options).with_output_types(self.record_type)
-        return tasks | "SpreadTasks" >> beam.Reshuffle() | self.step.__name__ >> step
+        return tasks | self.step.__name__ >> step
