@@ -8,6 +8,7 @@ from types import TracebackType
 import psutil
 from tqdm import tqdm
 
+from pipelines.memory import high_water_mark_mb, reset_high_water_mark
 from transforms.files import read_progress
 
 _SECONDS_BETWEEN_SAMPLES = 0.2
@@ -29,7 +30,7 @@ class StageMonitor:
 
     def __enter__(self) -> "StageMonitor":
         self._started = time.monotonic()
-        _reset_high_water_mark()
+        reset_high_water_mark()
         self._thread.start()
         return self
 
@@ -37,7 +38,7 @@ class StageMonitor:
         self._stop.set()
         self._thread.join()
         self.seconds = time.monotonic() - self._started
-        self.peak_rss_mb = max(self.peak_rss_mb, _high_water_mark_mb())
+        self.peak_rss_mb = max(self.peak_rss_mb, high_water_mark_mb())
 
     def _watch(self) -> None:
         process = psutil.Process()
@@ -65,23 +66,3 @@ def _tree_rss_mb(process: psutil.Process) -> float:
         except psutil.Error:
             continue
     return total / _MEGABYTE
-
-
-def _reset_high_water_mark() -> None:
-    """Linux resets VmHWM when 5 is written to clear_refs (man 5 proc); elsewhere the mark is of the whole process's life."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        return
-
-
-def _high_water_mark_mb() -> float:
-    try:
-        with open("/proc/self/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0
