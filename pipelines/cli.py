@@ -340,9 +340,7 @@ def _configuration(options: argparse.Namespace) -> Any:
         overrides["runner.workers"] = options.workers
     if getattr(options, "prometheus", None) is not None:
         overrides["monitoring.prometheus_file"] = options.prometheus
-    if options.beam_options:
-        overrides["runner.beam_options"] = options.beam_options
-    return load_config(options.config, options.set, overrides)
+    return load_config(options.config, options.set, overrides, beam_options=options.beam_options)
 
 
 def _show(options: argparse.Namespace, value: Any, lines: Callable[[], list[str]]) -> None:
