@@ -115,7 +115,7 @@ class Runner:
 
     def threads(self, tasks: int) -> int:
         """Threads that a job of so many tasks may use in each worker."""
-        elsewhere = None if self._engine == "FnApiRunner" else self.options.worker_threads
+        elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
         return elsewhere or threads_of_each(self._workers(tasks))
 
     @property
