@@ -6,14 +6,12 @@ its own, and hands each worker's address to a process that is already there.
 """
 
 import concurrent.futures
-import functools
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 import weakref
@@ -21,13 +19,12 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
-from pipelines.daemon import in_daemon_thread
+from pipelines.daemon import ignore_lost_connections, in_daemon_thread
 from pipelines.remote_errors import original_error
 from pipelines.threads import thread_variables
 
@@ -117,7 +114,7 @@ class WorkerPool:
             self._processes.remove(process)
             with process:
                 pass
-        _ignore_lost_connections()
+        ignore_lost_connections()
         command = [sys.executable, "-P", "-m", "pipelines.worker"]
         if _log.isEnabledFor(logging.INFO):
             command.append("--debug")
@@ -189,15 +186,3 @@ class _PoolHandler(GrpcWorkerHandler):
 
     def stop_worker(self) -> None:
         """The worker's thread ends with its connection; the process stays for the next job."""
-
-
-@functools.cache
-def _ignore_lost_connections() -> None:
-    """Keep Beam's threads from printing a traceback when a worker's connection breaks: `run` says what happened to it."""
-    before = threading.excepthook
-
-    def hook(arguments: threading.ExceptHookArgs) -> None:
-        if not isinstance(arguments.exc_value, grpc.RpcError):
-            before(arguments)
-
-    threading.excepthook = hook

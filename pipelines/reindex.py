@@ -45,6 +45,7 @@ from transforms.embedding import (
     EncoderSpec,
     encoder_spec,
     fidelity_warnings,
+    find_model,
     is_packable,
     packing_warnings,
     truncation_warnings,
@@ -125,8 +126,9 @@ def begin(config: Config) -> Iterator[Run]:
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
-        # The lease's own file is what every worker must be able to find.
-        warn(runner.check_workers([lease.path]))
+        if runner.engine.has_foreign_workers:
+            # That the lease's own file is there is certain.
+            warn(runner.check_workers([lease.path, find_model(config.embedding.model, config.embedding.revision)]))
         yield Run(config, runner, splitter, lease=lease)
 
 

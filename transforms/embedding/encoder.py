@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,11 @@ class Encoder:
             device = device or "cpu"
             if device != "cpu":
                 raise ModelError(f"embedding.precision=int8 is for CPUs, not for device {device!r}: set embedding.device=cpu")
+        if not os.path.isdir(spec.folder):
+            raise ModelError(
+                f"model {spec.model!r} is not in {spec.folder} on {socket.gethostname()}: workers need it at the same path as "
+                "the machine that the run was started on, so give both the same image"
+            )
         with _quiet_loading():
             self._model = SentenceTransformer(
                 spec.folder,
