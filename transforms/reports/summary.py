@@ -33,6 +33,7 @@ STAGES = (
     "neighbors",
     "duplicates",
     "topics",
+    "checksums",
     "report",
 )
 
