@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -10,15 +10,15 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
 from pipelines.probe import probe_workers
 from pipelines.remote import RemoteJob
+from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
-from transforms.files import read_json, write_bytes
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
@@ -105,7 +105,18 @@ class Runner:
         return self.options.workers if self._name == "FnApiRunner" else 16
 
     def run(self, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, records_path: str) -> list[Any]:
-        """Run `tasks | transform` as one job and return its records, in the order of their JSON.
+        """The records of `job`."""
+        return self.job(transform, tasks, record_type, records_path).records
+
+    def job(
+        self,
+        transform: beam.PTransform,
+        tasks: Sequence[Any],
+        record_type: type,
+        records_path: str,
+        counted: Sequence[str] = (),
+    ) -> JobResult:
+        """Run `tasks | transform` as one job, the tasks spread over the workers. `counted` fields are summed up by worker.
 
         The records go through the file `records_path`: a job on another machine hands them back in no other way.
         Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
@@ -113,8 +124,7 @@ class Runner:
         name = type(transform).__name__
 
         def build(pipeline: beam.Pipeline) -> None:
-            records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | name >> transform
-            _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
+            do_tasks(pipeline, tasks, name, transform, record_type, records_path)
 
         if self._name != "FnApiRunner":
             job, pipeline = self._job(name)
@@ -125,7 +135,7 @@ class Runner:
         else:
             with beam.Pipeline(options=self._beam_arguments()) as pipeline:
                 build(pipeline)
-        return TypeAdapter(list[record_type]).validate_python(read_json(records_path))  # type: ignore[valid-type]
+        return read_result(records_path, record_type, counted)
 
     def check_answers(self) -> None:
         """Raise RemoteJobError when the job server that the options name does not answer."""
@@ -184,28 +194,3 @@ class Runner:
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
             raise RunnerError(f"Beam has no option {sorted(unknown)[0]!r}: check the options after --")
         return options
-
-
-@dataclass
-class CollectRecords(beam.PTransform):
-    """Write all records (small dataclasses) as one JSON list, in canonical order, even when there are none."""
-
-    record_type: type
-    path: str
-
-    def expand(self, records: beam.PCollection) -> beam.PCollection:
-        """Gather the records in one place and write them."""
-        lines = records | "ToJson" >> beam.Map(_to_json, self.record_type).with_output_types(str)
-        return (
-            records.pipeline
-            | "Once" >> beam.Create([self.path])
-            | "Write" >> beam.Map(_write_records, beam.pvalue.AsIter(lines))
-        )
-
-
-def _to_json(record: Any, record_type: type) -> str:
-    return TypeAdapter(record_type).dump_json(record).decode()
-
-
-def _write_records(path: str, lines: Iterable[str]) -> None:
-    write_bytes(path, ("[\n" + ",\n".join(sorted(lines)) + "\n]\n").encode())
