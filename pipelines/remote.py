@@ -206,7 +206,7 @@ class RemoteJob:
         error = original_error(RuntimeError(text))
         if error is not None and is_own(error):
             return error
-        reason = str(error) if error is not None else essence(text)
+        reason = essence(text if error is None else str(error))
         ended = {PipelineState.CANCELLED: "was cancelled on the engine"}.get(state, f"ended as {state}")
         return RemoteJobError(
             f"job {self._called()} {ended}: {reason or 'no reason was given'}; look at {self.engine.where_to_look}"

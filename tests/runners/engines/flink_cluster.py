@@ -1,6 +1,7 @@
 """A standalone Flink cluster: JobManager, TaskManagers and Beam's job server, each a process of its own."""
 
 import json
+import os
 import shlex
 import sys
 import tempfile
@@ -131,7 +132,7 @@ def flink_cluster(
         processes.start(
             "workers",
             [sys.executable, "-m", "tests.runners.engines.worker_server", server],
-            {"PYTHONPATH": str(_REPOSITORY)},
+            {"PYTHONPATH": os.pathsep.join([*filter(None, [environment.get("PYTHONPATH")]), str(_REPOSITORY)])},
         )
         engine = _engine(folder, server, job, parallelism)
         cluster = FlinkCluster(configuration, engine, f"http://localhost:{rest}", processes, jars)
