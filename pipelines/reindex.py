@@ -13,7 +13,16 @@ from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
-from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
+from pipelines.gates import (
+    Allowed,
+    check_deletions,
+    check_not_empty,
+    check_written,
+    find_differing,
+    measure_gates,
+    measure_vectors,
+    refusal,
+)
 from pipelines.index import (
     IndexResult,
     RecallResult,
@@ -68,6 +77,7 @@ from transforms.generations import (
     FORMAT,
     GenerationError,
     Manifest,
+    check_moved,
     generation_id,
     hold_lease,
     missing_or_resized,
@@ -173,7 +183,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
-    gates = measure_gates(config, corpus, changes, passages, vectors, results, written, unit=spec.normalize, allowed=allowed)
+    differing = len(check_written(run, written).differing)
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, differing, unit=spec.normalize, allowed=allowed)
     run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     # A run before this one may have left more: the report reads whole folders.
     keep_only(run.staged, staged)
@@ -203,6 +214,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
     )
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
+    # Which of all the files, many workers find out; what is wrong with them, this process.
+    check_moved(find_differing(run, "moved", moved))
     manifest = Manifest(
         format=FORMAT,
         generation=generation,

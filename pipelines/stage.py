@@ -90,8 +90,8 @@ class Run:
 
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
         only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
-        has `seconds`, `peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published generation), the
-        result's `counts`, and in `workers` what each process did in the stage's jobs.
+        has `seconds`, `peak_rss_mb`, `driver_peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published
+        generation), the result's `counts`, and in `workers` what each process did in the stage's jobs.
 
         Raises LeaseLostError, before anything is done, when another process has taken the root over.
         """
@@ -116,6 +116,7 @@ class Run:
         self.metrics[name] = {
             "seconds": round(monitor.seconds, 3),
             "peak_rss_mb": round(monitor.peak_rss_mb, 1),
+            "driver_peak_rss_mb": round(monitor.driver_peak_rss_mb, 1),
             "resumed": resumed,
             "reused": getattr(result, "reused", False),
             **counts,
