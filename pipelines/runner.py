@@ -49,8 +49,8 @@ class RunnerOptions(BaseModel):
     )
     worker_threads: int | None = Field(
         None,
-        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one worker "
-        "has. None takes those of the machine that submits.",
+        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one "
+        "worker has. None takes those of the machine that submits.",
         ge=1,
         le=1024,
     )
