@@ -9,6 +9,7 @@ from types import TracebackType
 import psutil
 from tqdm import tqdm
 
+from pipelines.memory import high_water_mark_mb, reset_high_water_mark
 from transforms.files import read_progress
 
 _SECONDS_BETWEEN_SAMPLES = 0.2
@@ -19,10 +20,11 @@ _MEGABYTE = 1 << 20
 
 
 class StageMonitor:
-    """Context manager around one stage. After it, `seconds` and `peak_rss_mb` hold what was measured.
+    """Context manager around one stage. After it, `seconds`, `peak_rss_mb` and `driver_peak_rss_mb` hold what was measured.
 
-    Memory is the resident size of this process and its children, sampled five times a second; a shorter spike of this
-    process itself is still seen, through the kernel's own high-water mark. Work on other machines is not seen.
+    The driver is this process alone. The other figure is the resident size of this process and its children together, sampled
+    five times a second; a shorter spike of this process itself is still seen, through the kernel's own high-water mark. Work
+    on other machines is not seen.
 
     Where there is no terminal, `lines` tells of the progress of a stage with a `total` in a line every half minute.
     """
@@ -30,7 +32,7 @@ class StageMonitor:
     def __init__(
         self, name: str, total: int | None = None, unit: str = "", progress: str | None = None, *, lines: bool = False
     ) -> None:
-        self.name, self.seconds, self.peak_rss_mb = name, 0.0, 0.0
+        self.name, self.seconds, self.peak_rss_mb, self.driver_peak_rss_mb = name, 0.0, 0.0, 0.0
         self._total, self._unit, self._progress = total, unit, progress
         # With a bar nobody needs lines too.
         self._lines = lines and progress is not None and total is not None and not sys.stderr.isatty()
@@ -40,7 +42,7 @@ class StageMonitor:
 
     def __enter__(self) -> "StageMonitor":
         self._started = time.monotonic()
-        _reset_high_water_mark()
+        reset_high_water_mark()
         self._thread.start()
         return self
 
@@ -48,7 +50,8 @@ class StageMonitor:
         self._stop.set()
         self._thread.join()
         self.seconds = time.monotonic() - self._started
-        self.peak_rss_mb = max(self.peak_rss_mb, _high_water_mark_mb())
+        self.driver_peak_rss_mb = high_water_mark_mb()
+        self.peak_rss_mb = max(self.peak_rss_mb, self.driver_peak_rss_mb)
 
     def _watch(self) -> None:
         process, told, asked = psutil.Process(), self._started, self._started
@@ -93,23 +96,3 @@ def _tree_rss_mb(process: psutil.Process) -> float:
         except psutil.Error:
             continue
     return total / _MEGABYTE
-
-
-def _reset_high_water_mark() -> None:
-    """Linux resets VmHWM when 5 is written to clear_refs (man 5 proc); elsewhere the mark is of the whole process's life."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        return
-
-
-def _high_water_mark_mb() -> float:
-    try:
-        with open("/proc/self/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0

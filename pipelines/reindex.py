@@ -7,13 +7,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines import stopped
-from pipelines.changes import find_changes
+from pipelines.changes import ChangesResult, find_changes
 from pipelines.config import Config, result_settings
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
+from pipelines.encoder_process import EncoderProcess
 from pipelines.errors import GateRefusedError, message, warn
-from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
+from pipelines.gates import (
+    Allowed,
+    check_deletions,
+    check_not_empty,
+    check_written,
+    find_differing,
+    measure_gates,
+    measure_vectors,
+    refusal,
+)
 from pipelines.index import (
     IndexResult,
     RecallResult,
@@ -68,6 +78,7 @@ from transforms.generations import (
     FORMAT,
     GenerationError,
     Manifest,
+    check_moved,
     generation_id,
     hold_lease,
     missing_or_resized,
@@ -101,14 +112,18 @@ class Outcome:
     report: str | None = None
 
 
-def reindex(config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False) -> Outcome:
+def reindex(
+    config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False, encoder: EncoderProcess | None = None
+) -> Outcome:
     """Run every stage and publish a generation, or find that nothing has changed. A `dry_run` stops before publishing.
+
+    `encoder` loads the model as soon as it is known that texts have changed; without it, the workers load one.
 
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, LeaseLostError when another run has
     taken the root over, and whatever stopped a stage; in all cases nothing is published.
     """
     with begin(config) as run, LastRun(run, dry_run=dry_run) as last:
-        last.outcome = _reindex(run, allowed, dry_run)
+        last.outcome = _reindex(run, allowed, dry_run, encoder)
         return last.outcome
 
 
@@ -132,7 +147,7 @@ def begin(config: Config) -> Iterator[Run]:
         yield Run(config, runner, splitter, lease=lease)
 
 
-def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
+def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess | None) -> Outcome:
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
@@ -146,6 +161,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     check_keep(run, corpus)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
+    if encoder is not None and _has_new_texts(changes, published, spec):
+        encoder.load(spec, config.embedding, config.embedding.threads or run.runner.threads(1))
     passages = find_passages(run, corpus)
 
     reached("after_plan")
@@ -173,7 +190,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
-    gates = measure_gates(config, corpus, changes, passages, vectors, results, written, unit=spec.normalize, allowed=allowed)
+    differing = len(check_written(run, written).differing)
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, differing, unit=spec.normalize, allowed=allowed)
     run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     # A run before this one may have left more: the report reads whole folders.
     keep_only(run.staged, staged)
@@ -203,6 +221,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
     )
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
+    # Which of all the files, many workers find out; what is wrong with them, this process.
+    check_moved(find_differing(run, "moved", moved))
     manifest = Manifest(
         format=FORMAT,
         generation=generation,
@@ -431,6 +451,13 @@ def compute(
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
         counts["approximate_lists"] = passages.rows
     return Results(index, recall, neighbors, duplicates, topics, counts)
+
+
+def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: EncoderSpec) -> bool:
+    """Whether texts may have to be embedded: whether one has a stored vector is only known when all are looked up."""
+    if published is None or published.encoder["fingerprint"] != spec.fingerprint:
+        return True
+    return bool(changes.changes.added or changes.changes.changed)
 
 
 def _nothing_new(

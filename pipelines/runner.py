@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -10,17 +10,19 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
 from pipelines.probe import probe_workers
 from pipelines.remote import RemoteJob, end_servers
+from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
-from transforms.files import read_json, write_bytes
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
+
+_WORKERS_KEPT_MILLISECONDS = 5_000
 
 # Why others are not, for those that somebody may try.
 _REFUSED = {
@@ -44,6 +46,24 @@ class RunnerOptions(BaseModel):
         description="Worker processes of FnApiRunner. One is this process, with all cores; more divide them.",
         ge=1,
         le=64,
+    )
+    worker_threads: int | None = Field(
+        None,
+        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one "
+        "worker has. None takes those of the machine that submits.",
+        ge=1,
+        le=1024,
+    )
+    one_worker_ram: str | None = Field(
+        None,
+        description="Memory that steps which one worker does ask for, such as 32GiB. Only Dataflow chooses machines by it.",
+        pattern=r"^[1-9][0-9]*(MiB|GiB|TiB)$",
+    )
+    accelerator: str | None = Field(
+        None,
+        description="Accelerator that the embedding steps ask for, such as type:nvidia-l4;count:1;install-nvidia-driver. Only "
+        "Dataflow chooses machines by it.",
+        pattern=r"^type:[a-z0-9-]+(;[a-z-]+(:[a-z0-9.-]+)?)*$",
     )
     beam_options: tuple[str, ...] = Field((), description="More Beam options, such as --job_endpoint=localhost:8099.")
     shared_root: bool = Field(
@@ -97,8 +117,9 @@ class Runner:
         return self.options.workers if self._name == "FnApiRunner" else None
 
     def threads(self, tasks: int) -> int:
-        """Threads that a job of so many tasks may use in each worker of this machine."""
-        return threads_of_each(self._workers(tasks))
+        """Threads that a job of so many tasks may use in each worker."""
+        elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
+        return elsewhere or threads_of_each(self._workers(tasks))
 
     @property
     def parallel_tasks(self) -> int:
@@ -106,7 +127,18 @@ class Runner:
         return self.options.workers if self._name == "FnApiRunner" else 16
 
     def run(self, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, records_path: str) -> list[Any]:
-        """Run `tasks | transform` as one job and return its records, in the order of their JSON.
+        """The records of `job`."""
+        return self.job(transform, tasks, record_type, records_path).records
+
+    def job(
+        self,
+        transform: beam.PTransform,
+        tasks: Sequence[Any],
+        record_type: type,
+        records_path: str,
+        counted: Sequence[str] = (),
+    ) -> JobResult:
+        """Run `tasks | transform` as one job, the tasks spread over the workers. `counted` fields are summed up by worker.
 
         The records go through the file `records_path`: a job on another machine hands them back in no other way.
         Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
@@ -114,8 +146,7 @@ class Runner:
         name = type(transform).__name__
 
         def build(pipeline: beam.Pipeline) -> None:
-            records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | name >> transform
-            _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
+            do_tasks(pipeline, tasks, name, transform, record_type, records_path)
 
         if self._name != "FnApiRunner":
             job, pipeline = self._job(name)
@@ -126,7 +157,7 @@ class Runner:
         else:
             with beam.Pipeline(options=self._beam_arguments()) as pipeline:
                 build(pipeline)
-        return TypeAdapter(list[record_type]).validate_python(read_json(records_path))  # type: ignore[valid-type]
+        return read_result(records_path, record_type, counted)
 
     def check_answers(self) -> None:
         """Raise RemoteJobError when the job server that the options name does not answer."""
@@ -175,34 +206,13 @@ class Runner:
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR"]
+        # Flink would start new workers for each step of a job, and each would load the model.
+        arguments += [f"--environment_cache_millis={_WORKERS_KEPT_MILLISECONDS}"]
+        # Beam would call `pip freeze` for each job and send the list, which nothing reads: the probe compares what matters.
+        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
             raise RunnerError(f"Beam has no option {sorted(unknown)[0]!r}: check the options after --")
         return options
-
-
-@dataclass
-class CollectRecords(beam.PTransform):
-    """Write all records (small dataclasses) as one JSON list, in canonical order, even when there are none."""
-
-    record_type: type
-    path: str
-
-    def expand(self, records: beam.PCollection) -> beam.PCollection:
-        """Gather the records in one place and write them."""
-        lines = records | "ToJson" >> beam.Map(_to_json, self.record_type).with_output_types(str)
-        return (
-            records.pipeline
-            | "Once" >> beam.Create([self.path])
-            | "Write" >> beam.Map(_write_records, beam.pvalue.AsIter(lines))
-        )
-
-
-def _to_json(record: Any, record_type: type) -> str:
-    return TypeAdapter(record_type).dump_json(record).decode()
-
-
-def _write_records(path: str, lines: Iterable[str]) -> None:
-    write_bytes(path, ("[\n" + ",\n".join(sorted(lines)) + "\n]\n").encode())
