@@ -12,7 +12,10 @@ import socket
 import sys
 import threading
 
+import aiobotocore.session
 import grpc
+import sentence_transformers
+import transformers.models.bert.modeling_bert
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
