@@ -107,8 +107,8 @@ def _problems(report: dict[str, Any]) -> list[str]:
     if versions["apache-beam"] != (own := installed_versions()["apache-beam"]):
         return [f"{worker} has apache-beam {versions['apache-beam']}, this command {own}: install the same on both sides"]
     return [
-        f"{worker} cannot read {redact(path)}, which this command has just written ({why}): give workers the credentials "
-        "of the file system, or, with runner.shared_root, the same mount"
+        f"{worker} cannot find {redact(path)} ({why}): workers need the credentials of the root's file system, the model at "
+        "the same path as here, and, with runner.shared_root, the same mounts"
         for path, why in report["unreadable"].items()
     ]
 

@@ -47,6 +47,24 @@ class RunnerOptions(BaseModel):
         ge=1,
         le=64,
     )
+    worker_threads: int | None = Field(
+        None,
+        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one "
+        "worker has. None takes those of the machine that submits.",
+        ge=1,
+        le=1024,
+    )
+    one_worker_ram: str | None = Field(
+        None,
+        description="Memory that steps which one worker does ask for, such as 32GiB. Only Dataflow chooses machines by it.",
+        pattern=r"^[1-9][0-9]*(MiB|GiB|TiB)$",
+    )
+    accelerator: str | None = Field(
+        None,
+        description="Accelerator that the embedding steps ask for, such as type:nvidia-l4;count:1;install-nvidia-driver. Only "
+        "Dataflow chooses machines by it.",
+        pattern=r"^type:[a-z0-9-]+(;[a-z-]+(:[a-z0-9.-]+)?)*$",
+    )
     beam_options: tuple[str, ...] = Field((), description="More Beam options, such as --job_endpoint=localhost:8099.")
     shared_root: bool = Field(
         False,
@@ -96,8 +114,9 @@ class Runner:
         return self.options.workers if self._name == "FnApiRunner" else None
 
     def threads(self, tasks: int) -> int:
-        """Threads that a job of so many tasks may use in each worker of this machine."""
-        return threads_of_each(self._workers(tasks))
+        """Threads that a job of so many tasks may use in each worker."""
+        elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
+        return elsewhere or threads_of_each(self._workers(tasks))
 
     @property
     def parallel_tasks(self) -> int:

@@ -39,9 +39,17 @@ def test_a_local_place_is_refused_by_name_with_what_to_do(settings, named):
 
 def test_places_that_all_see_are_allowed():
     check(ELSEWHERE, REMOTE_ROOT, REMOTE_INPUT)
-    check(ELSEWHERE, "root=out", "corpus.input=[a.jsonl]", "runner.shared_root=true")
+    check(ELSEWHERE, "root=/out", "corpus.input=[/a.jsonl, file:///b.jsonl, python-docs]", "runner.shared_root=true")
     check(LOOPBACK, "root=out", "corpus.input=[a.jsonl]")
     check("root=out", "corpus.input=[a.jsonl]")
+
+
+@pytest.mark.parametrize("settings", [["root=out", REMOTE_INPUT], [REMOTE_ROOT, "corpus.input=[/a.jsonl, out]"]])
+def test_a_relative_path_means_another_folder_to_a_worker(settings):
+    with pytest.raises(RunnerError) as refused:
+        check(ELSEWHERE, "runner.shared_root=true", *settings)
+    assert "'out' is relative to this command's folder" in str(refused.value)
+    assert str(Path("out").absolute()) in str(refused.value)
 
 
 def test_nothing_is_written_by_a_run_that_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from tests.runners.engines.worker_pool import worker_pool
 REPOSITORY = Path(__file__).parents[2]
 
 # As on a machine where the project was never installed.
-_WITHOUT_PROJECT = '''
+_WITHOUT_PROJECT = """
 import sys
 
 class Missing:
@@ -28,7 +28,7 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_pool_like_this_machine_is_fit_and_sees_the_root(tmp_path, server):
         assert runner(server, pool).check_workers([str(tmp_path / "there")]) == []
         with pytest.raises(RemoteJobError) as refused:
             runner(server, pool).check_workers([str(tmp_path / "there"), str(tmp_path / "elsewhere")])
-    assert f"cannot read {tmp_path / 'elsewhere'}, which this command has just written (is not there)" in str(refused.value)
+    assert f"cannot find {tmp_path / 'elsewhere'} (is not there): workers need" in str(refused.value)
 
 
 def test_an_interpreter_without_beam_is_found_in_limited_time_and_no_job_begins(tmp_path, server):

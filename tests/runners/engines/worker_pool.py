@@ -17,8 +17,8 @@ def worker_pool(folder: Path, *, python: Path | str | None = None, modules: str 
     """
     first = folder / "bin"
     first.mkdir(parents=True)
-    # The pool starts the first `python` on PATH, whatever runs the pool itself. A script, not a link: that is how an interpreter
-    # finds its environment.
+    # The pool starts the first `python` on PATH, whatever runs the pool itself. A script and no link, which would lead the
+    # interpreter to look for its packages elsewhere.
     script = first / "python"
     script.write_text(f'#!/bin/sh\nexec "{python or sys.executable}" "$@"\n')
     script.chmod(0o755)
