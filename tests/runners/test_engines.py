@@ -1,7 +1,5 @@
 """The whole reindex of 2,000 real texts with the real model on every engine: what is published is the same, byte by byte."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -9,7 +7,7 @@ import pytest
 
 from pipelines.config import load_config
 from pipelines.reindex import reindex
-from tests.runners.engines.engine import Engine, engine_or_skip
+from tests.runners.engines.engine import engine_or_skip
 from tests.runners.engines.flink_cluster import flink_cluster
 from tests.runners.engines.flink_embedded import flink_embedded
 from tests.runners.engines.java import TOOLS as JAVA
@@ -93,21 +91,17 @@ def test_two_worker_processes(tmp_path, corpus, expected):
     check_equal(digests(publish(str(tmp_path), str(corpus), workers=2)), expected)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((job_service, ()), id="job service"),
-        pytest.param((prism, GO), id="Prism", marks=pytest.mark.tools(*GO)),
-        pytest.param((flink_embedded, JAVA), id="embedded Flink", marks=pytest.mark.tools(*JAVA)),
-    ]
+@pytest.mark.parametrize(
+    ("make", "tools"),
+    [
+        pytest.param(job_service, (), id="job service"),
+        pytest.param(prism, GO, id="Prism", marks=pytest.mark.tools(*GO)),
+        pytest.param(flink_embedded, JAVA, id="embedded Flink", marks=pytest.mark.tools(*JAVA)),
+    ],
 )
-def engine(request, tmp_path) -> Iterator[Engine]:
-    make, tools = request.param
+def test_engines_that_let_this_process_work(tmp_path, corpus, expected, make, tools):
     with engine_or_skip(make(tmp_path / "engine"), tools) as engine:
-        yield engine
-
-
-def test_engines_whose_workers_see_this_disk(tmp_path, corpus, expected, engine):
-    check_equal(digests(publish(str(tmp_path / "root"), str(corpus), engine.options)), expected)
+        check_equal(digests(publish(str(tmp_path / "root"), str(corpus), engine.options)), expected)
 
 
 @pytest.mark.tools(*JAVA)
@@ -120,4 +114,3 @@ def test_a_flink_cluster_reads_from_s3_and_publishes_there(tmp_path, corpus, exp
         check_equal(digests(published), expected)
         jobs = cluster.rest("jobs/overview")["jobs"]
         assert {job["state"] for job in jobs} == {"FINISHED"}
-    assert not os.listdir(tmp_path / "flink" / "tmp") if (tmp_path / "flink" / "tmp").exists() else True
