@@ -18,7 +18,7 @@ from tests.runners.engines.java import TOOLS
 from tests.runners.flink_faults import Faults
 from transforms.generations import open_generation
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.tools(*TOOLS)]
 
 # What recovery needs of a cluster; README says the same.
 RECOVERY = {
