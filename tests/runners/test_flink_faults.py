@@ -12,7 +12,7 @@ import pytest
 from tests.embedding.tiny import build_model
 from tests.faults.commands import SECONDS, Child, reindex_arguments, run_here
 from tests.faults.corpora import FIRST, SECOND, write_corpus
-from tests.runners.engines.engine import UnavailableError, missing_tools
+from tests.runners.engines.engine import engine_or_skip
 from tests.runners.engines.flink_cluster import FlinkCluster, flink_cluster
 from tests.runners.engines.java import TOOLS
 from tests.runners.flink_faults import Faults
@@ -61,16 +61,11 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Iterator[Place]:
-    if missing := missing_tools(*TOOLS):
-        pytest.skip(f"Flink needs {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("flink")
     faults = Faults(folder / "faults")
     corpora = tuple(write_corpus(folder / f"{name}.jsonl", rows) for name, rows in (("first", FIRST), ("second", SECOND)))
-    try:
-        with flink_cluster(folder / "cluster", RECOVERY, faults.environment) as cluster:
-            yield Place(cluster, faults, folder, corpora, build_model(folder))
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    with engine_or_skip(flink_cluster(folder / "cluster", RECOVERY, faults.environment), TOOLS) as cluster:
+        yield Place(cluster, faults, folder, corpora, build_model(folder))
 
 
 def digests(root: Path) -> dict[str, str]:
