@@ -212,7 +212,8 @@ class RemoteJob:
         error = original_error(RuntimeError(text))
         if error is not None and is_own(error):
             return error
-        reason = essence(text if error is None else str(error))
+        # The name of the step that Beam appends says nothing to a user, and is cut off with all that follows it.
+        reason = essence(text if error is None else str(error)).partition(" [while running ")[0]
         ended = {PipelineState.CANCELLED: "was cancelled on the engine"}.get(state, f"ended as {state}")
         return RemoteJobError(
             f"job {self._called()} {ended}: {reason or 'no reason was given'}; look at {self.engine.where_to_look}"

@@ -95,7 +95,7 @@ def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server, 
         run(server, tmp_path, "defect")
     (job,) = re.findall(r"\((job-[-0-9a-f]+)\)", str(failed.value))
     assert states(server)[job] == "FAILED"
-    assert "ended as FAILED: something is wrong with this row [while running 'Doing/" in str(failed.value)
+    assert "ended as FAILED: something is wrong with this row; look at " in str(failed.value)
     assert f"look at the log of the job server at {next(o for o in server if 'endpoint' in o).partition('=')[2]}" in str(
         failed.value
     )

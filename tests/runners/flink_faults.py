@@ -58,7 +58,7 @@ class Faults:
         self.become(work, fault)
 
     def become(self, work: str, fault: str) -> None:
-        """The fault changes, also for those that wait; with "work" they go on, and still tell that they have begun."""
+        """The fault changes, also for those that wait; with "work" they go on."""
         (self._folder / "next").write_text(f"{work} {fault}")
         os.replace(self._folder / "next", self._folder / "fault")
 

@@ -2,10 +2,10 @@
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.tools(*TOOLS)]
 RECOVERY = {
     "restart-strategy": "fixed-delay",
     # A lost TaskManager costs about three attempts, until its heartbeat is missed.
-    "restart-strategy.fixed-delay.attempts": "8",
+    "restart-strategy.fixed-delay.attempts": "6",
     "restart-strategy.fixed-delay.delay": "2 s",
     "heartbeat.interval": "1000",
     "heartbeat.timeout": "6000",
@@ -54,9 +54,16 @@ class Place:
         return Child([*arguments, "--", *options], self.folder / name, stop_at)
 
     def state(self, name: str) -> str:
-        """State of the job whose name contains `name`, as Flink tells."""
-        (state,) = {job["state"] for job in self.cluster.rest("jobs/overview")["jobs"] if name in job["name"]}
-        return state
+        """State of the last job whose name begins so, as Flink tells."""
+        return self._job(name)["state"]
+
+    def was_restarted(self, name: str) -> bool:
+        """Whether Flink has begun that job again."""
+        return self.cluster.rest(f"jobs/{self._job(name)['jid']}")["timestamps"]["RESTARTING"] > 0
+
+    def _job(self, name: str) -> dict[str, Any]:
+        jobs = [job for job in self.cluster.rest("jobs/overview")["jobs"] if job["name"].startswith(name)]
+        return max(jobs, key=lambda job: job["start-time"])
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +90,11 @@ def published(place) -> Path:
     return root
 
 
-def kill_while_embedding(place: Place, run: Child) -> None:
+def kill_while_embedding(place: Place) -> None:
     """SIGKILL to one of the two TaskManagers, whose workers both embed."""
     place.faults.wait_until_begun(2)
-    begun = place.faults.begun()
     place.cluster.task_managers[-1].kill()
     place.faults.become("embed", "work")
-    deadline = time.monotonic() + SECONDS
-    while not place.faults.begun() - begun:
-        assert time.monotonic() < deadline, "nobody has begun to embed again"
-        time.sleep(0.05)
 
 
 def test_a_job_that_fails_for_good_leaves_what_is_published_and_says_where_to_look(place, published):
@@ -103,11 +105,11 @@ def test_a_job_that_fails_for_good_leaves_what_is_published_and_says_where_to_lo
     assert (published / "CURRENT").read_bytes() == before
     said = run.err.splitlines()[-1]
     name = re.search(r"corpusbeam-read-corpus-[0-9a-f]+", said)[0]
-    assert "ended as FAILED: the disk of this worker is broken [while running" in said
+    assert "ended as FAILED: the disk of this worker is broken; look at " in said
     assert f"look at the job at {place.cluster.rest_url} (Flink's web interface and REST API)" in said
     assert "Traceback" not in run.err
     assert place.state(name) == "FAILED"
-    assert len(place.faults.begun()) > 2, "it was tried once"
+    assert place.was_restarted(name)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -132,8 +134,9 @@ def test_a_killed_task_manager_costs_time_only(place, published):
     root = place.folder / "root"
     place.faults.arm("embed", "wait")
     run = place.start(root, place.corpora[0], "killed", stop_at="after_embed", probe_seconds=SECONDS)
-    kill_while_embedding(place, run)
+    kill_while_embedding(place)
     run.kill()
+    assert place.was_restarted("corpusbeam-embed-passages")
     assert "corpusbeam: job corpusbeam-probe-" in run.err, "the workers were not asked"
     ran = run_here(reindex_arguments(root, place.corpora[0], place.model))
     assert ran.code == 0, ran.err
@@ -148,6 +151,7 @@ def test_a_whole_run_survives_a_killed_task_manager(place, published):
     place.cluster.wait_for_task_managers(2)
     place.faults.arm("embed", "wait")
     run = place.start(root, place.corpora[0], "whole")
-    kill_while_embedding(place, run)
+    kill_while_embedding(place)
     assert run.wait() == 0, run.err
+    assert place.was_restarted("corpusbeam-embed-passages")
     assert digests(root) == digests(published)
