@@ -11,7 +11,9 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipelines.pool import WorkerPool
+from pipelines.resources import ask_for_machines
 from pipelines.threads import threads_of_each
+from transforms.embedding import EncoderSpec
 from transforms.files import read_json, write_bytes
 
 # DirectRunner first tries to download another engine; BundleBased is slow; Dask silently computes only one branch.
@@ -87,6 +89,10 @@ class Runner:
         elsewhere = None if self._engine == "FnApiRunner" else self.options.worker_threads
         return elsewhere or threads_of_each(self._workers(tasks))
 
+    def encoder(self, spec: EncoderSpec) -> EncoderSpec:
+        """What workers are told of the model: where it is, or, on other machines, what it is called and must consist of."""
+        return spec if self._engine == "FnApiRunner" else spec.for_elsewhere()
+
     @property
     def parallel_tasks(self) -> int:
         """How many tasks of a job are worked on at once: one for each worker here; elsewhere 16 are assumed."""
@@ -103,6 +109,8 @@ class Runner:
         def build(pipeline: beam.Pipeline) -> None:
             records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | name >> transform
             _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
+            if self._engine == "DataflowRunner":
+                ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
         if self._engine == "FnApiRunner" and self._workers(len(tasks)) > 1:
             self._pool.run(build, self._beam_arguments(), name)
@@ -126,7 +134,9 @@ class Runner:
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR"]
+        # Else Beam asks pip, for every job, what is installed here, and has every worker fetch the list.
+        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
