@@ -103,8 +103,8 @@ class Config(BaseModel):
             for value in values:
                 if found := _PLACEHOLDER.search(value):
                     raise ValueError(
-                        f"{key}: {value!r} still has the placeholder {found[0]}: write what is yours there, in the file or on the "
-                        f"command line ({_ON_THE_COMMAND_LINE[key]})"
+                        f"{key}: {value!r} still has the placeholder {found[0]}: write what is yours there, in the file or on "
+                        f"the command line ({_ON_THE_COMMAND_LINE[key]})"
                     )
         return self
 

@@ -13,9 +13,9 @@ ONE_WORKER = (
     "MeasureRecall/Measure",
     "FindChanges/Compare",
     "GroupDuplicates/PublishTables",
+    "ApproximateStep/train_buckets",
+    "ApproximateStep/order_texts",
     "FindTopics/LayOutAndCluster",
-    "DescribeTopics/Describe",
-    "AssignTopics/Assign",
     "WriteReport/WritePages",
 )
 # Steps that load the model, and the one that measures on which precision it is fast.
@@ -23,10 +23,10 @@ MODEL = ("MeasurePrecision/Measure", "EmbedPassages/FillParts", "EmbedQueries/Em
 
 
 def ask_for_machines(pipeline: beam.Pipeline, one_worker_ram: str | None, accelerator: str | None) -> None:
-    """Give the steps of a pipeline that is about to run Beam's resource hints, `min_ram` and `accelerator`; None asks for nothing.
+    """Give the steps of a pipeline that is about to run Beam's resource hints `min_ram` and `accelerator`; None asks for nothing.
 
-    Only for an engine that heeds them: steps with other hints are steps of another environment, and an engine that starts workers
-    for each environment would start one more, with a model of its own, on the machines that it has.
+    Only for an engine that heeds them: steps with other hints are steps of another environment, and an engine that starts
+    workers for each environment would start one more, with a model of its own, on the machines that it has.
     """
     asked = [(ONE_WORKER, "min_ram", one_worker_ram), (MODEL, "accelerator", accelerator)]
     hints = {step: parse_resource_hints({name: value}) for steps, name, value in asked if value is not None for step in steps}

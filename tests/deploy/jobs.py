@@ -1,7 +1,8 @@
-"""Every kind of Beam job of reindexes, as Dataflow would be sent it: built in a dry run, while FnApiRunner computes the records.
+"""Every kind of Beam job of reindexes, as Dataflow would be sent it: built in a dry run, while FnApiRunner computes the
+records.
 
-As a program, `python -m tests.deploy.jobs FOLDER`, it writes each job as Beam's portable pipeline, NUMBER-TRANSFORM.pb, with its
-options beside it. It needs corpusbeam[gcp], which this process need not have: an interpreter of its own has it.
+As a program, `python -m tests.deploy.jobs FOLDER`, it writes each job as Beam's portable pipeline, NUMBER-TRANSFORM.pb, with
+its options beside it. It needs corpusbeam[gcp], which this process need not have: an interpreter of its own has it.
 """
 
 import json
@@ -50,10 +51,10 @@ class _SeenAllError(Exception):
 
 
 def run_jobs(record: Callable[[str, Runner, Any], None]) -> None:
-    """Reindex a part of a corpus in this process's memory, then begin to reindex all of it, in the two ways that a graph is made.
+    """Reindex a part of a corpus in this process's memory, then begin to reindex all of it, once for each kind of graph.
 
     `record` is called for the first job of each name, with the runner that the configuration asks for and the arguments of its
-    `run`, once FnApiRunner has left the job's records.
+    `job`, once FnApiRunner has left the job's records.
     """
     fs = fsspec.filesystem("memory")
     texts = [f"The {subject} {event}." for subject in _SUBJECTS for event in _EVENTS]
@@ -83,23 +84,23 @@ def run_jobs(record: Callable[[str, Runner, Any], None]) -> None:
 
 @contextmanager
 def _both(asked: Runner, after: Callable[[Any, Runner, Any], None]) -> Iterator[None]:
-    run, encoder, threads = Runner.run, Runner.encoder, Runner.threads
+    job, encoder, threads = Runner.job, Runner.encoder, Runner.threads
 
-    def run_here(self: Runner, *arguments: Any) -> list[Any]:
-        records = run(self, *arguments)
-        Runner.run = run
+    def job_here(self: Runner, *arguments: Any) -> Any:
+        result = job(self, *arguments)
+        Runner.job = job
         after(arguments[0], asked, arguments)
-        Runner.run = run_here
-        return records
+        Runner.job = job_here
+        return result
 
     # What the transforms are made with is what the runner that is asked for says.
-    Runner.run = run_here
+    Runner.job = job_here
     Runner.encoder = lambda _, *arguments: encoder(asked, *arguments)
     Runner.threads = lambda _, *arguments: threads(asked, *arguments)
     try:
         yield
     finally:
-        Runner.run, Runner.encoder, Runner.threads = run, encoder, threads
+        Runner.job, Runner.encoder, Runner.threads = job, encoder, threads
 
 
 def main(folder: Path) -> None:
@@ -118,7 +119,7 @@ def main(folder: Path) -> None:
 
     def record(name: str, asked: Runner, arguments: Any) -> None:
         options = asked.options.model_copy(update={"beam_options": (*asked.options.beam_options, "--dry_run=True")})
-        Runner(options).run(*arguments)
+        Runner(options).job(*arguments)
         proto, used = jobs[-1]
         stem = f"{len(jobs):02}-{name}"
         (folder / f"{stem}.pb").write_bytes(proto.SerializeToString())

@@ -1,4 +1,4 @@
-"""Dataflow, offline: every job of a reindex as the service would be sent it, from configs/dataflow.yaml and what a user fills in."""
+"""Dataflow, offline: every job of a reindex as the service would get it, by configs/dataflow.yaml and what a user fills in."""
 
 import base64
 import bz2
@@ -31,9 +31,6 @@ SECRET = "this-is-a-secret-of-the-environment"
 # Beside the environment, where run_local.sh makes it: with it installed every import of Beam takes half as long again.
 BESIDE = Path(sys.prefix, "dataflow", "bin", "python")
 
-# On one worker too, but small whatever the corpus: one number for the sample, and the records of a job.
-SMALL = {"CanonicalDocuments/FindThreshold", "CollectRecords/Write", "CollectRecords/ToJson"}
-
 
 @dataclass(frozen=True)
 class Job:
@@ -45,23 +42,14 @@ class Job:
 
     @property
     def steps(self) -> dict[str, runner_api.PTransform]:
-        """The steps that run our code, by name; not Create's, Reshuffle's and the like, which have further levels."""
+        """The steps of the job's own transform, by name; not those that hand out tasks and collect records."""
         transforms = self.pipeline.components.transforms.values()
         par_do = {step.unique_name: step for step in transforms if step.spec.urn == common_urns.primitives.PAR_DO.urn}
-        return {name: step for name, step in par_do.items() if name.count("/") == 1 and not re.search(r"^Tasks/|/Spread", name)}
+        return {name: step for name, step in par_do.items() if name.startswith(self.name.partition("-")[0] + "/")}
 
     def hints(self, step: runner_api.PTransform) -> dict[str, bytes]:
         """What the step's environment asks for."""
         return dict(self.pipeline.components.environments[step.environment_id].resource_hints)
-
-    def is_spread(self, step: runner_api.PTransform) -> bool:
-        """Whether a shuffle before the step can give its elements to many workers."""
-        transforms = [t for t in self.pipeline.components.transforms.values() if not t.subtransforms]
-        return any(
-            t.spec.urn == common_urns.primitives.GROUP_BY_KEY.urn or self.is_spread(t)
-            for t in transforms
-            if set(t.outputs.values()) & set(step.inputs.values())
-        )
 
 
 def _interpreter() -> str:
@@ -91,7 +79,15 @@ def jobs(tmp_path_factory) -> list[Job]:
 
 
 def test_every_kind_of_job_is_there(jobs):
-    from_nothing = {"MeasurePrecision", "ReadCorpus", "EmbedPassages", "EmbedQueries", "TrainIndex", "NeighborGraph", "WriteReport"}
+    from_nothing = {
+        "MeasurePrecision",
+        "ReadCorpus",
+        "EmbedPassages",
+        "EmbedQueries",
+        "TrainIndex",
+        "NeighborGraph",
+        "WriteReport",
+    }
     later = {"CompareDocuments", "FindChanges", "UpdatedGraph"}
     assert {job.name for job in jobs} >= from_nothing | later
     assert any(job.name.startswith("ApproximateStep-") for job in jobs)
@@ -128,11 +124,6 @@ def test_steps_on_one_worker_ask_for_memory_and_the_model_for_its_accelerator(jo
         for name, step in job.steps.items():
             expected = memory if name in ONE_WORKER else accelerator if name in MODEL else {}
             assert job.hints(step) == expected, name
-
-
-def test_every_other_step_is_spread_over_the_workers(jobs):
-    alone = {name for job in jobs for name, step in job.steps.items() if not job.is_spread(step)}
-    assert alone - SMALL <= {*ONE_WORKER, *MODEL}
 
 
 def test_jobs_hold_no_secrets_and_nothing_of_the_machine_that_submits(jobs):

@@ -78,10 +78,15 @@ def test_configuration_files_are_complete_and_commented(path):
 @pytest.mark.parametrize("name", FILLED_IN)
 def test_every_place_that_is_not_filled_in_is_named(name):
     given = FILLED_IN[name]
-    places = set(re.findall(r"<[A-Z-]+>", "\n".join(line for line in (CONFIGS / name).read_text().splitlines() if "#" not in line)))
+    places = set(
+        re.findall(r"<[A-Z-]+>", "\n".join(line for line in (CONFIGS / name).read_text().splitlines() if "#" not in line))
+    )
     assert places
     left_out = [
-        *({**given, "overrides": {key: v for key, v in given["overrides"].items() if key != left}} for left in given["overrides"]),
+        *(
+            {**given, "overrides": {key: v for key, v in given["overrides"].items() if key != left}}
+            for left in given["overrides"]
+        ),
         *({**given, "beam_options": [o for o in given["beam_options"] if o != left]} for left in given["beam_options"]),
     ]
     named = set()
@@ -109,7 +114,8 @@ def test_beam_options_of_the_command_line_come_after_those_of_the_file(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "setting", ["runner.one_worker_ram=32", "runner.one_worker_ram=lots", "runner.accelerator=nvidia-l4", "runner.worker_threads=0"]
+    "setting",
+    ["runner.one_worker_ram=32", "runner.one_worker_ram=lots", "runner.accelerator=nvidia-l4", "runner.worker_threads=0"],
 )
 def test_what_no_engine_could_be_asked_for_is_refused(setting):
     with pytest.raises(ConfigurationError, match=setting.partition("=")[0]):
