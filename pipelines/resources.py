@@ -23,7 +23,7 @@ MODEL = ("MeasurePrecision/Measure", "EmbedPassages/FillParts", "EmbedQueries/Em
 
 
 def ask_for_machines(pipeline: beam.Pipeline, one_worker_ram: str | None, accelerator: str | None) -> None:
-    """Give the steps of a pipeline that is about to run Beam's resource hints `min_ram` and `accelerator`; None asks for nothing.
+    """Give the steps of a pipeline that is about to run their hints, Beam's `min_ram` and `accelerator`; None asks for nothing.
 
     Only for an engine that heeds them: steps with other hints are steps of another environment, and an engine that starts
     workers for each environment would start one more, with a model of its own, on the machines that it has.
