@@ -23,6 +23,7 @@ from apache_beam.transforms.resources import parse_resource_hints
 
 from pipelines.resources import MODEL, ONE_WORKER
 from tests.deploy.jobs import ACCELERATOR, IMAGE
+from tests.runners.engines.engine import in_ci
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +56,10 @@ class Job:
 def _interpreter() -> str:
     if importlib.util.find_spec("apitools") is not None:
         return sys.executable
-    if BESIDE.exists():
-        return str(BESIDE)
-    pytest.skip("needs corpusbeam[gcp], which ./run_local.sh test installs beside its environment")
+    if not BESIDE.exists():
+        missing = "needs corpusbeam[gcp], which ./run_local.sh test installs beside its environment"
+        pytest.fail(missing) if in_ci() else pytest.skip(missing)
+    return str(BESIDE)
 
 
 @pytest.fixture(scope="module")
