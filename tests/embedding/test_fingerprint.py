@@ -183,6 +183,31 @@ def test_elsewhere_a_folder_is_found_by_its_whole_path(copy, monkeypatch, tmp_pa
     assert find_here(sent).folder == str(copy)
 
 
+def test_elsewhere_a_model_of_the_hub_is_found_at_its_commit(model, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    asked = []
+
+    def stored(place):
+        folder = tmp_path / place / "models--some--model" / "snapshots" / commit
+        shutil.copytree(model, folder)
+
+        def snapshot_download(repository, *, revision=None, **_):
+            asked.append((repository, revision))
+            return str(folder)
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+        return str(folder)
+
+    stored("here")
+    spec = encoder_spec(EmbeddingOptions(model="some/model"))
+    there = stored("there")
+    assert find_here(spec.for_elsewhere()).folder == there
+    assert asked == [("some/model", None), ("some/model", commit)]
+    assert spec.for_elsewhere().fingerprint == spec.fingerprint
+
+
 def test_elsewhere_a_model_that_is_not_the_same_is_refused(copy):
     sent = encoder_spec(EmbeddingOptions(model=str(copy))).for_elsewhere()
     path = copy / "tokenizer_config.json"

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -43,9 +44,11 @@ class EncoderSpec:
 
     def for_elsewhere(self) -> "EncoderSpec":
         """The same without the folder, for a worker of another machine: `find_here` finds the model there."""
-        # A folder is called by its whole path; a name stays a name.
-        model = self.folder if self.folder == os.path.abspath(self.model) else self.model
-        return replace(self, model=model, folder="")
+        if self.folder == os.path.abspath(self.model):
+            return replace(self, model=self.folder, folder="")
+        # The hub's client keeps a model under its commit: the workers have this one, perhaps no other, perhaps more.
+        commit = re.search(r"/snapshots/([0-9a-f]{40})$", self.folder)
+        return replace(self, model=self.model if commit is None else f"{self.model}@{commit[1]}", folder="")
 
     @property
     def name(self) -> str:
@@ -94,7 +97,8 @@ def find_here(spec: EncoderSpec) -> EncoderSpec:
     """
     if spec.folder:
         return spec
-    folder = find_model(spec.model)
+    found = re.fullmatch(r"(?P<name>[^@]+)@(?P<commit>[0-9a-f]{40})", spec.model)
+    folder = find_model(spec.model) if found is None else find_model(found["name"], found["commit"])
     if missing := sorted(set(spec.files) ^ set(_file_digests(folder))):
         raise ModelError(
             f"model {spec.model!r} in {folder} on this worker is not the one that the run was started with: {missing[0][0]} "
