@@ -24,11 +24,11 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
         import numba
 
         # Sums in any order, so that several terms are added at once: see where it is used why that changes nothing.
-        settings = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+        njit = functools.partial(numba.njit, function, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
         try:
-            return numba.njit(function, cache=True, **settings)
+            return njit(cache=True)
         except RuntimeError:  # numba may write neither beside this file nor into the user's cache
-            return numba.njit(function, **settings)
+            return njit()
 
     @functools.wraps(function)
     def call(*arguments: Any) -> None:
