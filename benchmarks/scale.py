@@ -1,12 +1,14 @@
 """How each job of a reindex grows: whole runs on growing samples of one corpus, and the arithmetic to 100 million documents.
 
     .venv/bin/python benchmarks/scale.py [--documents 10000 30000 60000] [--workers 2] [--data PARQUET] [--keep FOLDER]
-    .venv/bin/python benchmarks/scale.py -- --set neighbors.exact_up_to=0     options of corpusbeam reindex, after --
+    .venv/bin/python benchmarks/scale.py --vectors ROOT/vectors     start from stored vectors: nothing is embedded
+    .venv/bin/python benchmarks/scale.py -- --set topics.n_epochs=50     options of corpusbeam reindex, after --
 
 Each run is a `corpusbeam reindex` of its own process tree, from nothing, on the documents whose hashed ids come first. Printed
-for each job: its parallel unit, tasks and seconds, by which power of the number of documents the seconds grow from the smallest
-to the largest run, and the highest resident memory of a worker. Then bytes on disk for each document, and what the rates of the
-largest run give for 10 and 100 million documents on 16 and 64 workers, each as fast as one of these.
+for each job: its parallel unit, its tasks, the seconds of all its processors (which other work on the machine hardly changes),
+by which power of the number of documents these grow from the smallest to the largest run, and the highest resident memory of a
+worker. Then bytes on disk for each document, and what the rates of the largest run give for 10 and 100 million documents on 16
+and 64 workers, each as fast as one of these.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,8 @@ SHARED, ONE, SQUARE, POWER, FIXED = "shared", "one worker", "square, shared", "p
 
 # Seconds of a core for each text of an approximate graph: a million took 169 (benchmarks/neighbors_approximate.py).
 APPROXIMATE = 169e-6
+# Seconds of a core for each document that is embedded: two cores did 253 a second (benchmarks/embedding.py --pipeline ROOT).
+EMBEDDING = 2 / 253
 
 # Each job: its parallel unit, and how it grows.
 JOBS = {
@@ -99,9 +104,11 @@ def sample(table: pa.Table, documents: int) -> pa.Table:
     return table.take(sorted(sorted(range(len(hashes)), key=hashes.__getitem__)[:documents]))
 
 
-def run(folder: Path, table: pa.Table, workers: int, options: Sequence[str]) -> Measured:
+def run(folder: Path, table: pa.Table, workers: int, vectors: str | None, options: Sequence[str]) -> Measured:
     source, root = folder / "corpus.parquet", folder / "root"
     folder.mkdir(parents=True)
+    if vectors is not None:
+        shutil.copytree(vectors, root / "vectors")
     pq.write_table(table, source)
     command = [sys.executable, "-m", "pipelines.cli", "reindex", "--root", str(root), "--input", str(source)]
     command += ["--set", "corpus.sample=null", "--workers", str(workers), "--format", "json", *options]
@@ -118,23 +125,22 @@ def run(folder: Path, table: pa.Table, workers: int, options: Sequence[str]) -> 
 def power(runs: Sequence[Measured], job: str) -> float:
     """Seconds grow as documents to this power, from the smallest to the largest run."""
     first, last = runs[0], runs[-1]
-    ratio = max(last.jobs[job]["seconds"], 1e-3) / max(first.jobs[job]["seconds"], 1e-3)
+    ratio = max(last.jobs[job]["cpu_seconds"], 1e-3) / max(first.jobs[job]["cpu_seconds"], 1e-3)
     return math.log(ratio) / math.log(last.documents / first.documents)
 
 
-def expected(last: Measured, job: str, documents: int, workers: int, here: int, exponent: float, exact_up_to: int) -> float:
-    """Seconds of a job for so many documents on so many workers, from the rates of the largest run on `here` workers."""
-    seconds, growth = last.jobs[job]["seconds"], documents / last.documents
-    texts = last.texts * growth
+def expected(last: Measured, job: str, documents: int, workers: int, exponent: float, exact_up_to: int) -> float:
+    """Seconds of a job for so many documents on so many workers of one core, from the CPU seconds of the largest run."""
+    seconds, growth = last.jobs[job]["cpu_seconds"], documents / last.documents
     kind = JOBS[job][1]
+    if job == "embed" and not last.stages["embed"]["texts_embedded"]:
+        return documents * EMBEDDING / workers
     if kind == SQUARE:
-        cores = seconds * here * growth**2 if texts <= exact_up_to else texts * APPROXIMATE
-        return cores / workers
-    if kind == POWER:
-        return seconds * growth**exponent
-    if kind == FIXED:
-        return seconds
-    return seconds * growth * (here / workers if kind == SHARED else 1.0)
+        texts = last.texts * growth
+        return (seconds * growth**2 if texts <= exact_up_to else texts * APPROXIMATE) / workers
+    if kind == SHARED:
+        return seconds * growth / workers
+    return seconds * growth ** {ONE: 1, FIXED: 0, POWER: exponent}[kind]
 
 
 def table_of(rows: Sequence[Sequence[str]]) -> str:
@@ -145,7 +151,7 @@ def table_of(rows: Sequence[Sequence[str]]) -> str:
 
 def print_growth(runs: Sequence[Measured]) -> None:
     sizes = [f"{run.documents:,}" for run in runs]
-    rows = [["job", "parallel unit", "tasks", f"seconds at {' / '.join(sizes)}", "power", "worker's peak MB"]]
+    rows = [["job", "parallel unit", "tasks", f"CPU seconds at {' / '.join(sizes)}", "power", "worker's peak MB"]]
     for name in [job for job in JOBS if job in runs[-1].jobs]:
         jobs = [run.jobs[name] for run in runs]
         rows.append(
@@ -153,7 +159,7 @@ def print_growth(runs: Sequence[Measured]) -> None:
                 name,
                 JOBS[name][0],
                 " / ".join(str(job["tasks"]) for job in jobs),
-                " / ".join(f"{job['seconds']:.1f}" for job in jobs),
+                " / ".join(f"{job['cpu_seconds']:.1f}" for job in jobs),
                 f"{power(runs, name):.2f}",
                 " / ".join(f"{job['peak_rss_mb']:,.0f}" for job in jobs),
             ]
@@ -180,7 +186,7 @@ def print_growth(runs: Sequence[Measured]) -> None:
     print("seconds of whole runs:", " / ".join(f"{run.seconds:.1f}" for run in runs))
 
 
-def print_arithmetic(runs: Sequence[Measured], here: int, options: Sequence[str]) -> None:
+def print_arithmetic(runs: Sequence[Measured], options: Sequence[str]) -> None:
     overrides = [options[i + 1] for i, option in enumerate(options[:-1]) if option == "--set"]
     exact_up_to = load_config(None, overrides, {}).neighbors.exact_up_to
     last = runs[-1]
@@ -189,16 +195,18 @@ def print_arithmetic(runs: Sequence[Measured], here: int, options: Sequence[str]
     totals = [0.0] * len(targets)
     for name in [job for job in JOBS if job in last.jobs]:
         exponent, kind = power(runs, name), JOBS[name][1]
-        found = [expected(last, name, *target, here, exponent, exact_up_to) for target in targets]
+        found = [expected(last, name, *target, exponent, exact_up_to) for target in targets]
         totals = [total + seconds for total, seconds in zip(totals, found, strict=True)]
-        seconds = last.jobs[name]["seconds"]
+        seconds = last.jobs[name]["cpu_seconds"]
         rates = {
-            SHARED: f"{1e6 * seconds * here / last.documents:,.0f} µs of a core a document",
+            SHARED: f"{1e6 * seconds / last.documents:,.0f} µs of a core a document",
             ONE: f"{1e6 * seconds / last.documents:,.0f} µs a document, one worker",
             SQUARE: f"approximate above {exact_up_to:,}: {1e6 * APPROXIMATE:.0f} µs of a core a text",
             POWER: f"{duration(seconds)} × growth^{exponent:.2f}, one worker",
             FIXED: duration(seconds),
         }
+        if name == "embed" and not last.stages["embed"]["texts_embedded"]:
+            rates[kind] = f"{1e6 * EMBEDDING:,.0f} µs of a core a document (benchmarks/embedding.py)"
         rows.append([name, rates[kind], *map(duration, found)])
     print(table_of([*rows, ["sum", "", *map(duration, totals)]]))
 
@@ -208,6 +216,7 @@ def main() -> int:
     parser.add_argument("--data", default=str(REPOSITORY.parent / "shared" / "data" / "debian_packages.parquet"))
     parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 30_000, 60_000])
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--vectors", help="folder of stored vectors of the same model that each run starts from")
     parser.add_argument("--keep", help="folder for the runs' roots, which are kept (default: a temporary one)")
     parser.add_argument("options", nargs="*", help="options of corpusbeam reindex, after --")
     arguments = parser.parse_args()
@@ -217,7 +226,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         for documents in sorted(arguments.documents):
             folder = Path(arguments.keep or temporary) / str(documents)
-            runs.append(run(folder, sample(table, documents), arguments.workers, arguments.options))
+            runs.append(run(folder, sample(table, documents), arguments.workers, arguments.vectors, arguments.options))
             print(f"{runs[-1].documents:,} documents: {runs[-1].seconds:.1f} s", flush=True)
     unknown = {job for one in runs for job in one.jobs} - set(JOBS)
     if unknown:
@@ -226,7 +235,7 @@ def main() -> int:
     print()
     print_growth(runs)
     print()
-    print_arithmetic(runs, arguments.workers, arguments.options)
+    print_arithmetic(runs, arguments.options)
     return 0
 
 
