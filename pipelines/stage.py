@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -64,8 +65,10 @@ class Run:
 
         `counted` are fields of the records that the stage's metrics have for each worker.
         """
+        # A name of its own: a job on an engine elsewhere may outlive the run that began it, and must not answer for this one.
+        records = join(self.work, "records", f"{name}-{uuid.uuid4().hex}.json")
         started = time.monotonic()
-        done = self.runner.job(transform, tasks, record_type, join(self.work, "records", f"{name}.json"), counted)
+        done = self.runner.job(transform, tasks, record_type, records, counted)
         self.jobs.append(JobDone(name, len(tasks), round(time.monotonic() - started, 3), done.work))
         return done.records
 
@@ -99,7 +102,7 @@ class Run:
         record_path, digest = self._record(name), _digest(inputs)
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
-        with StageMonitor(name, total, unit, self.progress(name)) as monitor:
+        with StageMonitor(name, total, unit, self.progress(name), lines=self.runner.engine.is_watched) as monitor:
             result = None if inputs is None else _finished(record_path, digest, result_type, self.root)
             if result is not None and not reusable(result):
                 result = None
