@@ -77,7 +77,7 @@ class GroupRecord:
 def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupRecord:
     """Write `pairs.parquet`, `groups.parquet` and `texts.parquet`: functions of the pairs and documents, not of their parts.
 
-    One worker, because they are one file each. Memory: 17 bytes for each pair, some 40 more while they are sorted, and the
+    One worker, because they are one file each. Memory: 17 bytes for each pair, some 35 more while they are sorted, and the
     document ids of all texts that are in one.
     """
     records = sorted(task.pairs, key=lambda record: record.part)
