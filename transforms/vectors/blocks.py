@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.files import filesystem_of, is_local, write_bytes
+from transforms.files import filesystem_of, is_local, write_atomically
 
 
 @dataclass(frozen=True, order=True)
@@ -43,10 +43,8 @@ def load_array(path: str) -> np.ndarray:
 
 
 def save_array(path: str, array: np.ndarray) -> None:
-    """Write an array as `.npy`, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    write_bytes(path, buffer.getvalue())
+    """Write an array as `.npy`, whole or not at all. No copy of a contiguous one is made."""
+    write_atomically(path, lambda file: np.save(file, np.ascontiguousarray(array), allow_pickle=False))
 
 
 def write_block(path: str, ids_path: str, start: int, ids: np.ndarray, vectors: np.ndarray) -> VectorBlock:
