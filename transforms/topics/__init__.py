@@ -6,12 +6,14 @@ Promises: the same corpus, options and seed give the same bytes; noise stays -1 
 for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
 
-from transforms.topics.cluster import Clusters, assign_noise, cluster
+from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.describe import Terms, c_tf_idf, choose_terms
+from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import graph_arrays
 from transforms.topics.identity import topic_uid
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import Layouts, lay_out
+from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
 from transforms.topics.representatives import centroids, representatives
 from transforms.topics.stages import (
     AssignedTopics,
@@ -29,6 +31,8 @@ from transforms.topics.stages import (
 )
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
+from transforms.topics.themes import community_graph, find_themes
 
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
@@ -46,6 +50,7 @@ __all__ = [
     "FoundTopics",
     "Layouts",
     "Terms",
+    "ThemeTopics",
     "TopicsOptions",
     "assign_noise",
     "assign_topics",
@@ -53,13 +58,21 @@ __all__ = [
     "centroids",
     "choose_terms",
     "cluster",
+    "cluster_tree",
+    "community_graph",
     "count_part",
     "count_terms",
     "describe_topics",
+    "find_themes",
     "find_topics",
     "graph_arrays",
     "lay_out",
+    "lay_out_map",
     "merge_counts",
+    "mutual_reachability_tree",
+    "numbered_by_size",
+    "reduced",
     "representatives",
     "topic_uid",
+    "topics_of_theme",
 ]

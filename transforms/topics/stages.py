@@ -1,6 +1,6 @@
 """The room's work on files: each function reads the files that its task names and writes one new file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,26 +8,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.files import FileRef, join, open_parquet, read_table, write_batches, write_table
-from transforms.neighbors import read_neighbors
-from transforms.topics.cluster import assign_noise, cluster
+from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.describe import c_tf_idf, choose_terms
-from transforms.topics.graph import graph_arrays
+from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.graph import CorpusGraph
 from transforms.topics.identity import topic_uid
+from transforms.topics.kmeans import kmeans
+from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import lay_out
+from transforms.topics.reduce import lay_out, lay_out_map
 from transforms.topics.representatives import representatives
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.terms import count_terms, merge_counts
-from transforms.vectors import VectorBlock
+from transforms.vectors import VectorBlock, gather_rows
 
 
 @dataclass(frozen=True)
 class FindTopicsTask:
-    """All passages parts and all neighbour parts, each in order; `path` is the labels file to write."""
+    """All passages parts, neighbour parts and vector blocks, each in order; `path` is the labels file to write."""
 
     passages: tuple[FileRef, ...]
     neighbors: tuple[FileRef, ...]
     path: str
+    blocks: tuple[VectorBlock, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,28 +104,60 @@ class AssignedTopics:
 
 
 def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
-    """Lay out and cluster the neighbour graph; writes one row of LABELS_SCHEMA per distinct text. Reads no text, no vector."""
-    columns = ["id", "content_key", "n_documents"]
-    empty = pa.schema([LABELS_SCHEMA.field(name) for name in columns]).empty_table()
-    texts = pa.concat_tables([empty, *(read_table(ref.path, columns).cast(empty.schema) for ref in task.passages)])
-    neighbors, cosines = graph_arrays((read_neighbors(ref.path) for ref in task.neighbors), texts["id"].to_numpy())
-    documents = texts["n_documents"].to_numpy()
-
-    layouts = lay_out(neighbors, cosines, options)
-    clusters = cluster(layouts.coordinates, options, documents)
+    """Find topics in the whole corpus, without themes; writes one row of LABELS_SCHEMA per distinct text. Reads no text."""
+    corpus = CorpusGraph(task.passages, task.neighbors)
+    texts, (neighbors, cosines) = corpus.texts, corpus.arrays()
+    clusters, xy = _whole_corpus(neighbors, cosines, task.blocks, options, texts["n_documents"].to_numpy())
     noise = clusters.topic_id < 0
+    assigned, score = assign_noise(clusters.topic_id, neighbors, cosines)
+    n = len(noise)
     found = {
         "id": texts["id"],
         "content_key": texts["content_key"],
+        "theme_id": pa.nulls(n, pa.int32()),
+        "layer_theme_ids": pa.array([[]] * n, pa.list_(pa.int32())),
         "topic_id": clusters.topic_id,
-        "assigned_topic_id": assign_noise(clusters.topic_id, neighbors, cosines),
+        "assigned_topic_id": assigned,
+        "assigned_score": score,
         "strength": clusters.strength,
-        "x": layouts.xy[:, 0],
-        "y": layouts.xy[:, 1],
+        "x": xy[:, 0],
+        "y": xy[:, 1],
         "n_documents": texts["n_documents"],
     }
     ref = write_table(task.path, pa.table(found, schema=LABELS_SCHEMA))
     return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()))
+
+
+def _whole_corpus(
+    neighbors: np.ndarray, cosines: np.ndarray, blocks: Sequence[VectorBlock], options: TopicsOptions, documents: np.ndarray
+) -> tuple[Clusters, np.ndarray]:
+    """Topics and the map of all texts."""
+    n = len(neighbors)
+    if options.method == "kmeans":
+        return kmeans(blocks, options, documents), lay_out_map(neighbors, cosines, options)
+    if n > options.landmarks:
+        # Positions are in the order of content keys, which are hashes.
+        chosen = gather_rows(blocks, np.arange(options.landmarks))
+        k = max(neighbors.shape[1], options.n_neighbors)
+        found, _ = _hdbscan(*landmark_graph(chosen, k), lambda: chosen, options, documents[: options.landmarks])
+        followed = follow_landmarks(found, neighbors, cosines)
+        topic_id = numbered_by_size(followed.topic_id, documents)
+        return Clusters(topic_id, followed.strength), lay_out_map(neighbors, cosines, options)
+    return _hdbscan(neighbors, cosines, lambda: gather_rows(blocks, np.arange(n)), options, documents)
+
+
+def _hdbscan(
+    neighbors: np.ndarray,
+    cosines: np.ndarray,
+    vectors: Callable[[], np.ndarray],
+    options: TopicsOptions,
+    documents: np.ndarray,
+) -> tuple[Clusters, np.ndarray]:
+    if options.reduce == "umap":
+        layouts = lay_out(neighbors, cosines, options)
+        return cluster(layouts.coordinates, options, documents), layouts.xy
+    tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors())
+    return cluster_tree(tree, options, documents), lay_out_map(neighbors, cosines, options)
 
 
 def count_part(task: CountTermsTask, options: TopicsOptions) -> CountedTerms:
