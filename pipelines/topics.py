@@ -1,4 +1,4 @@
-"""The topics stage: layout and clusters (one worker), terms counted part by part, names, and every document's topic."""
+"""The topics stage: themes and the topics inside them, terms counted part by part, names, and every document's topic."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,37 @@ from transforms.files import FileRef, join
 from transforms.topics import (
     AssignedTopics,
     AssignTopicsTask,
+    ClusteredThemes,
+    ClusterThemesTask,
     CountedTerms,
     CountTermsTask,
+    DescribedThemes,
     DescribedTopics,
+    DescribeThemesTask,
     DescribeTopicsTask,
+    FindThemesTask,
     FindTopicsTask,
+    FoundThemes,
     FoundTopics,
+    JoinedTopics,
+    JoinTopicsTask,
 )
-from transforms.topics.beam import AssignTopics, CountTerms, DescribeTopics, FindTopics
+from transforms.topics.beam import (
+    AssignTopics,
+    ClusterThemes,
+    CountTerms,
+    DescribeThemes,
+    DescribeTopics,
+    FindThemes,
+    FindTopics,
+    JoinTopics,
+)
+from transforms.vectors import VectorBlock
 
 
 @dataclass(frozen=True)
 class TopicsResult:
-    """The two published tables and what they hold; `reused` when they are the published generation's."""
+    """The published tables and what they hold; `reused` when they are the published generation's."""
 
     published: list[FileRef]
     counts: dict[str, int]
@@ -49,11 +67,16 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) ->
 def find_topics(
     run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
 ) -> TopicsResult:
-    """Run the four jobs."""
+    """Run the jobs: labels of every text, terms, names, assignments."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
-    task = FindTopicsTask(texts, tuple(part.file for part in neighbors.parts), join(scratch, "labels.parquet"))
-    (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
+    blocks, graph = tuple(embedded.unit_blocks), tuple(part.file for part in neighbors.parts)
+    found: FoundTopics | JoinedTopics
+    if options.layers:
+        found = _find_inside_themes(run, texts, graph, blocks)
+    else:
+        task = FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)
+        (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
     counting = [CountTermsTask(part, file, found.labels, scratch) for part, file in enumerate(texts)]
     counted: list[CountedTerms] = run.job("terms", CountTerms(options), counting, CountedTerms)
     counted.sort(key=lambda record: record.part)
@@ -62,7 +85,7 @@ def find_topics(
         tuple(record.counts for record in counted),
         texts,
         documents,
-        tuple(embedded.unit_blocks),
+        blocks,
         join(folder, "topics.parquet"),
     )
     (described,) = run.job("names", DescribeTopics(options), [describe], DescribedTopics)
@@ -73,4 +96,30 @@ def find_topics(
         "noise_documents": assigned.noise_documents,
         "unassigned_documents": assigned.unassigned_documents,
     }
-    return TopicsResult([described.topics, assigned.assignments], counts)
+    published = [described.topics, assigned.assignments]
+    if isinstance(found, JoinedTopics):
+        counts["themes"] = found.themes
+        of_layers = tuple(zip(*(record.layers for record in counted), strict=True)) or ((),) * len(options.layers)
+        naming = DescribeThemesTask(found.labels, of_layers, texts, documents, blocks, join(folder, "themes.parquet"))
+        (themes,) = run.job("theme_names", DescribeThemes(options), [naming], DescribedThemes)
+        published.append(themes.themes)
+    return TopicsResult(published, counts)
+
+
+def _find_inside_themes(
+    run: Run, texts: tuple[FileRef, ...], graph: tuple[FileRef, ...], blocks: tuple[VectorBlock, ...]
+) -> JoinedTopics:
+    """Three jobs: every layer of themes, then topics in every theme and the map, then one table."""
+    options, scratch = run.config.topics, run.scratch("topics")
+    finding = [FindThemesTask(layer, texts, graph, scratch) for layer in range(len(options.layers))]
+    layers: list[FoundThemes] = run.job("themes", FindThemes(options), finding, FoundThemes)
+    layers.sort(key=lambda record: record.layer)
+    clustering = [ClusterThemesTask(join(scratch, "map.npy"), passages=texts, neighbors=graph)]
+    for bundle in layers[options.layer].bundles:
+        path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
+        clustering.append(ClusterThemesTask(path, bundle, blocks=blocks if options.reduce == "none" else ()))
+    clustered: list[ClusteredThemes] = run.job("clusters", ClusterThemes(options), clustering, ClusteredThemes)
+    xy, *topics = sorted(clustered, key=lambda record: record.number)
+    joining = JoinTopicsTask(texts, tuple(layers), tuple(topics), xy.file, join(scratch, "labels.parquet"))
+    (joined,) = run.job("labels", JoinTopics(options), [joining], JoinedTopics)
+    return joined

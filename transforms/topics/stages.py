@@ -19,8 +19,8 @@ from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.reduce import lay_out, lay_out_map
 from transforms.topics.representatives import representatives
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
-from transforms.topics.terms import count_terms, merge_counts
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA, themes_of_layers
+from transforms.topics.terms import count_terms_of_each, merge_counts
 from transforms.vectors import VectorBlock, gather_rows
 
 
@@ -56,10 +56,11 @@ class CountTermsTask:
 
 @dataclass(frozen=True)
 class CountedTerms:
-    """The counts file of one part."""
+    """The counts files of one part: of topics, and of the themes of each layer."""
 
     part: int
     counts: FileRef
+    layers: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,17 @@ def count_part(task: CountTermsTask, options: TopicsOptions) -> CountedTerms:
     texts = read_table(task.passages.path, ["id", "text"])
     ids = texts["id"].to_numpy()
     low, high = (int(ids[0]), int(ids[-1]) + 1) if len(ids) else (0, 0)
-    labels = read_table(task.labels.path, ["id", "topic_id"], key="id", low=low, high=high)
+    columns = ["id", "topic_id", "layer_theme_ids"]
+    labels = read_table(task.labels.path, columns, key="id", low=low, high=high)
     if not np.array_equal(labels["id"].to_numpy(), ids):
         raise ValueError(f"{task.labels.path} does not label the texts of {task.passages.path}")
-    counts = count_terms(texts["text"].to_pylist(), labels["topic_id"].to_numpy(), options.ngram_max)
-    return CountedTerms(task.part, write_table(join(task.directory, f"counts-{task.part:05d}.parquet"), counts))
+    layers = themes_of_layers(labels["layer_theme_ids"], len(options.layers))
+    topics, *themes = count_terms_of_each(
+        texts["text"].to_pylist(), [labels["topic_id"].to_numpy(), *layers], options.ngram_max
+    )
+    name = join(task.directory, f"counts-{task.part:05d}")
+    of_layers = tuple(write_table(f"{name}-layer-{layer}.parquet", counts) for layer, counts in enumerate(themes))
+    return CountedTerms(task.part, write_table(f"{name}.parquet", topics), of_layers)
 
 
 def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> DescribedTopics:
@@ -179,7 +186,7 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
     keys = labels["content_key"]
     topics = int(topic_id.max(initial=-1)) + 1
     terms = choose_terms(c_tf_idf(merge_counts(read_table(ref.path) for ref in task.counts)), topics, options.n_terms)
-    doc_ids, passage_nos = _first_passages(task.passages)
+    doc_ids, passage_nos = first_passages(task.passages)
     examples = representatives(
         topic_id,
         labels["strength"].to_numpy(),
@@ -188,7 +195,7 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
         options.n_representatives,
         doc_ids.dictionary_encode().indices.to_numpy(),
     )
-    documents, assigned_documents = _documents_of_topics(task.documents, keys.combine_chunks(), (topic_id, assigned), topics)
+    documents, assigned_documents = documents_of_topics(task.documents, keys.combine_chunks(), (topic_id, assigned), topics)
     order = np.argsort(topic_id, kind="stable")
     bounds = np.searchsorted(topic_id[order], np.arange(topics + 1))
     x, y = labels["x"].to_numpy(), labels["y"].to_numpy()
@@ -199,9 +206,10 @@ def describe_topics(task: DescribeTopicsTask, options: TopicsOptions) -> Describ
             {
                 "topic_id": topic,
                 "topic_uid": topic_uid(keys.take(members).to_pylist()),
+                "theme_id": labels["theme_id"][int(members[0])].as_py(),
                 "documents": int(documents[topic]),
                 "assigned_documents": int(assigned_documents[topic]),
-                "title": terms[topic].title(topic),
+                "title": terms[topic].title(f"topic {topic}"),
                 "terms": terms[topic].terms,
                 "term_weights": terms[topic].weights,
                 "representative_doc_ids": doc_ids.take(pa.array(chosen, pa.int64())).to_pylist(),
@@ -261,15 +269,15 @@ class _WithoutTopic:
         self._last = bool(found[-1])
 
 
-def _first_passages(passages: tuple[FileRef, ...]) -> tuple[pa.Array, pa.Array]:
+def first_passages(passages: tuple[FileRef, ...]) -> tuple[pa.Array, pa.Array]:
     """Document and passage number of every text's first passage, in position order."""
     empty = pa.table({"doc_id": pa.array([], pa.string()), "passage_no": pa.array([], pa.int32())})
     table = pa.concat_tables([empty, *(read_table(ref.path, empty.column_names) for ref in passages)])
     return table["doc_id"].combine_chunks(), table["passage_no"].combine_chunks()
 
 
-def _documents_of_topics(
-    parts: tuple[FileRef, ...], keys: pa.Array, labels: tuple[np.ndarray, ...], topics: int
+def documents_of_topics(
+    parts: tuple[FileRef, ...], keys: pa.Array, labels: Sequence[np.ndarray], topics: int
 ) -> list[np.ndarray]:
     """For each labelling of the texts with these keys (n,) the documents with a passage in each topic: int64 (topics,)."""
     counts = [np.zeros(topics, np.int64) for _ in labels]

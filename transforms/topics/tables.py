@@ -1,5 +1,6 @@
 """Schemas of the room's tables; every published column is described."""
 
+import numpy as np
 import pyarrow as pa
 
 from transforms.files import describe
@@ -119,3 +120,9 @@ ASSIGNMENTS_SCHEMA = describe(
         "y": "Map coordinate",
     },
 )
+
+
+def themes_of_layers(column: pa.ChunkedArray, layers: int) -> list[np.ndarray]:
+    """A column `layer_theme_ids` (n,) as one array int32 (n,) per layer."""
+    flat = column.combine_chunks().flatten().to_numpy().reshape(len(column), layers)
+    return [flat[:, layer] for layer in range(layers)]
