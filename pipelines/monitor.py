@@ -8,6 +8,7 @@ from types import TracebackType
 import psutil
 from tqdm import tqdm
 
+from pipelines.memory import high_water_mark_mb, reset_high_water_mark
 from transforms.files import read_progress
 
 _SECONDS_BETWEEN_SAMPLES = 0.2
@@ -15,21 +16,22 @@ _MEGABYTE = 1 << 20
 
 
 class StageMonitor:
-    """Context manager around one stage. After it, `seconds` and `peak_rss_mb` hold what was measured.
+    """Context manager around one stage. After it, `seconds`, `peak_rss_mb` and `driver_peak_rss_mb` hold what was measured.
 
-    Memory is the resident size of this process and its children, sampled five times a second; a shorter spike of this
-    process itself is still seen, through the kernel's own high-water mark. Work on other machines is not seen.
+    The driver is this process alone. The other figure is the resident size of this process and its children together, sampled
+    five times a second; a shorter spike of this process itself is still seen, through the kernel's own high-water mark. Work
+    on other machines is not seen.
     """
 
     def __init__(self, name: str, total: int | None = None, unit: str = "", progress: str | None = None) -> None:
-        self.name, self.seconds, self.peak_rss_mb = name, 0.0, 0.0
+        self.name, self.seconds, self.peak_rss_mb, self.driver_peak_rss_mb = name, 0.0, 0.0, 0.0
         self._total, self._unit, self._progress = total, unit, progress
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"monitor-{name}", daemon=True)
 
     def __enter__(self) -> "StageMonitor":
         self._started = time.monotonic()
-        _reset_high_water_mark()
+        reset_high_water_mark()
         self._thread.start()
         return self
 
@@ -37,7 +39,8 @@ class StageMonitor:
         self._stop.set()
         self._thread.join()
         self.seconds = time.monotonic() - self._started
-        self.peak_rss_mb = max(self.peak_rss_mb, _high_water_mark_mb())
+        self.driver_peak_rss_mb = high_water_mark_mb()
+        self.peak_rss_mb = max(self.peak_rss_mb, self.driver_peak_rss_mb)
 
     def _watch(self) -> None:
         process = psutil.Process()
@@ -65,23 +68,3 @@ def _tree_rss_mb(process: psutil.Process) -> float:
         except psutil.Error:
             continue
     return total / _MEGABYTE
-
-
-def _reset_high_water_mark() -> None:
-    """Linux resets VmHWM when 5 is written to clear_refs (man 5 proc); elsewhere the mark is of the whole process's life."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        return
-
-
-def _high_water_mark_mb() -> float:
-    try:
-        with open("/proc/self/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0

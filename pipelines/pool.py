@@ -27,6 +27,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
+from pipelines.daemon import in_daemon_thread
 from pipelines.remote_errors import original_error
 from pipelines.threads import thread_variables
 
@@ -64,7 +65,7 @@ class WorkerPool:
             self._start_missing(job)
             # Beam may wait for ever for a worker that died. It does so in a thread that nobody needs to wait for, and this one,
             # which receives the signals, stays free to look after the workers.
-            future = _in_daemon_thread(lambda: self._run_pipeline(build, options))
+            future = in_daemon_thread(lambda: self._run_pipeline(build, options))
             while not concurrent.futures.wait([future], timeout=_SECONDS_BETWEEN_LOOKS).done:
                 self._check(job)
             error = future.exception()
@@ -188,22 +189,6 @@ class _PoolHandler(GrpcWorkerHandler):
 
     def stop_worker(self) -> None:
         """The worker's thread ends with its connection; the process stays for the next job."""
-
-
-def _in_daemon_thread(call: Callable[[], None]) -> concurrent.futures.Future[None]:
-    """Like an executor, but the interpreter does not wait for the thread when it ends."""
-    future: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name="pipeline", daemon=True).start()
-    return future
 
 
 @functools.cache

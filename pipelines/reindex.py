@@ -13,7 +13,16 @@ from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import GateRefusedError, message, warn
-from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
+from pipelines.gates import (
+    Allowed,
+    check_deletions,
+    check_not_empty,
+    check_written,
+    find_differing,
+    measure_gates,
+    measure_vectors,
+    refusal,
+)
 from pipelines.index import (
     IndexResult,
     RecallResult,
@@ -28,6 +37,7 @@ from pipelines.index import (
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
+from pipelines.places import check_places
 from pipelines.queries import Queries, embed_queries, user_queries
 from pipelines.report import write_report
 from pipelines.reuse import open_parent
@@ -66,6 +76,7 @@ from transforms.generations import (
     FORMAT,
     GenerationError,
     Manifest,
+    check_moved,
     generation_id,
     hold_lease,
     missing_or_resized,
@@ -115,12 +126,17 @@ def begin(config: Config) -> Iterator[Run]:
     """A run that has its root for itself.
 
     Raises RunnerError, ConfigurationError or UnconditionalError before anything is written when the runner, the size of
-    passages or the root cannot be used, RootInUseError when another run is active.
+    passages or the root cannot be used, RemoteJobError when the engine does not answer, RootInUseError when another run is
+    active, and RemoteJobError when the engine's workers are not fit for the jobs.
     """
     runner, splitter, publish = Runner(config.runner), passage_splitter(config), config.publish
+    check_places(config, runner)
+    runner.check_answers()
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
+        # The lease's own file is what every worker must be able to find.
+        warn(runner.check_workers([lease.path]))
         yield Run(config, runner, splitter, lease=lease)
 
 
@@ -165,7 +181,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
-    gates = measure_gates(config, corpus, changes, passages, vectors, results, written, unit=spec.normalize, allowed=allowed)
+    differing = len(check_written(run, written).differing)
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, differing, unit=spec.normalize, allowed=allowed)
     run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     # A run before this one may have left more: the report reads whole folders.
     keep_only(run.staged, staged)
@@ -195,6 +212,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
     )
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
+    # Which of all the files, many workers find out; what is wrong with them, this process.
+    check_moved(find_differing(run, "moved", moved))
     manifest = Manifest(
         format=FORMAT,
         generation=generation,

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
+from pipelines.tasks import Work, total_work
 from pipelines.versions import installed_versions
 from transforms.corpus import PassageSplitter
 from transforms.files import FileRef, digest_of, is_whole, join, reached, read_json, remove, write_json
@@ -33,6 +34,8 @@ class Run:
     # What a run that ends early can still say to monitoring: changes, counts, gates.
     facts: dict[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
+    # Who did what in the jobs of the stage that runs.
+    jobs: list[Work] = field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -53,9 +56,16 @@ class Run:
         """Folder for files that a stage hands to later stages but that are not published."""
         return join(self.work, name)
 
-    def job(self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type) -> list[Any]:
-        """Run one Beam job over descriptors and return the records that it leaves."""
-        return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}.json"))
+    def job(
+        self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, counted: Sequence[str] = ()
+    ) -> list[Any]:
+        """Run one Beam job over descriptors and return the records that it leaves.
+
+        `counted` are fields of the records that the stage's metrics have for each worker.
+        """
+        done = self.runner.job(transform, tasks, record_type, join(self.work, "records", f"{name}.json"), counted)
+        self.jobs += done.work
+        return done.records
 
     def check_lease(self) -> None:
         """Raise LeaseLostError when another process has taken the root over meanwhile."""
@@ -77,12 +87,13 @@ class Run:
 
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
         only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
-        has `seconds`, `peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published generation) and the
-        result's `counts`.
+        has `seconds`, `peak_rss_mb`, `driver_peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published
+        generation), the result's `counts`, and in `workers` what each process did in the stage's jobs.
 
         Raises LeaseLostError, before anything is done, when another process has taken the root over.
         """
         self.check_lease()
+        self.jobs = []
         record_path, digest = self._record(name), _digest(inputs)
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
@@ -102,10 +113,13 @@ class Run:
         self.metrics[name] = {
             "seconds": round(monitor.seconds, 3),
             "peak_rss_mb": round(monitor.peak_rss_mb, 1),
+            "driver_peak_rss_mb": round(monitor.driver_peak_rss_mb, 1),
             "resumed": resumed,
             "reused": getattr(result, "reused", False),
             **counts,
         }
+        if self.jobs:
+            self.metrics[name]["workers"] = [dataclasses.asdict(work) for work in total_work(self.jobs)]
         return result
 
     def has_finished(self, name: str, result_type: type, inputs: Any) -> bool:

@@ -1,6 +1,8 @@
-"""The topics stage: themes and the topics inside them, terms counted part by part, names, and every document's topic."""
+"""The topics stage: themes and the topics inside them, or topics of the whole corpus, then their description, part by part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
@@ -9,35 +11,9 @@ from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
-from transforms.topics import (
-    AssignedTopics,
-    AssignTopicsTask,
-    ClusteredThemes,
-    ClusterThemesTask,
-    CountedTerms,
-    CountTermsTask,
-    DescribedThemes,
-    DescribedTopics,
-    DescribeThemesTask,
-    DescribeTopicsTask,
-    FindThemesTask,
-    FindTopicsTask,
-    FoundThemes,
-    FoundTopics,
-    JoinedTopics,
-    JoinTopicsTask,
-)
-from transforms.topics.beam import (
-    AssignTopics,
-    ClusterThemes,
-    CountTerms,
-    DescribeThemes,
-    DescribeTopics,
-    FindThemes,
-    FindTopics,
-    JoinTopics,
-)
-from transforms.vectors import VectorBlock
+from transforms.topics import FindTopicsTask, Step, describe_topics, find_inside_themes
+from transforms.topics import find_topics as find_whole
+from transforms.topics.beam import TopicsStep
 
 
 @dataclass(frozen=True)
@@ -67,59 +43,27 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) ->
 def find_topics(
     run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
 ) -> TopicsResult:
-    """Run the jobs: labels of every text, terms, names, assignments."""
+    """Run the jobs that find the topics, and those that describe them."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
-    blocks, graph = tuple(embedded.unit_blocks), tuple(part.file for part in neighbors.parts)
-    found: FoundTopics | JoinedTopics
+    graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
+
+    def job(step: Step, tasks: Sequence[Any]) -> list[Any]:
+        transform = TopicsStep(step, options)
+        return run.job(step.__name__, transform, tasks, transform.record_type)
+
     if options.layers:
-        found = _find_inside_themes(run, texts, graph, blocks)
+        found = find_inside_themes(texts, graph, blocks, options, scratch, job)
     else:
-        task = FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)
-        (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
-    counting = [CountTermsTask(part, file, found.labels, scratch) for part, file in enumerate(texts)]
-    counted: list[CountedTerms] = run.job("terms", CountTerms(options), counting, CountedTerms)
-    counted.sort(key=lambda record: record.part)
-    describe = DescribeTopicsTask(
-        found.labels,
-        tuple(record.counts for record in counted),
-        texts,
-        documents,
-        blocks,
-        join(folder, "topics.parquet"),
-    )
-    (described,) = run.job("names", DescribeTopics(options), [describe], DescribedTopics)
-    assign = AssignTopicsTask(documents, found.labels, described.topics, join(folder, "assignments.parquet"))
-    (assigned,) = run.job("assignments", AssignTopics(), [assign], AssignedTopics)
+        (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)])
+    described = describe_topics(found, texts, blocks, documents, scratch, folder, job)
     counts = {
         "topics": found.topics,
-        "noise_documents": assigned.noise_documents,
-        "unassigned_documents": assigned.unassigned_documents,
+        "noise_documents": described.noise_documents,
+        "unassigned_documents": described.unassigned_documents,
     }
-    published = [described.topics, assigned.assignments]
-    if isinstance(found, JoinedTopics):
-        counts["themes"] = found.themes
-        of_layers = tuple(zip(*(record.layers for record in counted), strict=True)) or ((),) * len(options.layers)
-        naming = DescribeThemesTask(found.labels, of_layers, texts, documents, blocks, join(folder, "themes.parquet"))
-        (themes,) = run.job("theme_names", DescribeThemes(options), [naming], DescribedThemes)
-        published.append(themes.themes)
+    published = [described.topics, described.assignments]
+    if described.themes is not None:
+        counts["themes"] = found.layers[options.layer].topics
+        published.append(described.themes)
     return TopicsResult(published, counts)
-
-
-def _find_inside_themes(
-    run: Run, texts: tuple[FileRef, ...], graph: tuple[FileRef, ...], blocks: tuple[VectorBlock, ...]
-) -> JoinedTopics:
-    """Three jobs: every layer of themes, then topics in every theme and the map, then one table."""
-    options, scratch = run.config.topics, run.scratch("topics")
-    finding = [FindThemesTask(layer, texts, graph, scratch) for layer in range(len(options.layers))]
-    layers: list[FoundThemes] = run.job("themes", FindThemes(options), finding, FoundThemes)
-    layers.sort(key=lambda record: record.layer)
-    clustering = [ClusterThemesTask(join(scratch, "map.npy"), passages=texts, neighbors=graph)]
-    for bundle in layers[options.layer].bundles:
-        path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
-        clustering.append(ClusterThemesTask(path, bundle, blocks=blocks if options.reduce == "none" else ()))
-    clustered: list[ClusteredThemes] = run.job("clusters", ClusterThemes(options), clustering, ClusteredThemes)
-    xy, *topics = sorted(clustered, key=lambda record: record.number)
-    joining = JoinTopicsTask(texts, tuple(layers), tuple(topics), xy.file, join(scratch, "labels.parquet"))
-    (joined,) = run.job("labels", JoinTopics(options), [joining], JoinedTopics)
-    return joined

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from tests.generations.conftest import FIRST, SECOND
 from transforms.files import CorruptFileError, file_ref, write_bytes
-from transforms.generations import generation_id, list_generations, move_current, move_into_generation, read_current
+from transforms.generations import (
+    check_moved,
+    generation_id,
+    list_generations,
+    move_current,
+    move_into_generation,
+    read_current,
+)
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))
 
@@ -52,7 +59,7 @@ def test_a_staged_file_that_another_writer_changed_is_not_published(folder, chan
         refs.append(file_ref(f"{staged}/{name}"))
     write_bytes(f"{staged}/index/ids.parquet", change)
     with pytest.raises(CorruptFileError, match=f"generations/{FIRST}/index/ids.parquet has sha256 .*nothing was published"):
-        move_into_generation(f"{folder}/root", FIRST, staged, refs)
+        check_moved(move_into_generation(f"{folder}/root", FIRST, staged, refs))
     assert list_generations(f"{folder}/root") == []
 
 

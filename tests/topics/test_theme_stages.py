@@ -12,20 +12,11 @@ from transforms.files import read_table
 from transforms.neighbors import read_neighbors
 from transforms.topics import (
     THEMES_SCHEMA,
-    AssignTopicsTask,
-    ClusterThemesTask,
-    CountTermsTask,
-    DescribeThemesTask,
-    DescribeTopicsTask,
-    FindThemesTask,
-    JoinTopicsTask,
     TopicsOptions,
-    assign_topics,
     cluster_themes,
     community_graph,
-    count_part,
-    describe_themes,
     describe_topics,
+    find_inside_themes,
     find_layer,
     find_themes,
     graph_arrays,
@@ -33,46 +24,39 @@ from transforms.topics import (
     lay_out_map,
     theme_stages,
     theme_uid,
+    topic_uid,
     topics_of_theme,
 )
-from transforms.topics.beam import ClusterThemes, DescribeThemes, FindThemes, JoinTopics
 
 OPTIONS = TopicsOptions(method="themes+hdbscan", n_epochs=50, min_cluster_size=12)
 
 
 class Outcome:
-    """All stages of the method as plain calls, on a corpus's files."""
+    """All steps of the method by plain calls on a corpus's files; what each was given, and what it left."""
 
     def __init__(self, corpus, out, options=OPTIONS):
-        out = str(out)
-        self.layer_tasks = [
-            FindThemesTask(layer, corpus.passages, corpus.neighbors, out) for layer in range(len(options.layers))
-        ]
-        self.layers = tuple(find_layer(task, options) for task in self.layer_tasks)
-        bundles = self.layers[options.layer].bundles
-        self.cluster_tasks = [
-            ClusterThemesTask(f"{out}/map.npy", passages=corpus.passages, neighbors=corpus.neighbors),
-            *(ClusterThemesTask(f"{out}/c{bundle.number}.parquet", bundle, blocks=corpus.blocks) for bundle in bundles),
-        ]
-        self.map, *self.clustered = (cluster_themes(task, options) for task in self.cluster_tasks)
-        self.join_task = JoinTopicsTask(
-            corpus.passages, self.layers, tuple(self.clustered), self.map.file, f"{out}/labels.parquet"
-        )
-        self.joined = join_topics(self.join_task, options)
-        labels = self.joined.labels
-        counts = [count_part(CountTermsTask(i, ref, labels, f"{out}/n"), options) for i, ref in enumerate(corpus.passages)]
-        of_layers = tuple(zip(*(record.layers for record in counts), strict=True)) or ((),) * len(options.layers)
-        topic_counts = tuple(record.counts for record in counts)
-        files = (corpus.passages, corpus.documents, corpus.blocks)
-        self.themes_task = DescribeThemesTask(labels, of_layers, *files, f"{out}/themes.parquet")
-        self.themes = describe_themes(self.themes_task, options).themes
-        self.topics = describe_topics(DescribeTopicsTask(labels, topic_counts, *files, f"{out}/topics.parquet"), options).topics
-        assigning = AssignTopicsTask(corpus.documents, labels, self.topics, f"{out}/assignments.parquet")
-        self.assigned = assign_topics(assigning)
+        self.done = {}
+
+        def job(step, tasks):
+            # Not in the order of the tasks: workers finish when they finish.
+            records = [step(task, options) for task in reversed(tasks)]
+            self.done[step] = tasks, records[::-1]
+            return records
+
+        scratch, folder = f"{out}/work", f"{out}/topics"
+        self.found = find_inside_themes(corpus.passages, corpus.neighbors, corpus.blocks, options, scratch, job)
+        inputs = corpus.passages, corpus.blocks, corpus.documents
+        self.published = describe_topics(self.found, *inputs, scratch, folder, job)
 
     @property
     def labels(self):
-        return read_table(self.joined.labels.path)
+        return read_table(self.found.labels.path)
+
+    @property
+    def themes(self):
+        """The theme of every text in the layer that topics are in, and in all layers."""
+        layers = np.array(self.labels["layer_theme_ids"].to_pylist(), int)
+        return layers[:, OPTIONS.layer if layers.shape[1] > 1 else 0], layers
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +77,9 @@ def test_labels_are_those_of_the_pure_functions(corpus, outcome):
     neighbors, cosines = graph_of_corpus(corpus)
     graph = community_graph(neighbors, cosines)
     labels = outcome.labels
-    layers = np.array(labels["layer_theme_ids"].to_pylist())
+    themes, layers = outcome.themes
     for layer, resolution in enumerate(OPTIONS.resolutions):
         np.testing.assert_array_equal(layers[:, layer], find_themes(graph, resolution, OPTIONS.seed, corpus.copies))
-    themes = labels["theme_id"].to_numpy()
-    np.testing.assert_array_equal(themes, layers[:, 1])
     topic_id, assigned = labels["topic_id"].to_numpy(), labels["assigned_topic_id"].to_numpy()
     for theme in range(themes.max() + 1):
         members = np.flatnonzero(themes == theme)
@@ -114,14 +96,15 @@ def test_labels_are_those_of_the_pure_functions(corpus, outcome):
     sizes = np.bincount(topic_id[topic_id >= 0], corpus.copies[topic_id >= 0])
     assert (np.diff(sizes) <= 0).all()
     np.testing.assert_array_equal(np.column_stack([labels["x"], labels["y"]]), lay_out_map(neighbors, cosines, OPTIONS))
-    counted = (outcome.joined.distinct_texts, outcome.joined.themes, outcome.joined.topics, outcome.joined.noise_texts)
-    assert counted == (190, themes.max() + 1, topic_id.max() + 1, (topic_id < 0).sum())
+    found = outcome.found
+    assert (found.distinct_texts, found.topics, found.noise_texts) == (190, topic_id.max() + 1, (topic_id < 0).sum())
+    assert [layer.topics for layer in found.layers] == (layers.max(axis=0) + 1).tolist()
 
 
 def test_themes_are_the_subjects_and_topics_lie_in_one_theme(corpus, outcome):
-    table = read_table(outcome.themes.path)
+    table = read_table(outcome.published.themes.path)
     assert table.schema.equals(THEMES_SCHEMA)
-    layers = np.array(outcome.labels["layer_theme_ids"].to_pylist())
+    _, layers = outcome.themes
     rows = table.to_pylist()
     assert [(row["layer"], row["theme_id"]) for row in rows] == [
         (layer, theme) for layer in range(3) for theme in range(layers[:, layer].max() + 1)
@@ -132,19 +115,19 @@ def test_themes_are_the_subjects_and_topics_lie_in_one_theme(corpus, outcome):
         assert set(row["terms"]) <= set(SUBJECTS[subject].split())
         assert row["title"] == ", ".join(row["terms"][:3])
         assert row["documents"] == corpus.copies[members].sum()
-        assert row["theme_uid"] == theme_uid(OPTIONS.resolutions[row["layer"]], [corpus.keys[i] for i in members])
+        assert row["theme_uid"] == theme_uid(OPTIONS.resolutions[row["layer"]], topic_uid([corpus.keys[i] for i in members]))
         assert {int(name[1:].split("-")[0]) for name in row["representative_doc_ids"]} <= set(members.tolist())
     assert len({row["theme_uid"] for row in rows}) == len(rows)
-    topics = pl.read_parquet(outcome.topics.path)
+    topics = pl.read_parquet(outcome.published.topics.path)
     inside = topics.group_by("theme_id").len().to_dicts()
     assert {row["theme_id"]: row["topics"] for row in rows if row["layer"] == 1 and row["topics"]} == {
         row["theme_id"]: row["len"] for row in inside
     }
     assert {row["topics"] for row in rows if row["layer"] != 1} == {None}
-    rows = pl.read_parquet(outcome.assigned.assignments.path)
+    rows = pl.read_parquet(outcome.published.assignments.path)
     joined = rows.join(topics, left_on="assigned_topic_id", right_on="topic_id", suffix="_of_topic")
     assert (joined["theme_id"] == joined["theme_id_of_topic"]).all()
-    assert joined.height == rows.height - outcome.assigned.unassigned_documents
+    assert joined.height == rows.height - outcome.published.unassigned_documents
     assert rows["theme_id"].null_count() == 0
     assert (rows["theme_id"] == rows["layer_theme_ids"].list.get(1)).all()
     assert rows.filter(pl.col("topic_id") >= 0)["assigned_score"].unique().to_list() == [1.0]
@@ -153,20 +136,21 @@ def test_themes_are_the_subjects_and_topics_lie_in_one_theme(corpus, outcome):
 def test_output_does_not_depend_on_parts_bundles_or_on_when_it_runs(corpus, outcome, tmp_path, monkeypatch):
     monkeypatch.setattr(theme_stages, "_BUNDLE_ROWS", 1)
     other = Outcome(Corpus(tmp_path / "other", [90, 60, 40], 1), tmp_path / "out")
-    assert len(other.clustered) > len(outcome.clustered) == 1
-    assert other.joined.labels.sha256 == outcome.joined.labels.sha256
-    assert other.topics.sha256 == outcome.topics.sha256
-    assert other.themes.sha256 == outcome.themes.sha256
+    assert len(other.done[cluster_themes][0]) > len(outcome.done[cluster_themes][0]) == 2
+    assert other.found.labels.sha256 == outcome.found.labels.sha256
+    assert other.published.topics.sha256 == outcome.published.topics.sha256
+    assert other.published.themes.sha256 == outcome.published.themes.sha256
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4])
 def test_tiny_corpora_have_themes_and_no_topics(size, tmp_path):
-    found = Outcome(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions(method="themes+hdbscan"))
-    assert (found.joined.topics, found.joined.noise_texts, found.topics.rows) == (0, size, 0)
-    assert found.labels["theme_id"].null_count == 0
-    table = pl.read_parquet(found.assigned.assignments.path)
-    assert table.height == found.assigned.noise_documents
-    themes = pl.read_parquet(found.themes.path)
+    outcome = Outcome(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions(method="themes+hdbscan"))
+    found, published = outcome.found, outcome.published
+    assert (found.topics, found.noise_texts, published.topics.rows) == (0, size, 0)
+    table = pl.read_parquet(published.assignments.path)
+    assert table.height == published.noise_documents
+    assert table["theme_id"].null_count() == 0
+    themes = pl.read_parquet(published.themes.path)
     assert themes.filter(pl.col("layer") == 1)["documents"].sum() == table.height
 
 
@@ -176,8 +160,8 @@ def test_one_layer_and_the_exact_cosines(corpus, tmp_path):
     )
     found = Outcome(corpus, tmp_path, options)
     neighbors, cosines = graph_of_corpus(corpus)
-    themes = found.labels["theme_id"].to_numpy()
-    assert found.labels["layer_theme_ids"].to_pylist() == [[theme] for theme in themes]
+    themes, layers = found.themes
+    assert layers.shape == (190, 1)
     members = np.flatnonzero(themes == 0)
     place = np.full(len(themes), -1)
     place[members] = np.arange(len(members))
@@ -187,16 +171,14 @@ def test_one_layer_and_the_exact_cosines(corpus, tmp_path):
 
 
 def test_bundles_that_miss_a_theme_are_refused(outcome):
+    ((task,), _) = outcome.done[join_topics]
     with pytest.raises(ValueError, match="the bundles of themes have 0 texts, the corpus has 190"):
-        join_topics(replace(outcome.join_task, clustered=()), OPTIONS)
+        join_topics(replace(task, clustered=()), OPTIONS)
 
 
 def test_transforms_give_the_records_of_the_functions(outcome):
-    # Once more: the files are written again with the same bytes.
-    run_beam(outcome.layer_tasks, FindThemes(OPTIONS), list(outcome.layers))
-    run_beam(outcome.cluster_tasks, ClusterThemes(OPTIONS), [outcome.map, *outcome.clustered])
-    run_beam([outcome.join_task], JoinTopics(OPTIONS), [outcome.joined])
-    run_beam([outcome.themes_task], DescribeThemes(OPTIONS), [describe_themes(outcome.themes_task, OPTIONS)])
+    for step in (find_layer, cluster_themes, join_topics):  # once more: the files are written again with the same bytes
+        run_beam(step, *outcome.done[step], OPTIONS)
 
 
 def theme(sizes, spread=0.25, seed=0, dim=24):

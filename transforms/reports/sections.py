@@ -289,9 +289,9 @@ def _reason(reason: QuarantineReason) -> str:
 
 
 def run(report: Report) -> str:
-    """Seconds, memory and counts of each stage; encoder and configuration."""
+    """Seconds, memory and counts of each stage and of each worker in it; encoder and configuration."""
     table = _stages(report) if report.stages else "<p class='empty'>No stage was timed.</p>"
-    return table + _json("Encoder", report.encoder) + _json("Configuration", report.configuration)
+    return table + _workers(report) + _json("Encoder", report.encoder) + _json("Configuration", report.configuration)
 
 
 def _stages(report: Report) -> str:
@@ -311,6 +311,26 @@ def _stages(report: Report) -> str:
 <tbody>{"".join(rows)}</tbody>
 <tfoot><tr><th scope="row">total</th><td></td><td class="number">{duration(report.seconds)}</td>
 <td class="number">{memory(report.peak_rss_mb)}</td><td class="wide"></td></tr></tfoot></table>"""
+
+
+def _workers(report: Report) -> str:
+    """Which process did how much of each stage."""
+    rows = []
+    for stage in report.stages:
+        for worker in stage.workers:
+            counts = " · ".join(f"{number(value)} {words_of(name)}" for name, value in worker.counts)
+            rows.append(
+                f"<tr><th scope='row'>{escape(words_of(stage.name))}</th><td><code>{escape(worker.name)}</code></td>"
+                f"<td class='number'>{number(worker.tasks)}</td><td class='number'>{duration(worker.seconds)}</td>"
+                f"<td class='number'>{memory(worker.peak_rss_mb)}</td><td class='note wide'>{escape(counts)}</td></tr>"
+            )
+    if not rows:
+        return ""
+    return f"""<details><summary>Workers</summary><table class="stages">
+<thead><tr><th scope="col">Stage</th><th scope="col">Worker (host:process)</th><th scope="col" class="number">Tasks</th>
+<th scope="col" class="number">Time</th><th scope="col" class="number">Peak memory</th>
+<th scope="col" class="wide">Counts</th></tr></thead>
+<tbody>{"".join(rows)}</tbody></table></details>"""
 
 
 def _json(title: str, value: object) -> str:

@@ -10,7 +10,6 @@ LABELS_SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
         ("content_key", pa.binary(32)),
-        ("theme_id", pa.int32()),
         ("layer_theme_ids", pa.list_(pa.int32())),
         ("topic_id", pa.int32()),
         ("assigned_topic_id", pa.int32()),
@@ -122,7 +121,6 @@ ASSIGNMENTS_SCHEMA = describe(
 )
 
 
-def themes_of_layers(column: pa.ChunkedArray, layers: int) -> list[np.ndarray]:
-    """A column `layer_theme_ids` (n,) as one array int32 (n,) per layer."""
-    flat = column.combine_chunks().flatten().to_numpy().reshape(len(column), layers)
-    return [flat[:, layer] for layer in range(layers)]
+def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
+    """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
+    return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)

@@ -7,16 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
-from transforms.topics.describe import c_tf_idf, choose_terms
+from transforms.topics.counting import Labelling
 from transforms.topics.graph import CorpusGraph
-from transforms.topics.identity import theme_uid
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.reduce import lay_out_map
-from transforms.topics.representatives import representatives
-from transforms.topics.stages import documents_of_topics, first_passages
-from transforms.topics.tables import LABELS_SCHEMA, THEMES_SCHEMA, themes_of_layers
-from transforms.topics.terms import merge_counts
+from transforms.topics.stages import FoundTopics
+from transforms.topics.tables import LABELS_SCHEMA
 from transforms.topics.theme_topics import topics_of_theme
 from transforms.topics.themes import community_graph, find_themes
 from transforms.vectors import VectorBlock, gather_rows, load_array, save_array
@@ -87,46 +84,13 @@ class ClusteredThemes:
 
 @dataclass(frozen=True)
 class JoinTopicsTask:
-    """All layers in order, all bundles' topics in order and the map; `path` is the labels file to write."""
+    """All layers in order, all bundles' topics in order and the map. Files of labels go to `directory`."""
 
     passages: tuple[FileRef, ...]
     layers: tuple[FoundThemes, ...]
     clustered: tuple[ClusteredThemes, ...]
     xy: FileRef
-    path: str
-
-
-@dataclass(frozen=True)
-class JoinedTopics:
-    """The labels file with its counts: distinct texts, themes of the layer that topics are in, topics, texts that are noise."""
-
-    labels: FileRef
-    distinct_texts: int
-    themes: int
-    topics: int
-    noise_texts: int
-
-
-@dataclass(frozen=True)
-class DescribeThemesTask:
-    """The labels and, all in order, counts files of every layer, passages parts, documents parts and vector blocks.
-
-    `path` is the themes file to write.
-    """
-
-    labels: FileRef
-    counts: tuple[tuple[FileRef, ...], ...]
-    passages: tuple[FileRef, ...]
-    documents: tuple[FileRef, ...]
-    blocks: tuple[VectorBlock, ...]
-    path: str
-
-
-@dataclass(frozen=True)
-class DescribedThemes:
-    """The published themes file."""
-
-    themes: FileRef
+    directory: str
 
 
 # Topics are numbered within each theme.
@@ -179,8 +143,11 @@ def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> Clustered
     return ClusteredThemes(bundle.number, write_table(task.path, pa.concat_tables(tables).combine_chunks()))
 
 
-def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> JoinedTopics:
-    """Number the topics of all themes by size and put everything known of a text into one row of LABELS_SCHEMA."""
+def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> FoundTopics:
+    """Number the topics of all themes by size and put everything known of a text into one row of LABELS_SCHEMA.
+
+    The themes of every layer get a file of the same form, in which a text's theme is its topic.
+    """
     texts = CorpusGraph(task.passages, ()).texts
     n = texts.num_rows
     layers = np.stack([load_array(layer.labels.path) for layer in task.layers], axis=1).reshape(n, len(task.layers))
@@ -200,8 +167,7 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> JoinedTopics:
     found = {
         "id": texts["id"],
         "content_key": texts["content_key"],
-        "theme_id": layers[:, options.layer],
-        "layer_theme_ids": pa.FixedSizeListArray.from_arrays(layers.ravel(), layers.shape[1]).cast(pa.list_(pa.int32())),
+        "layer_theme_ids": pa.ListArray.from_arrays(pa.array(np.arange(n + 1) * layers.shape[1], pa.int32()), layers.ravel()),
         "topic_id": topic_id,
         "assigned_topic_id": np.where(assigned >= 0, number[np.where(assigned >= 0, theme * width + assigned, -1)], -1),
         "assigned_score": rows["assigned_score"],
@@ -210,53 +176,19 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> JoinedTopics:
         "y": xy[:, 1],
         "n_documents": texts["n_documents"],
     }
-    ref = write_table(task.path, pa.table(found, schema=LABELS_SCHEMA))
+    labels = write_table(join(task.directory, "labels.parquet"), pa.table(found, schema=LABELS_SCHEMA))
+    whole = np.ones(n, np.float32)
+    of_layers = []
+    for layer in task.layers:
+        of_layer = layers[:, layer.layer]
+        columns = found | {"topic_id": of_layer, "assigned_topic_id": of_layer, "assigned_score": whole, "strength": whole}
+        path = join(task.directory, f"labels-{layer.layer}.parquet")
+        of_layers.append(Labelling(write_table(path, pa.table(columns, schema=LABELS_SCHEMA)), layer.themes))
     topics = int(topic_id.max(initial=-1)) + 1
-    return JoinedTopics(ref, n, task.layers[options.layer].themes, topics, int(np.count_nonzero(topic_id < 0)))
-
-
-def describe_themes(task: DescribeThemesTask, options: TopicsOptions) -> DescribedThemes:
-    """Name the themes of every layer as topics are named: one row of THEMES_SCHEMA each, layer by layer."""
-    labels = read_table(task.labels.path)
-    keys, topic_id = labels["content_key"].combine_chunks(), labels["topic_id"].to_numpy()
-    x, y = labels["x"].to_numpy(), labels["y"].to_numpy()
-    doc_ids, passage_nos = first_passages(task.passages)
-    document = doc_ids.dictionary_encode().indices.to_numpy()
-    blocks = [block.vectors() for block in task.blocks]
-    equally = np.ones(len(keys), np.float32)
-    layers = themes_of_layers(labels["layer_theme_ids"], len(options.layers))
-    themes_of = [int(themes.max(initial=-1)) + 1 for themes in layers]
-    documents = documents_of_topics(task.documents, keys, layers, max(themes_of, default=0))
-    rows = []
-    for layer, (themes, count) in enumerate(zip(layers, themes_of, strict=True)):
-        terms = choose_terms(c_tf_idf(merge_counts(read_table(ref.path) for ref in task.counts[layer])), count, options.n_terms)
-        examples = representatives(themes, equally, count, blocks, options.n_representatives, document)
-        inside = topic_id >= 0
-        pairs = np.unique(np.column_stack([themes[inside], topic_id[inside]]), axis=0)
-        topics = np.bincount(pairs[:, 0], minlength=count)
-        order = np.argsort(themes, kind="stable")
-        bounds = np.searchsorted(themes[order], np.arange(count + 1))
-        for theme in range(count):
-            members = order[bounds[theme] : bounds[theme + 1]]
-            chosen = pa.array(examples[theme], pa.int64())
-            rows.append(
-                {
-                    "layer": layer,
-                    "resolution": options.resolutions[layer],
-                    "theme_id": theme,
-                    "theme_uid": theme_uid(options.resolutions[layer], keys.take(pa.array(members)).to_pylist()),
-                    "documents": int(documents[layer][theme]),
-                    "topics": int(topics[theme]) if layer == options.layer else None,
-                    "title": terms[theme].title(f"theme {theme}"),
-                    "terms": terms[theme].terms,
-                    "term_weights": terms[theme].weights,
-                    "representative_doc_ids": doc_ids.take(chosen).to_pylist(),
-                    "representative_passage_nos": passage_nos.take(chosen).to_pylist(),
-                    "x": float(np.median(x[members])),
-                    "y": float(np.median(y[members])),
-                }
-            )
-    return DescribedThemes(write_table(task.path, pa.Table.from_pylist(rows, schema=THEMES_SCHEMA)))
+    theme_of_topic = np.empty(topics, np.int32)
+    theme_of_topic[topic_id[members]] = theme[members]
+    themes = _save(join(task.directory, "theme-of-topic.npy"), theme_of_topic)
+    return FoundTopics(labels, n, topics, int(np.count_nonzero(topic_id < 0)), tuple(of_layers), themes)
 
 
 def _bundles(themes: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, directory: str) -> tuple[Bundle, ...]:
