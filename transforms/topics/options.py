@@ -12,7 +12,7 @@ class TopicsOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     method: Literal["themes+hdbscan", "hdbscan", "kmeans"] = Field(
-        "hdbscan",
+        "themes+hdbscan",
         description="themes+hdbscan finds themes in the neighbour graph and topics inside each; hdbscan finds topics in the "
         "whole corpus, kmeans a given number of them without noise, both without themes",
     )
@@ -53,7 +53,7 @@ class TopicsOptions(BaseModel):
     min_cluster_size: int | None = Field(
         None,
         ge=2,
-        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n)))",
+        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n))), n the texts of theme or corpus",
     )
     min_samples: int = Field(5, ge=1, le=200, description="HDBSCAN min_samples: higher is more conservative, more noise")
     cluster_selection_method: Literal["eom", "leaf"] = Field(
@@ -62,7 +62,9 @@ class TopicsOptions(BaseModel):
     n_terms: int = Field(10, ge=1, le=100, description="Terms per topic")
     ngram_max: int = Field(2, ge=1, le=5, description="Longest term in words")
     n_representatives: int = Field(3, ge=0, le=100, description="Representative documents per topic")
-    seed: int = Field(42, ge=0, le=2**32 - 1, description="Seed of both layouts; the same corpus and seed give the same bytes")
+    seed: int = Field(
+        42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
+    )
 
     @model_validator(mode="after")
     def _layers_are_in_order(self) -> "TopicsOptions":
