@@ -53,7 +53,7 @@ class TopicsOptions(BaseModel):
     min_cluster_size: int | None = Field(
         None,
         ge=2,
-        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n))), n the texts of theme or corpus",
+        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n))) for n texts of a theme",
     )
     min_samples: int = Field(5, ge=1, le=200, description="HDBSCAN min_samples: higher is more conservative, more noise")
     cluster_selection_method: Literal["eom", "leaf"] = Field(
