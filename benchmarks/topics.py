@@ -9,8 +9,8 @@ DATA has NAME.parquet (`text`, and `label` or `section`) and NAME.minilm.f16.npy
 once. No method sees a label, but for the k-means that is given their number.
 
 quality: V-measure over all texts (noise as one more label), the same after noise is assigned, share of noise, NPMI coherence of
-the ten best words (normalised pointwise mutual information of each pair of them, by the texts that have both; mean over pairs, then
-topics) and their diversity (share of different words among those of all topics). Mean and range over seeds.
+the ten best words (normalised pointwise mutual information of each pair, by texts that have both; mean over pairs, then topics)
+and their diversity (share of different words among those of all topics). Mean and range over seeds.
 
 - themes at 0.5, 1, 2: Leiden communities of the neighbour graph
 - topics in themes: HDBSCAN in each theme of resolution 1, on UMAP, and with `none` on the exact cosines
@@ -20,8 +20,8 @@ topics) and their diversity (share of different words among those of all topics)
 tried: V-measure of themes for other edge weights, lists, and resolutions chosen by stability over seeds.
 
 speed: the topics stage as `reindex` runs it (three layers of themes, topics, map, terms, examples, assignments) on a given
-graph, beside UMAP + HDBSCAN over all, given the same graph: labels only. Each in a process of its own with its workers, in turn.
-CPU seconds are those of all its processes: what is left of a comparison on a machine that does other work meanwhile.
+graph, beside UMAP + HDBSCAN over all, given the same graph: labels only. Each in a process of its own with its workers, in
+turn. CPU seconds are those of all its processes: what is left of a comparison on a machine that does other work meanwhile.
 
 synthetic: the same stage on a graph that stands for a corpus of that many texts: texts lie in topics of 200, twenty of which
 make a subject; of a text's 32 neighbours half are of its topic, a quarter of its subject, a quarter anywhere.
@@ -341,7 +341,8 @@ def whole_stage(folder: Path, workers: int) -> dict[str, Any]:
     peaks["driver"] = high_water_mark_mb()
     themes = [layer.topics for layer in found.layers]
     return {
-        "seconds": seconds, "cpu": cpu_seconds(), "jobs": jobs, "peaks": list(peaks.values()), "themes": themes, "topics": found.topics,
+        "seconds": seconds, "cpu": cpu_seconds(), "jobs": jobs,
+        "peaks": list(peaks.values()), "themes": themes, "topics": found.topics,
         "noise": found.noise_texts / max(found.distinct_texts, 1), "disk_mb": files / 1e6,
     }  # fmt: skip
 
@@ -361,7 +362,8 @@ def peer(folder: Path) -> dict[str, Any]:
     labels = umap_hdbscan(vectors, np.searchsorted(ids, named), cosines, 42)
     seconds = time.perf_counter() - started
     return {
-        "seconds": seconds, "cpu": cpu_seconds(), "jobs": {}, "peaks": [high_water_mark_mb()], "themes": [], "topics": int(labels.max()) + 1,
+        "seconds": seconds, "cpu": cpu_seconds(), "jobs": {},
+        "peaks": [high_water_mark_mb()], "themes": [], "topics": int(labels.max()) + 1,
         "noise": float(np.mean(labels < 0)), "disk_mb": 0,
     }  # fmt: skip
 
@@ -375,10 +377,11 @@ def alone(what: str, folder: Path, workers: int) -> dict[str, Any]:
 
 
 def report(name: str, rows: list[dict[str, Any]]) -> None:
-    seconds, last = statistics.median(row["seconds"] for row in rows), rows[-1]
-    peaks = [max(row["peaks"]) for row in rows]
+    last = rows[-1]
+    seconds, cpu = (statistics.median(row[what] for row in rows) for what in ("seconds", "cpu"))
+    largest, together = max(max(row["peaks"]) for row in rows), sum(last["peaks"])
     print(
-        f"| {name} | {seconds:.1f} | {statistics.median(row['cpu'] for row in rows):.1f} | {max(peaks):.0f} | {sum(last['peaks']):.0f} | {last['themes']} | {last['topics']} |"
+        f"| {name} | {seconds:.1f} | {cpu:.1f} | {largest:.0f} | {together:.0f} | {last['themes']} | {last['topics']} |"
         f" {last['noise']:.2f} |"
     )
     for job, took in last["jobs"].items():

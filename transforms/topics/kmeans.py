@@ -41,6 +41,7 @@ def kmeans(blocks: Sequence[VectorBlock], options: TopicsOptions, weights: np.nd
                 niter=_ROUNDS,
                 spherical=True,
                 seed=options.seed % 2**31,
+                init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
                 min_points_per_centroid=1,
                 max_points_per_centroid=_TEXTS_PER_CENTRE,
             )
