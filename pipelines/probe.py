@@ -1,7 +1,7 @@
 """Before the first job: do the workers of an engine have this project, the same version of it, and the root?
 
 A worker pool whose interpreter lacks what a job needs shows it late: a child process that dies at once is an engine that waits
-for ever. So a job that needs nothing goes first, with a time limit. Its functions are built into Python, its program is text, so
+for ever. So a job that needs nothing goes first, in limited time. Its functions are built into Python, its program is text, so
 that it also runs under another Python and without this project; what the workers say comes back as names of counters,
 because engines hand back nothing else without a file system that both sides see.
 """
@@ -107,8 +107,8 @@ def _problems(report: dict[str, Any]) -> list[str]:
     if versions["apache-beam"] != (own := installed_versions()["apache-beam"]):
         return [f"{worker} has apache-beam {versions['apache-beam']}, this command {own}: install the same on both sides"]
     return [
-        f"{worker} cannot read {redact(path)}, which this command has just written ({why}): give workers the credentials "
-        "of the file system, or, with runner.shared_root, the same mount"
+        f"{worker} cannot find {redact(path)} ({why}): workers need the credentials of the root's file system, the model at "
+        "the same path as here, and, with runner.shared_root, the same mounts"
         for path, why in report["unreadable"].items()
     ]
 

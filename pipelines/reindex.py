@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines import stopped
-from pipelines.changes import find_changes
+from pipelines.changes import ChangesResult, find_changes
 from pipelines.config import Config, result_settings
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
+from pipelines.encoder_process import EncoderProcess
 from pipelines.errors import GateRefusedError, message, warn
 from pipelines.gates import (
     Allowed,
@@ -54,6 +55,7 @@ from transforms.embedding import (
     EncoderSpec,
     encoder_spec,
     fidelity_warnings,
+    find_model,
     is_packable,
     packing_warnings,
     truncation_warnings,
@@ -110,14 +112,18 @@ class Outcome:
     report: str | None = None
 
 
-def reindex(config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False) -> Outcome:
+def reindex(
+    config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False, encoder: EncoderProcess | None = None
+) -> Outcome:
     """Run every stage and publish a generation, or find that nothing has changed. A `dry_run` stops before publishing.
+
+    `encoder` loads the model as soon as it is known that texts have changed; without it, the workers load one.
 
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, LeaseLostError when another run has
     taken the root over, and whatever stopped a stage; in all cases nothing is published.
     """
     with begin(config) as run, LastRun(run, dry_run=dry_run) as last:
-        last.outcome = _reindex(run, allowed, dry_run)
+        last.outcome = _reindex(run, allowed, dry_run, encoder)
         return last.outcome
 
 
@@ -135,12 +141,13 @@ def begin(config: Config) -> Iterator[Run]:
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
-        # The lease's own file is what every worker must be able to find.
-        warn(runner.check_workers([lease.path]))
+        if runner.engine.has_foreign_workers:
+            # That the lease's own file is there is certain.
+            warn(runner.check_workers([lease.path, find_model(config.embedding.model, config.embedding.revision)]))
         yield Run(config, runner, splitter, lease=lease)
 
 
-def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
+def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess | None) -> Outcome:
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
@@ -154,6 +161,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     check_keep(run, corpus)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
+    if encoder is not None and _has_new_texts(changes, published, spec):
+        encoder.load(spec, config.embedding, config.embedding.threads or run.runner.threads(1))
     passages = find_passages(run, corpus)
 
     reached("after_plan")
@@ -442,6 +451,13 @@ def compute(
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
         counts["approximate_lists"] = passages.rows
     return Results(index, recall, neighbors, duplicates, topics, counts)
+
+
+def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: EncoderSpec) -> bool:
+    """Whether texts may have to be embedded: whether one has a stored vector is only known when all are looked up."""
+    if published is None or published.encoder["fingerprint"] != spec.fingerprint:
+        return True
+    return bool(changes.changes.added or changes.changes.changed)
 
 
 def _nothing_new(

@@ -16,16 +16,15 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.runner import PipelineState
 from tqdm import tqdm
 
-from pipelines.daemon import in_daemon_thread
+from pipelines.daemon import ignore_lost_connections, in_daemon_thread
 from pipelines.engine import Engine
+from pipelines.monitor import SECONDS_BETWEEN_LINES
 from pipelines.remote_errors import original_error
 
 Value = TypeVar("Value")
 
 # Short jobs must not wait for a look, long ones must not be asked all the time.
 _FIRST_LOOK, _LONGEST_WAIT = 0.05, 1.0
-# A terminal is told with the same words, so that a log that was made there can be compared.
-_SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_FOR_LAST_MESSAGES = 5.0
 _COUNTER = re.compile(r"(?!beam/)[a-z]+/[a-z-]+")
 _ENDED = (PipelineState.DONE, PipelineState.FAILED, PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED)
@@ -64,6 +63,7 @@ class RemoteJob:
         Raises JobTooSlowError when that takes more than `limit` seconds, what a transform raised when that is an error of this
         project, and otherwise RemoteJobError when the job fails or is cancelled on the engine.
         """
+        ignore_lost_connections()
         started = time.monotonic()
         deadline = None if limit is None else started + limit
         try:
@@ -129,7 +129,7 @@ class RemoteJob:
                         f"{self._called()} may still be running; look at {self.engine.where_to_look}"
                     ) from error
                 state = before
-            if state != before or time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
+            if state != before or time.monotonic() - self._said_at > SECONDS_BETWEEN_LINES:
                 self._tell(state, time.monotonic() - started, before)
             if state in _ENDED:
                 return state
@@ -206,7 +206,7 @@ class RemoteJob:
         error = original_error(RuntimeError(text))
         if error is not None and is_own(error):
             return error
-        reason = str(error) if error is not None else essence(text)
+        reason = essence(text if error is None else str(error))
         ended = {PipelineState.CANCELLED: "was cancelled on the engine"}.get(state, f"ended as {state}")
         return RemoteJobError(
             f"job {self._called()} {ended}: {reason or 'no reason was given'}; look at {self.engine.where_to_look}"

@@ -22,6 +22,8 @@ from pipelines.threads import threads_of_each
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
+_WORKERS_KEPT_MILLISECONDS = 5_000
+
 # Why others are not, for those that somebody may try.
 _REFUSED = {
     "DaskRunner": ": it computes only one branch of a pipeline and reports success, so that results would be missing",
@@ -44,6 +46,24 @@ class RunnerOptions(BaseModel):
         description="Worker processes of FnApiRunner. One is this process, with all cores; more divide them.",
         ge=1,
         le=64,
+    )
+    worker_threads: int | None = Field(
+        None,
+        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one "
+        "worker has. None takes those of the machine that submits.",
+        ge=1,
+        le=1024,
+    )
+    one_worker_ram: str | None = Field(
+        None,
+        description="Memory that steps which one worker does ask for, such as 32GiB. Only Dataflow chooses machines by it.",
+        pattern=r"^[1-9][0-9]*(MiB|GiB|TiB)$",
+    )
+    accelerator: str | None = Field(
+        None,
+        description="Accelerator that the embedding steps ask for, such as type:nvidia-l4;count:1;install-nvidia-driver. Only "
+        "Dataflow chooses machines by it.",
+        pattern=r"^type:[a-z0-9-]+(;[a-z-]+(:[a-z0-9.-]+)?)*$",
     )
     beam_options: tuple[str, ...] = Field((), description="More Beam options, such as --job_endpoint=localhost:8099.")
     shared_root: bool = Field(
@@ -94,8 +114,9 @@ class Runner:
         return self.options.workers if self._name == "FnApiRunner" else None
 
     def threads(self, tasks: int) -> int:
-        """Threads that a job of so many tasks may use in each worker of this machine."""
-        return threads_of_each(self._workers(tasks))
+        """Threads that a job of so many tasks may use in each worker."""
+        elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
+        return elsewhere or threads_of_each(self._workers(tasks))
 
     @property
     def parallel_tasks(self) -> int:
@@ -182,7 +203,11 @@ class Runner:
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR"]
+        # Flink would start new workers for each step of a job, and each would load the model.
+        arguments += [f"--environment_cache_millis={_WORKERS_KEPT_MILLISECONDS}"]
+        # Beam would call `pip freeze` for each job and send the list, which nothing reads: the probe compares what matters.
+        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -54,6 +54,35 @@ def total_work(work: Iterable[Work]) -> list[Work]:
         peak = max(known.peak_rss_mb, one.peak_rss_mb)
         total[one.worker] = Work(one.worker, known.tasks + one.tasks, known.seconds + one.seconds, peak, counts)
     return [total[worker] for worker in sorted(total)]
+
+
+@dataclass(frozen=True)
+class JobDone:
+    """A job that a stage has run: how many tasks it had, how long it took, and who did it."""
+
+    name: str
+    tasks: int
+    seconds: float
+    work: list[Work]
+
+
+def work_of(jobs: Sequence[JobDone]) -> dict[str, Any]:
+    """What metrics say of a stage's jobs.
+
+    `jobs` by name, each with its tasks, its seconds and the highest memory of a worker in it; `workers`, what each process did
+    in all of them.
+    """
+    return {
+        "jobs": {
+            job.name: {
+                "tasks": job.tasks,
+                "seconds": job.seconds,
+                "peak_rss_mb": max((work.peak_rss_mb for work in job.work), default=0.0),
+            }
+            for job in jobs
+        },
+        "workers": [asdict(work) for work in total_work(work for job in jobs for work in job.work)],
+    }
 
 
 def do_tasks(

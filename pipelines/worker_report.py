@@ -42,7 +42,10 @@ def version(name: str) -> str | None:
 
 def code_digest(package: str) -> str | None:
     """SHA-256 of the names and texts of a package's Python files, None when there is no such package."""
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except ImportError:
+        return None
     if found is None or not found.submodule_search_locations:
         return None
     folder, digest = found.submodule_search_locations[0], hashlib.sha256()

@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 
 from pipelines.runner import Runner, RunnerOptions
-from pipelines.tasks import Work, do_tasks, read_result, this_process, total_work
+from pipelines.tasks import JobDone, Work, do_tasks, read_result, this_process, total_work, work_of
 from transforms.files import FileRef, read_json, write_json
 
 
@@ -98,6 +98,20 @@ def test_the_work_of_several_jobs_is_added_up():
     jobs = [Work("b:1", 2, 1.5, 10.0, {"rows": 3}), Work("a:1", 1, 1.0, 5.0), Work("b:1", 4, 0.5, 30.0, {"texts": 2})]
     assert total_work(jobs) == [Work("a:1", 1, 1.0, 5.0), Work("b:1", 6, 2.0, 30.0, {"rows": 3, "texts": 2})]
     assert total_work([]) == []
+
+
+def test_a_stages_metrics_have_its_jobs_and_workers():
+    jobs = [JobDone("find", 3, 1.5, [Work("a:1", 2, 1.4, 10.0), Work("b:1", 1, 1.2, 30.0)]), JobDone("none", 0, 0.1, [])]
+    assert work_of(jobs) == {
+        "jobs": {
+            "find": {"tasks": 3, "seconds": 1.5, "peak_rss_mb": 30.0},
+            "none": {"tasks": 0, "seconds": 0.1, "peak_rss_mb": 0.0},
+        },
+        "workers": [
+            {"worker": "a:1", "tasks": 2, "seconds": 1.4, "peak_rss_mb": 10.0, "counts": {}},
+            {"worker": "b:1", "tasks": 1, "seconds": 1.2, "peak_rss_mb": 30.0, "counts": {}},
+        ],
+    }
 
 
 def test_records_files_are_json_without_any_record(tmp_path):

@@ -12,6 +12,11 @@ def generation_id(now: datetime, digest: str) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
 
 
+def started_at(generation: str) -> datetime:
+    """When the run of a generation began, to the second, by its id. Raises ValueError for what is no id."""
+    return datetime.strptime(generation.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 def move_into_generation(root: str, generation: str, staged: str, files: Sequence[FileRef]) -> list[FileRef]:
     """Move staged files into `generations/ID/`, keeping their paths below `staged`.
 

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from transforms.files import join
-from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.index.sample import rows_of, sampled
 from transforms.neighbors.approximate.gather import snapped_at
 from transforms.neighbors.approximate.pieces import Piece
 from transforms.neighbors.approximate.products import COLUMNS, alone, keys_of
@@ -91,19 +91,18 @@ def train_buckets(task: TrainTask, options: NeighborsOptions, threads: int | Non
 
     A function of the texts only: the seed is fixed and one thread does it.
     """
-    ids = all_ids(task.blocks)
-    buckets = bucket_count(len(ids), options)
-    sample = rows_of(task.blocks, sampled_rows(ids, _TEXTS_PER_CENTROID * buckets))
+    buckets = bucket_count(sum(block.rows for block in task.blocks), options)
+    sample = rows_of(task.blocks, sampled(task.blocks, _TEXTS_PER_CENTROID * buckets)[0])
     with alone(1) as each:
         (found,) = each(lambda vectors: _ordered(_clustered(vectors, buckets)), [snap(sample)])
     centroids = join(task.directory, "centroids.npy")
     save_array(centroids, found)
-    rows = sampled_rows(ids, options.recall_rows, last=True)
+    rows, ids = sampled(task.blocks, options.recall_rows, last=True)
     queries = write_block(
         join(task.directory, "sample-vectors.npy"),
         join(task.directory, "sample-ids.npy"),
         0,
-        ids[rows],
+        ids,
         rows_of(task.blocks, rows),
     )
     return TrainRecord(centroids, buckets, queries)
