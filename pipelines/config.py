@@ -84,8 +84,8 @@ class Config(BaseModel):
             )
         if self.topics.reduce == "none" and self.topics.method != "kmeans" and self.neighbors.k < self.topics.min_samples:
             raise ValueError(
-                f"topics.min_samples={self.topics.min_samples} with topics.reduce=none needs as many neighbours, neighbors.k is "
-                f"{self.neighbors.k}: raise neighbors.k or lower topics.min_samples"
+                f"topics.min_samples={self.topics.min_samples} with topics.reduce=none needs as many neighbours, neighbors.k "
+                f"is {self.neighbors.k}: raise neighbors.k or lower topics.min_samples"
             )
         return self
 
