@@ -445,7 +445,7 @@ def compute(
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
-        **{name: topics.counts[name] for name in ("topics", "noise_documents")},
+        **{name: topics.counts[name] for name in ("themes", "topics", "noise_documents") if name in topics.counts},
     }
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
