@@ -113,6 +113,15 @@ class Config(BaseModel):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _jobs_are_run(self) -> "Config":
+        if any(option.partition("=")[0] == "--dry_run" for option in self.runner.beam_options):
+            raise ValueError(
+                "runner.beam_options: --dry_run builds a job and does not run it, but each job reads what the last one has "
+                "written. Leave it out (Beam takes --dry_run=False for true): `corpusbeam plan` says what would be done"
+            )
+        return self
+
     def results_digest(self) -> str:
         """Digest of every setting that can change what is published."""
         return digest_of(result_settings(self))

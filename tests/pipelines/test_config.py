@@ -102,6 +102,12 @@ def test_a_placeholder_is_looked_for_only_where_the_files_have_some():
     assert load_config(None, ["embedding.document_prompt=<DOC>"]).embedding.document_prompt == "<DOC>"
 
 
+@pytest.mark.parametrize("option", ["--dry_run=True", "--dry_run=False", "--dry_run"])
+def test_a_dry_run_of_beam_is_refused(option):
+    with pytest.raises(ConfigurationError, match=r"--dry_run builds a job and does not run it.*corpusbeam plan"):
+        load_config(None, beam_options=[option])
+
+
 def test_beam_options_of_the_command_line_come_after_those_of_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text("runner: {beam_options: [--parallelism=2, --environment_type=LOOPBACK]}\n")
     options = load_config(str(tmp_path / "c.yaml"), beam_options=["--parallelism=3"]).runner.beam_options

@@ -15,7 +15,7 @@ import numpy as np
 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CANARY_TEXTS, Fidelity, check_canary, measure_fidelity
-from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.fingerprint import EncoderSpec, find_here
 from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
 from transforms.embedding.profiles import check_dimension
@@ -366,7 +366,7 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
                 torch.set_num_threads(threads)
             # Without this the library turns its threads off for good in a process that has ever forked.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-            _loaded[spec, device] = Encoder(spec, device, threads)
+            _loaded[spec, device] = Encoder(find_here(spec), device, threads)
         return _loaded[spec, device]
 
 
