@@ -438,7 +438,7 @@ def compute(
         [graph, texts, documents, config.topics.model_dump()],
         lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors),
     )
-    counts = {
+    counts: dict[str, int] = {
         "documents": corpus.rows,
         "passages": corpus.passages,
         "distinct_texts": passages.rows,
