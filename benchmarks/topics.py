@@ -1,6 +1,6 @@
 """Themes and topics: quality on labelled texts, what was tried, and the whole stage's time and memory.
 
-    .venv/bin/python benchmarks/topics.py quality --data DATA --sets search_snippets agnews [--seeds 5]
+    .venv/bin/python benchmarks/topics.py quality --data DATA --sets search_snippets agnews [--seeds 5] [--only themes ...]
     .venv/bin/python benchmarks/topics.py tried --data DATA --sets search_snippets agnews [--seeds 5]
     .venv/bin/python benchmarks/topics.py speed --data DATA --set debian_packages [--workers 2] [--rounds 1]
     .venv/bin/python benchmarks/topics.py synthetic --texts 1000000 [--workers 2]
@@ -184,7 +184,7 @@ def spherical_kmeans(texts: Texts, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, labels
 
 
-def quality(data: Path, sets: Sequence[str], seeds: int) -> None:
+def quality(data: Path, sets: Sequence[str], seeds: int, only: Sequence[str]) -> None:
     def themes(resolution: float) -> Callable[[Texts, int], tuple[np.ndarray, np.ndarray]]:
         def find(texts: Texts, seed: int) -> tuple[np.ndarray, np.ndarray]:
             found = themes_at(texts, resolution, seed)
@@ -208,6 +208,8 @@ def quality(data: Path, sets: Sequence[str], seeds: int) -> None:
         print("| method | topics | V, all texts | range | V, assigned | noise | NPMI | diversity | seconds |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for method, find in methods.items():
+            if only and not any(method.startswith(name) for name in only):
+                continue
             rows, started = [], time.perf_counter()
             for seed in range(seeds):
                 rows.append(measured(texts, words, *find(texts, seed)))
@@ -458,6 +460,7 @@ def main() -> None:
         command.add_argument("--data", type=Path, required=True)
         command.add_argument("--sets", nargs="+", default=["search_snippets", "agnews"])
         command.add_argument("--seeds", type=int, default=5)
+        command.add_argument("--only", nargs="+", default=[], help="methods that begin so; quality only")
     command = commands.add_parser("speed")
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--set", default="debian_packages")
@@ -472,7 +475,7 @@ def main() -> None:
     command.add_argument("--workers", type=int, required=True)
     arguments = parser.parse_args()
     if arguments.command == "quality":
-        quality(arguments.data, arguments.sets, arguments.seeds)
+        quality(arguments.data, arguments.sets, arguments.seeds, arguments.only)
     elif arguments.command == "tried":
         tried(arguments.data, arguments.sets, arguments.seeds)
     elif arguments.command == "speed":
