@@ -207,8 +207,9 @@ class Runner:
         """Where the jobs run."""
         return engine_of(self._beam_arguments(), self._name)
 
-    @property
+    @cached_property
     def _name(self) -> str:
+        # Asked several times for each job, and Beam takes 10 ms to parse its options.
         return self._beam_arguments().get_all_options()["runner"] or self.options.runner
 
     def _beam_arguments(self) -> PipelineOptions:
