@@ -112,7 +112,7 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
     from transforms.neighbors import NeighborsOptions, build_graph, plan_stripes
 
     blocks, passages, options = blocks_of(folder), refs(folder, "passages"), DuplicatesOptions(threshold=threshold)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     graph = NeighborsOptions()
     stripes = plan_stripes(blocks, graph, f"{folder}/neighbors", f"{folder}/stripes", 1)
     parts = build_graph(stripes, graph, os.cpu_count() or 1)
@@ -123,9 +123,10 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
     mined = tuple(mine_part(task, options) for task in tasks)
     group = GroupTask(mined, files, passages, wordings, refs(folder, "documents"), f"{folder}/duplicates")
     record = publish_duplicates(group, options)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "graph_seconds": graph_seconds,
         "pairs": record.near + record.paraphrase,
         "complete": record.complete,
@@ -152,14 +153,16 @@ def ours_as_jobs(folder: Path, threshold: float, workers: int) -> dict[str, floa
 
     blocks, passages, documents = blocks_of(folder), refs(folder, "passages"), refs(folder, "documents")
     graph, options = NeighborsOptions(), DuplicatesOptions(threshold=threshold)
-    seconds, graph_seconds = [], []
+    seconds, graph_seconds, cpu = [], [], []
     with Runner(RunnerOptions(workers=workers)) as runner:
 
         def job(transform, tasks, record_type):
             records = runner.run(transform, tasks, record_type, f"{folder}/records.json")
             return sorted(records, key=lambda record: getattr(record, "part", 0))
 
+        here = psutil.Process()
         for place in (folder / "first", folder):
+            before = cpu_seconds(here)
             began = time.perf_counter()
             stripes = plan_stripes(blocks, graph, f"{place}/neighbors", f"{place}/stripes", workers)
             parts = job(NeighborGraph(graph, runner.threads(len(stripes))), stripes, NeighborsRecord)
@@ -172,16 +175,23 @@ def ours_as_jobs(folder: Path, threshold: float, workers: int) -> dict[str, floa
             group = GroupTask(mined, files, passages, wordings, documents, f"{place}/duplicates")
             (record,) = job(GroupDuplicates(options), [group], GroupRecord)
             seconds.append(time.perf_counter() - began)
-        here = psutil.Process()
+            cpu.append(cpu_seconds(here) - before)
         peak = sum(peak_mb(process.pid) for process in [here, *here.children(recursive=True)])
     return {
         "seconds": seconds[1],
         "first": seconds[0],
+        "cpu": cpu[1],
         "graph_seconds": graph_seconds[1],
         "pairs": record.near + record.paraphrase,
         "complete": record.complete,
         "peak_rss_mb": peak,
     }
+
+
+def cpu_seconds(process) -> float:
+    """CPU time of a process and its children so far."""
+    times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+    return sum(each.user + each.system for each in times)
 
 
 def peak_mb(process: int) -> float:
@@ -196,13 +206,14 @@ def peer(folder: Path, threshold: float) -> dict[str, float]:
     from sentence_transformers.util import paraphrase_mining_embeddings
 
     vectors = torch.from_numpy(np.load(folder / "vectors.npy"))
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     found = paraphrase_mining_embeddings(vectors)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     pairs = np.array([(score, *sorted((i, j))) for score, i, j in found], dtype=np.float64)
     np.save(folder / "peer.npy", pairs[pairs[:, 0] >= threshold])
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "pairs": int((pairs[:, 0] >= threshold).sum()),
         "lowest": float(pairs[:, 0].min()),
         "all": len(pairs),
@@ -274,12 +285,13 @@ def compare(folder: Path, threshold: float, rounds: int, workers: int) -> None:
     of_peer, of_ours = sides["peer"], sides["ours"]
     found = mined_pairs(folder, np.load(folder / "ids.npy"))
     listed = {(int(i), int(j)) for _, i, j in np.load(folder / "peer.npy")}
-    print(f"{'':<34} {'seconds':>9} {'of it graph':>12} {'peak MB':>9} {'pairs at threshold':>19}")
+    print(f"{'':<34} {'seconds':>9} {'CPU s':>8} {'of it graph':>12} {'peak MB':>9} {'pairs at threshold':>19}")
     for name, results in (("paraphrase_mining_embeddings", of_peer), ("corpusbeam, vectors to tables", of_ours)):
         seconds = statistics.median(result["seconds"] for result in results)
         graph = statistics.median(result.get("graph_seconds", 0.0) for result in results)
         peak = max(result["peak_rss_mb"] for result in results)
-        print(f"{name:<34} {seconds:>9.2f} {graph:>12.2f} {peak:>9.0f} {results[0]['pairs']:>19,}")
+        cpu = statistics.median(result["cpu"] for result in results)
+        print(f"{name:<34} {seconds:>9.2f} {cpu:>8.2f} {graph:>12.2f} {peak:>9.0f} {results[0]['pairs']:>19,}")
     ratios = [theirs["seconds"] / mine["seconds"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
     alone = [
         theirs["seconds"] / (mine["seconds"] - mine["graph_seconds"]) for theirs, mine in zip(of_peer, of_ours, strict=True)
@@ -287,6 +299,8 @@ def compare(folder: Path, threshold: float, rounds: int, workers: int) -> None:
     memory = max(result["peak_rss_mb"] for result in of_ours) / max(result["peak_rss_mb"] for result in of_peer)
     times, from_graph = statistics.median(ratios), statistics.median(alone)
     print(f"times as fast: {times:.1f} (from the graph on: {from_graph:.1f}); memory: {memory:.2f} of the peer's")
+    of_cpu = statistics.median(theirs["cpu"] / mine["cpu"] for theirs, mine in zip(of_peer, of_ours, strict=True))
+    print(f"by CPU seconds, which other processes on the machine change least: {of_cpu:.1f} times")
     if workers:
         first = [theirs["seconds"] / mine["first"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
         print(f"with {workers} workers that start meanwhile: {statistics.median(first):.1f} times as fast")
