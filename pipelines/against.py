@@ -22,7 +22,7 @@ from pipelines.errors import warn
 from pipelines.excerpt import Excerpt, output_lines, pair_facts, pair_lines, pairs_heading
 from pipelines.passages import PassagesResult, distinct_passages, make_passages
 from pipelines.reindex import choose_encoder
-from pipelines.runner import Runner
+from pipelines.runner import Runner, RunnerError
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from transforms.corpus import InputError, PassagesPlan, part_count, quarantine_reasons, write_keys_run
@@ -59,7 +59,7 @@ def against_published(config: Config, generation: Generation, spec: EncoderSpec,
 
     Raises InputError when nothing of A can be used, CorruptFileError for a published file that is not what was written.
     """
-    with tempfile.TemporaryDirectory(prefix="corpusbeam-") as work, Runner(config.runner) as runner:
+    with tempfile.TemporaryDirectory(prefix="corpusbeam-") as work, _local_runner(config) as runner:
         b = _published(_run(config, f"{work}/b", runner), generation, spec)
         facts = {"root": generation.root, "generation": generation.id}
         more = stored_shards(generation.root, spec.fingerprint)
@@ -71,7 +71,7 @@ def against_files(config: Config, files: Sequence[str], excerpt: Excerpt) -> dic
 
     What comes back, and what is raised, is as for `against_published`.
     """
-    with tempfile.TemporaryDirectory(prefix="corpusbeam-") as work, Runner(config.runner) as runner:
+    with tempfile.TemporaryDirectory(prefix="corpusbeam-") as work, _local_runner(config) as runner:
         run_b = _run(config, f"{work}/b", runner)
         spec = choose_encoder(run_b, None)
         b = _read(run_b, spec, (), "B")
@@ -79,6 +79,17 @@ def against_files(config: Config, files: Sequence[str], excerpt: Excerpt) -> dic
         more = stored_shards(run_b.root, spec.fingerprint)
         facts: dict[str, Any] = {"root": None, "generation": None}
         return facts | _against(_run(of_a, f"{work}/a", runner), spec, b, more, excerpt)
+
+
+def _local_runner(config: Config) -> Runner:
+    """The runner, which must be this machine: what is compared waits in a temporary folder. Raises RunnerError otherwise."""
+    runner = Runner(config.runner)
+    if not runner.engine.is_here:
+        raise RunnerError(
+            f"runner.runner {runner.engine.runner!r}: duplicates --against works with files of this machine, so its workers "
+            "must be here too; add --set runner.runner=FnApiRunner --set runner.beam_options=[]"
+        )
+    return runner
 
 
 def against_lines(found: dict[str, Any]) -> list[str]:

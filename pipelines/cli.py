@@ -20,15 +20,18 @@ from pipelines.stopped import Stopped, received
 EXIT_FAILED = 1
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 refused, 4 root in use, 130 and 143 on signals."""
+def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 refused, 4 root in use, 130 and 143 on signals.
+
+    `alone`: the process ends with the command, so that no later one would find a model that is loaded here.
+    """
     arguments, beam_options = split_beam_options(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()
     options = parser.parse_args(arguments)
     if beam_options and options.verb not in ("reindex", "plan"):
         parser.error(f"Beam options after -- make sense for reindex and plan only, not for {options.verb}")
     _refuse_credentials(parser, options)
-    options.beam_options = beam_options
+    options.beam_options, options.alone = beam_options, alone
     _set_up_messages(options.debug)
     with _stoppable():
         return _guarded(options.run, options)
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def console() -> NoReturn:
     """The command: `main`, then an end without taking the interpreter apart, which takes seconds once torch is loaded."""
-    code = main()
+    code = main(alone=True)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -171,15 +174,46 @@ def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Names
 
 
 def _reindex(options: argparse.Namespace) -> int:
-    from pipelines.errors import EXIT_REFUSED
-    from pipelines.gates import Allowed
-    from pipelines.reindex import reindex
-    from pipelines.report import print_outcome
+    with _encoder_process(options) as started:
+        config = _configuration(options)
+        encoder = _encoder_for(config, started)
+        from pipelines.errors import EXIT_REFUSED
+        from pipelines.gates import Allowed
+        from pipelines.reindex import reindex
+        from pipelines.report import print_outcome
 
-    allowed = Allowed(deletes=options.allow_deletes, empty=options.allow_empty)
-    outcome = reindex(_configuration(options), allowed, dry_run=options.dry_run)
-    print_outcome(outcome, options.format, options.example_query)
-    return EXIT_REFUSED if outcome.refused else 0
+        allowed = Allowed(deletes=options.allow_deletes, empty=options.allow_empty)
+        outcome = reindex(config, allowed, dry_run=options.dry_run, encoder=encoder)
+        print_outcome(outcome, options.format, options.example_query)
+        return EXIT_REFUSED if outcome.refused else 0
+
+
+def _encoder_process(options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+    """A process that imports what loads a model while this one imports the rest.
+
+    None where a later command of this process would have the model in memory, and without a core to do that on.
+    """
+    import joblib
+
+    if not options.alone or joblib.cpu_count() < 2:
+        return contextlib.nullcontext()
+    from pipelines.encoder_process import EncoderProcess
+
+    encoder = EncoderProcess()
+    encoder.start()
+    return encoder
+
+
+def _encoder_for(config: Any, started: Any) -> Any:
+    """What has been started, if a run with this configuration has a use for it. It is stopped until it is sure to be needed."""
+    from pipelines.ahead import embeds_here, looks_new
+
+    if started is None:
+        return None
+    here = embeds_here(config)
+    if not here or not looks_new(config):
+        started.close()
+    return started if here else None
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -340,9 +374,7 @@ def _configuration(options: argparse.Namespace) -> Any:
         overrides["runner.workers"] = options.workers
     if getattr(options, "prometheus", None) is not None:
         overrides["monitoring.prometheus_file"] = options.prometheus
-    if options.beam_options:
-        overrides["runner.beam_options"] = options.beam_options
-    return load_config(options.config, options.set, overrides)
+    return load_config(options.config, options.set, overrides, beam_options=options.beam_options)
 
 
 def _show(options: argparse.Namespace, value: Any, lines: Callable[[], list[str]]) -> None:

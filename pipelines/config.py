@@ -1,6 +1,7 @@
 """Configuration: YAML and `--set` into one frozen, validated object; unknown keys are errors."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,14 @@ _NOT_RESULTS: dict[str, Any] = {
     "neighbors": {"margin", "rows_per_chunk", "recall_gate"},
     # What the file holds is compared, not where it is.
     "index": {"rows_per_shard", "recall_queries_file"},
+}
+
+# What configs/*.yaml have where nobody else can know the value. Neither hosts nor buckets can have such a name.
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z-]*>")
+_ON_THE_COMMAND_LINE = {
+    "root": "--root URL",
+    "corpus.input": "--input URL …",
+    "runner.beam_options": "after --, such as -- --job_endpoint=HOST:PORT",
 }
 
 
@@ -73,6 +82,11 @@ class Config(BaseModel):
                 f"topics.n_neighbors={self.topics.n_neighbors} needs neighbors.k={needed} or more, it is {self.neighbors.k}: "
                 f"raise neighbors.k or lower topics.n_neighbors"
             )
+        if self.topics.reduce == "none" and self.topics.method != "kmeans" and self.neighbors.k < self.topics.min_samples:
+            raise ValueError(
+                f"topics.min_samples={self.topics.min_samples} with topics.reduce=none needs as many neighbours, neighbors.k "
+                f"is {self.neighbors.k}: raise neighbors.k or lower topics.min_samples"
+            )
         return self
 
     @model_validator(mode="after")
@@ -82,6 +96,29 @@ class Config(BaseModel):
             raise ValueError(
                 f"duplicates.keep names the column {missing[0]!r}, which corpus.metadata_columns does not: add it there, so "
                 f"that it is read (now {sorted(known) or 'empty'})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _places_are_filled_in(self) -> "Config":
+        places = {"root": (self.root,), "corpus.input": tuple(self.corpus.input)}
+        # What counts of options that are given twice is the last.
+        options = {option.partition("=")[0]: option for option in self.runner.beam_options}
+        for key, values in {**places, "runner.beam_options": tuple(options.values())}.items():
+            for value in values:
+                if found := _PLACEHOLDER.search(value):
+                    raise ValueError(
+                        f"{key}: {value!r} still has the placeholder {found[0]}: write what is yours there, in the file or on "
+                        f"the command line ({_ON_THE_COMMAND_LINE[key]})"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _jobs_are_run(self) -> "Config":
+        if any(option.partition("=")[0] == "--dry_run" for option in self.runner.beam_options):
+            raise ValueError(
+                "runner.beam_options: --dry_run builds a job and does not run it, but each job reads what the last one has "
+                "written. Leave it out (Beam takes --dry_run=False for true): `corpusbeam plan` says what would be done"
             )
         return self
 
@@ -100,10 +137,12 @@ def load_config(
     settings: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     published: Mapping[str, Any] | None = None,
+    beam_options: Sequence[str] = (),
 ) -> Config:
     """Read a YAML file (None: defaults only), then apply `key.path=value` settings, then `overrides` by dotted key.
 
-    `published` settings, of a generation, take the place of a file.
+    `published` settings, of a generation, take the place of a file. `beam_options` come after those of runner.beam_options: of
+    an option that is given twice Beam takes the last.
     Values of settings are YAML: `a=3` is a number, `a="3"` a string, `a=[x, y]` a list.
     Raises ConfigurationError with one line per problem.
     """
@@ -115,6 +154,11 @@ def load_config(
         _set(values, key.strip(), _parse_value(setting, text))
     for key, value in (overrides or {}).items():
         _set(values, key, value)
+    if beam_options:
+        given = _get(values, "runner", "beam_options")
+        # What is no list is left for the validation to refuse.
+        if given is None or isinstance(given, list):
+            _set(values, "runner.beam_options", [*(given or ()), *beam_options])
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -157,6 +201,11 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigurationError(f"{key!r}: {section!r} is a value, not a section")
         values = inner
     values[last] = value
+
+
+def _get(values: Mapping[str, Any], section: str, key: str) -> Any:
+    inner = values.get(section)
+    return inner.get(key) if isinstance(inner, dict) else None
 
 
 def _problem(item: Any) -> str:

@@ -1,6 +1,6 @@
 """The gates: what must hold before a generation is published, each with the number that was measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from pipelines.errors import GateRefusedError
 from pipelines.passages import PassagesResult
 from pipelines.stage import Run
 from transforms.embedding import NORM_TOLERANCE
-from transforms.files import FileRef, is_whole, redact
+from transforms.files import CheckRecord, FileRef, check_tasks, redact
+from transforms.files.beam import CheckFiles
 from transforms.generations import Gate
 from transforms.index import RANKS, SetRecall
 from transforms.vectors import LengthRecord
@@ -42,6 +43,18 @@ class VectorsResult:
     def counts(self) -> dict[str, float]:
         """The same for the metrics."""
         return {"vectors": self.rows, "not_finite": self.not_finite, "largest_deviation": self.largest_deviation}
+
+
+@dataclass(frozen=True)
+class CheckedResult:
+    """The written files that, read again, had other bytes."""
+
+    differing: tuple[FileRef, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The same for the metrics."""
+        return {"files_differing": len(self.differing)}
 
 
 def measure_vectors(run: Run, embedded: EmbedResult) -> VectorsResult:
@@ -119,17 +132,16 @@ def measure_gates(
     passages: PassagesResult,
     vectors: VectorsResult,
     results: "Results",
-    staged: Sequence[FileRef],
+    differing: int,
     *,
     unit: bool,
     allowed: Allowed,
 ) -> list[Gate]:
-    """All gates of a run. `unit`: the indexed vectors must have length 1. `staged` are the files that would be published."""
+    """All gates of a run. `unit`: the indexed vectors must have length 1. `differing` files are not what was written."""
     read, kept = corpus.counts["rows_read"], corpus.rows
     lost = read - kept - corpus.counts["quarantined"] - corpus.counts["not_sampled"]
     share = corpus.counts["quarantined"] / max(1, read)
     sums = disagreements(corpus, passages, vectors, results)
-    differing = count_differing(staged)
     gates = [
         _at_most("rows_lost", lost, 0, "rows read that are neither document nor quarantined"),
         _at_most(
@@ -217,9 +229,15 @@ def _rows(files: Iterable[FileRef]) -> int:
     return sum(file.rows or 0 for file in files)
 
 
-def count_differing(files: Iterable[FileRef]) -> int:
-    """How many files do not have the bytes that they were recorded with, or are missing."""
-    return sum(not is_whole(file) for file in files)
+def check_written(run: Run, files: Iterable[FileRef]) -> CheckedResult:
+    """Read finished files again, as a stage of many tasks: a driver that read them all would be the slowest stage."""
+    return run.stage("checksums", CheckedResult, None, lambda: CheckedResult(tuple(find_differing(run, "checksums", files))))
+
+
+def find_differing(run: Run, job: str, files: Iterable[FileRef]) -> list[FileRef]:
+    """Which files do not have the bytes that they were recorded with, or are missing, by a job of that name."""
+    records: list[CheckRecord] = run.job(job, CheckFiles(), check_tasks(files), CheckRecord)
+    return sorted(file for record in records for file in record.differing)
 
 
 def refusal(gates: Iterable[Gate], report: str) -> str | None:

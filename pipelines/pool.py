@@ -6,14 +6,10 @@ its own, and hands each worker's address to a process that is already there.
 """
 
 import concurrent.futures
-import functools
 import json
 import logging
-import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 import uuid
 import weakref
@@ -21,12 +17,13 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
+from pipelines.daemon import ignore_lost_connections, in_daemon_thread
+from pipelines.processes import WorkerDiedError, death, start_module
 from pipelines.remote_errors import original_error
 from pipelines.threads import thread_variables
 
@@ -38,10 +35,6 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_FROM_BROKEN_CONNECTION_TO_END = 2.0
 
 _pools: weakref.WeakValueDictionary[str, "WorkerPool"] = weakref.WeakValueDictionary()
-
-
-class WorkerDiedError(Exception):
-    """A worker process ended before its job did."""
 
 
 class WorkerPool:
@@ -64,7 +57,7 @@ class WorkerPool:
             self._start_missing(job)
             # Beam may wait for ever for a worker that died. It does so in a thread that nobody needs to wait for, and this one,
             # which receives the signals, stays free to look after the workers.
-            future = _in_daemon_thread(lambda: self._run_pipeline(build, options))
+            future = in_daemon_thread(lambda: self._run_pipeline(build, options))
             while not concurrent.futures.wait([future], timeout=_SECONDS_BETWEEN_LOOKS).done:
                 self._check(job)
             error = future.exception()
@@ -116,41 +109,18 @@ class WorkerPool:
             self._processes.remove(process)
             with process:
                 pass
-        _ignore_lost_connections()
-        command = [sys.executable, "-P", "-m", "pipelines.worker"]
-        if _log.isEnabledFor(logging.INFO):
-            command.append("--debug")
-        # What can be imported here must be importable there, wherever the command was started from.
-        path = os.pathsep.join(entry for entry in sys.path if entry)
-        environment = {**os.environ, **thread_variables(self._threads), "PYTHONPATH": path}
+        ignore_lost_connections()
+        arguments = ["--debug"] if _log.isEnabledFor(logging.INFO) else []
         while len(self._processes) < self._count:
-            self._processes.append(
-                subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,  # the command's own results go there
-                    bufsize=0,  # else closing the pipe of a dead process would write what is left, and fail
-                    process_group=0,  # Ctrl-C is for the driver, which then ends the workers
-                )
-            )
+            self._processes.append(start_module("pipelines.worker", arguments, thread_variables(self._threads)))
 
     def _check(self, job: str) -> None:
         for number, process in enumerate(self._processes, start=1):
             if (code := process.poll()) is not None:
                 raise WorkerDiedError(
-                    f"worker {number} of {self._count} (process {process.pid}) {_death(code)} in job {job}: "
+                    f"worker {number} of {self._count} (process {process.pid}) {death(code)} in job {job}: "
                     f"{_advice(code, self._count)}. Then run again: finished work is taken over"
                 )
-
-
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:  # real-time signals have no names
-        return f"was killed by signal {-code}"
 
 
 def _advice(code: int, workers: int) -> str:
@@ -188,31 +158,3 @@ class _PoolHandler(GrpcWorkerHandler):
 
     def stop_worker(self) -> None:
         """The worker's thread ends with its connection; the process stays for the next job."""
-
-
-def _in_daemon_thread(call: Callable[[], None]) -> concurrent.futures.Future[None]:
-    """Like an executor, but the interpreter does not wait for the thread when it ends."""
-    future: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name="pipeline", daemon=True).start()
-    return future
-
-
-@functools.cache
-def _ignore_lost_connections() -> None:
-    """Keep Beam's threads from printing a traceback when a worker's connection breaks: `run` says what happened to it."""
-    before = threading.excepthook
-
-    def hook(arguments: threading.ExceptHookArgs) -> None:
-        if not isinstance(arguments.exc_value, grpc.RpcError):
-            before(arguments)
-
-    threading.excepthook = hook

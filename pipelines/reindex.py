@@ -7,13 +7,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines import stopped
-from pipelines.changes import find_changes
+from pipelines.changes import ChangesResult, find_changes
 from pipelines.config import Config, result_settings
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.duplicates import DuplicatesResult, check_keep, incomplete_warnings, mine_duplicates, reuse_duplicates
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
+from pipelines.encoder_process import EncoderProcess
 from pipelines.errors import GateRefusedError, message, warn
-from pipelines.gates import Allowed, check_deletions, check_not_empty, measure_gates, measure_vectors, refusal
+from pipelines.gates import (
+    Allowed,
+    check_deletions,
+    check_not_empty,
+    check_written,
+    find_differing,
+    measure_gates,
+    measure_vectors,
+    refusal,
+)
 from pipelines.index import (
     IndexResult,
     RecallResult,
@@ -28,6 +38,7 @@ from pipelines.index import (
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
+from pipelines.places import check_places
 from pipelines.queries import Queries, embed_queries, user_queries
 from pipelines.report import write_report
 from pipelines.reuse import open_parent
@@ -44,6 +55,7 @@ from transforms.embedding import (
     EncoderSpec,
     encoder_spec,
     fidelity_warnings,
+    find_model,
     is_packable,
     packing_warnings,
     truncation_warnings,
@@ -66,6 +78,7 @@ from transforms.generations import (
     FORMAT,
     GenerationError,
     Manifest,
+    check_moved,
     generation_id,
     hold_lease,
     missing_or_resized,
@@ -99,14 +112,18 @@ class Outcome:
     report: str | None = None
 
 
-def reindex(config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False) -> Outcome:
+def reindex(
+    config: Config, allowed: Allowed = Allowed(), *, dry_run: bool = False, encoder: EncoderProcess | None = None
+) -> Outcome:
     """Run every stage and publish a generation, or find that nothing has changed. A `dry_run` stops before publishing.
+
+    `encoder` loads the model as soon as it is known that texts have changed; without it, the workers load one.
 
     Raises GateRefusedError when a gate refuses, RootInUseError when another run is active, LeaseLostError when another run has
     taken the root over, and whatever stopped a stage; in all cases nothing is published.
     """
     with begin(config) as run, LastRun(run, dry_run=dry_run) as last:
-        last.outcome = _reindex(run, allowed, dry_run)
+        last.outcome = _reindex(run, allowed, dry_run, encoder)
         return last.outcome
 
 
@@ -115,16 +132,22 @@ def begin(config: Config) -> Iterator[Run]:
     """A run that has its root for itself.
 
     Raises RunnerError, ConfigurationError or UnconditionalError before anything is written when the runner, the size of
-    passages or the root cannot be used, RootInUseError when another run is active.
+    passages or the root cannot be used, RemoteJobError when the engine does not answer, RootInUseError when another run is
+    active, and RemoteJobError when the engine's workers are not fit for the jobs.
     """
     runner, splitter, publish = Runner(config.runner), passage_splitter(config), config.publish
+    check_places(config, runner)
+    runner.check_answers()
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
+        if runner.engine.has_foreign_workers:
+            # That the lease's own file is there is certain.
+            warn(runner.check_workers([lease.path, find_model(config.embedding.model, config.embedding.revision)]))
         yield Run(config, runner, splitter, lease=lease)
 
 
-def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
+def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess | None) -> Outcome:
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
@@ -138,6 +161,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     check_keep(run, corpus)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
+    if encoder is not None and _has_new_texts(changes, published, spec):
+        encoder.load(spec, config.embedding, config.embedding.threads or run.runner.threads(1))
     passages = find_passages(run, corpus)
 
     reached("after_plan")
@@ -165,7 +190,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
     staged = [*corpus.published, *results.published()]
     # Vectors and texts between the stages too: another writer of the same names would have led all that was computed astray.
     written = [*staged, *embedded.block_files, *passages.files]
-    gates = measure_gates(config, corpus, changes, passages, vectors, results, written, unit=spec.normalize, allowed=allowed)
+    differing = len(check_written(run, written).differing)
+    gates = measure_gates(config, corpus, changes, passages, vectors, results, differing, unit=spec.normalize, allowed=allowed)
     run.facts |= {"counts": counts, "gates": [gate.model_dump() for gate in gates]}
     # A run before this one may have left more: the report reads whole folders.
     keep_only(run.staged, staged)
@@ -195,6 +221,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool) -> Outcome:
         started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
     )
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
+    # Which of all the files, many workers find out; what is wrong with them, this process.
+    check_moved(find_differing(run, "moved", moved))
     manifest = Manifest(
         format=FORMAT,
         generation=generation,
@@ -410,19 +438,26 @@ def compute(
         [graph, texts, documents, config.topics.model_dump()],
         lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors),
     )
-    counts = {
+    counts: dict[str, int] = {
         "documents": corpus.rows,
         "passages": corpus.passages,
         "distinct_texts": passages.rows,
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
-        **{name: topics.counts[name] for name in ("topics", "noise_documents")},
+        **{name: topics.counts[name] for name in ("themes", "topics", "noise_documents") if name in topics.counts},
     }
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
         counts["approximate_lists"] = passages.rows
     return Results(index, recall, neighbors, duplicates, topics, counts)
+
+
+def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: EncoderSpec) -> bool:
+    """Whether texts may have to be embedded: whether one has a stored vector is only known when all are looked up."""
+    if published is None or published.encoder["fingerprint"] != spec.fingerprint:
+        return True
+    return bool(changes.changes.added or changes.changes.changed)
 
 
 def _nothing_new(

@@ -18,7 +18,7 @@ from transforms.neighbors import ChangesRecord, ChangesTask, ParentGraph
 from transforms.neighbors.beam import FindChanges
 
 # What a stage's entry in metrics.json has beside the counts of its result.
-_NOT_COUNTS = ("seconds", "peak_rss_mb", "resumed", "reused")
+_NOT_COUNTS = ("seconds", "peak_rss_mb", "driver_peak_rss_mb", "resumed", "reused", "jobs", "workers")
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,37 @@
 """Runner and pipeline options: the only place that knows runner names, and how a job's records come back."""
 
-from collections.abc import Iterable, Sequence
+import re
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
+from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.engine import Engine, engine_of
+from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
+from pipelines.probe import probe_workers
+from pipelines.remote import RemoteJob, end_servers
+from pipelines.resources import ask_for_machines
+from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
-from transforms.files import read_json, write_bytes
+from transforms.embedding import EncoderSpec
 
-# DirectRunner first tries to download another engine; BundleBased is slow; Dask silently computes only one branch.
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
+
+_WORKERS_KEPT_MILLISECONDS = 5_000
+
+# Why others are not, for those that somebody may try.
+_REFUSED = {
+    "DaskRunner": ": it computes only one branch of a pipeline and reports success, so that results would be missing",
+    "DirectRunner": ": it first tries to download another engine",
+    "BundleBasedDirectRunner": ": it is slow and meant for tests of Beam itself",
+}
 
 
 class RunnerOptions(BaseModel):
@@ -33,7 +49,41 @@ class RunnerOptions(BaseModel):
         ge=1,
         le=64,
     )
+    worker_threads: int | None = Field(
+        None,
+        description="Threads that a task may use in a worker of another engine than FnApiRunner: the processors that one "
+        "worker has. None takes those of the machine that submits.",
+        ge=1,
+        le=1024,
+    )
+    one_worker_ram: str | None = Field(
+        None,
+        description="Memory that steps which one worker does ask for, such as 32GiB. Only Dataflow chooses machines by it.",
+        pattern=r"^[1-9][0-9]*(MiB|GiB|TiB)$",
+    )
+    accelerator: str | None = Field(
+        None,
+        description="Accelerator that the embedding steps ask for, such as type:nvidia-l4;count:1;install-nvidia-driver. Only "
+        "Dataflow chooses machines by it.",
+        pattern=r"^type:[a-z0-9-]+(;[a-z-]+(:[a-z0-9.-]+)?)*$",
+    )
     beam_options: tuple[str, ...] = Field((), description="More Beam options, such as --job_endpoint=localhost:8099.")
+    shared_root: bool = Field(
+        False,
+        description="Every worker of a remote runner has root, input and other local paths mounted under the same names.",
+    )
+    answer_seconds: float = Field(
+        30.0, description="How long a job server, or an engine in the middle of a job, may take to answer.", ge=1, le=3600
+    )
+    probe_seconds: float = Field(
+        300.0,
+        description="How long the first small job may take, which asks the workers what they have installed. 0 asks nothing.",
+        ge=0,
+        le=86400,
+    )
+    cancel_seconds: float = Field(
+        60.0, description="How long a command that is stopped waits for the engine to cancel its job.", ge=0, le=3600
+    )
 
 
 class RunnerError(Exception):
@@ -47,8 +97,9 @@ class Runner:
     options: RunnerOptions
 
     def __post_init__(self) -> None:
-        if self._engine not in SUPPORTED_RUNNERS:
-            raise RunnerError(f"runner {self._engine!r} is not supported; use one of {', '.join(SUPPORTED_RUNNERS)}")
+        if self._name not in SUPPORTED_RUNNERS:
+            why = _REFUSED.get(self._name.rpartition(".")[2], "")
+            raise RunnerError(f"runner {self._name!r} is not supported{why}; use one of {', '.join(SUPPORTED_RUNNERS)}")
         if self._beam_arguments().view_as(DirectOptions).direct_running_mode == "multi_processing":
             # Beam's own worker processes: a run would wait for ever for one that died.
             raise RunnerError("--direct_running_mode=multi_processing is not supported; use --workers (key runner.workers)")
@@ -58,23 +109,42 @@ class Runner:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
+        if isinstance(value, KeyboardInterrupt):
+            # The process is about to end without what is asked for at exit.
+            end_servers()
 
     @property
     def workers(self) -> int | None:
         """How many workers do the tasks; None where another machine decides that."""
-        return self.options.workers if self._engine == "FnApiRunner" else None
+        return self.options.workers if self._name == "FnApiRunner" else None
 
     def threads(self, tasks: int) -> int:
-        """Threads that a job of so many tasks may use in each worker of this machine."""
-        return threads_of_each(self._workers(tasks))
+        """Threads that a job of so many tasks may use in each worker."""
+        elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
+        return elsewhere or threads_of_each(self._workers(tasks))
+
+    def encoder(self, spec: EncoderSpec) -> EncoderSpec:
+        """What workers are told of the model: where it is, or, on other machines, what it is called and must consist of."""
+        return spec if self.engine.is_here else spec.for_elsewhere()
 
     @property
     def parallel_tasks(self) -> int:
         """How many tasks of a job are worked on at once: one for each worker here; elsewhere 16 are assumed."""
-        return self.options.workers if self._engine == "FnApiRunner" else 16
+        return self.options.workers if self._name == "FnApiRunner" else 16
 
     def run(self, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, records_path: str) -> list[Any]:
-        """Run `tasks | transform` as one job and return its records, in the order of their JSON.
+        """The records of `job`."""
+        return self.job(transform, tasks, record_type, records_path).records
+
+    def job(
+        self,
+        transform: beam.PTransform,
+        tasks: Sequence[Any],
+        record_type: type,
+        records_path: str,
+        counted: Sequence[str] = (),
+    ) -> JobResult:
+        """Run `tasks | transform` as one job, the tasks spread over the workers. `counted` fields are summed up by worker.
 
         The records go through the file `records_path`: a job on another machine hands them back in no other way.
         Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
@@ -82,15 +152,47 @@ class Runner:
         name = type(transform).__name__
 
         def build(pipeline: beam.Pipeline) -> None:
-            records = pipeline | "Tasks" >> beam.Create(list(tasks), reshuffle=False) | name >> transform
-            _ = records | "CollectRecords" >> CollectRecords(record_type, records_path)
+            do_tasks(pipeline, tasks, name, transform, record_type, records_path)
+            if self._name == "DataflowRunner":
+                ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
-        if self._engine == "FnApiRunner" and self._workers(len(tasks)) > 1:
+        if self._name != "FnApiRunner":
+            job, pipeline = self._job(name)
+            build(pipeline)
+            job.run(pipeline)
+        elif self._workers(len(tasks)) > 1:
             self._pool.run(build, self._beam_arguments(), name)
         else:
             with beam.Pipeline(options=self._beam_arguments()) as pipeline:
                 build(pipeline)
-        return TypeAdapter(list[record_type]).validate_python(read_json(records_path))  # type: ignore[valid-type]
+        return read_result(records_path, record_type, counted)
+
+    def check_answers(self) -> None:
+        """Raise RemoteJobError when the job server that the options name does not answer."""
+        if self.engine.address is not None:
+            check_answers(self.engine.address, self.options.answer_seconds)
+
+    def check_workers(self, existing: Sequence[str]) -> list[str]:
+        """Ask workers elsewhere what they have, and return warnings about what differs there.
+
+        `existing` are files that workers must be able to find. Raises RemoteJobError when workers do not answer, lack this
+        project or have another version of it, or cannot find a file.
+        """
+        if not self.engine.has_foreign_workers or not self.options.probe_seconds:
+            return []
+        job, pipeline = self._job("Probe")
+        return probe_workers(job, pipeline, self.options.probe_seconds, existing)
+
+    def _job(self, transform: str) -> tuple[RemoteJob, beam.Pipeline]:
+        """A job of its own name on the engine, and the empty pipeline to be run as it."""
+        options = self._beam_arguments()
+        cloud = options.view_as(GoogleCloudOptions)
+        if cloud.job_name is None:
+            # As Dataflow wants names to be. It is what the engine's own pages show.
+            name = re.sub(r"(?<!^)(?=[A-Z])", "-", transform).lower()
+            cloud.job_name = f"corpusbeam-{name}-{uuid.uuid4().hex[:8]}"
+        limits = self.options.answer_seconds, self.options.cancel_seconds
+        return RemoteJob(cloud.job_name, self.engine, *limits, quiet=not self.engine.is_watched), beam.Pipeline(options=options)
 
     def _workers(self, tasks: int) -> int:
         # A single task is done in this process: it may use all cores, and no worker has to be started for it.
@@ -100,41 +202,25 @@ class Runner:
     def _pool(self) -> WorkerPool:
         return WorkerPool(self.options.workers, threads_of_each(self.options.workers))
 
+    @cached_property
+    def engine(self) -> Engine:
+        """Where the jobs run."""
+        return engine_of(self._beam_arguments(), self._name)
+
     @property
-    def _engine(self) -> str:
+    def _name(self) -> str:
         return self._beam_arguments().get_all_options()["runner"] or self.options.runner
 
     def _beam_arguments(self) -> PipelineOptions:
         arguments = [f"--runner={self.options.runner}"]
         # The main module is the console script: nothing of it is needed on workers, and pickling it would ship it all.
-        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR", *self.options.beam_options]
+        arguments += ["--no_save_main_session", "--default_sdk_harness_log_level=ERROR"]
+        # Flink would start new workers for each step of a job, and each would load the model.
+        arguments += [f"--environment_cache_millis={_WORKERS_KEPT_MILLISECONDS}"]
+        # Beam would call `pip freeze` for each job and send the list, which nothing reads: the probe compares what matters.
+        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
             raise RunnerError(f"Beam has no option {sorted(unknown)[0]!r}: check the options after --")
         return options
-
-
-@dataclass
-class CollectRecords(beam.PTransform):
-    """Write all records (small dataclasses) as one JSON list, in canonical order, even when there are none."""
-
-    record_type: type
-    path: str
-
-    def expand(self, records: beam.PCollection) -> beam.PCollection:
-        """Gather the records in one place and write them."""
-        lines = records | "ToJson" >> beam.Map(_to_json, self.record_type).with_output_types(str)
-        return (
-            records.pipeline
-            | "Once" >> beam.Create([self.path])
-            | "Write" >> beam.Map(_write_records, beam.pvalue.AsIter(lines))
-        )
-
-
-def _to_json(record: Any, record_type: type) -> str:
-    return TypeAdapter(record_type).dump_json(record).decode()
-
-
-def _write_records(path: str, lines: Iterable[str]) -> None:
-    write_bytes(path, ("[\n" + ",\n".join(sorted(lines)) + "\n]\n").encode())

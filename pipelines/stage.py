@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.config import Config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
+from pipelines.tasks import JobDone, work_of
 from pipelines.versions import installed_versions
 from transforms.corpus import PassageSplitter
 from transforms.files import FileRef, digest_of, is_whole, join, reached, read_json, remove, write_json
@@ -33,6 +36,8 @@ class Run:
     # What a run that ends early can still say to monitoring: changes, counts, gates.
     facts: dict[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
+    # What was done so far in the stage that runs.
+    jobs: list[JobDone] = field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -53,9 +58,19 @@ class Run:
         """Folder for files that a stage hands to later stages but that are not published."""
         return join(self.work, name)
 
-    def job(self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type) -> list[Any]:
-        """Run one Beam job over descriptors and return the records that it leaves."""
-        return self.runner.run(transform, tasks, record_type, join(self.work, "records", f"{name}.json"))
+    def job(
+        self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, counted: Sequence[str] = ()
+    ) -> list[Any]:
+        """Run one Beam job over descriptors and return the records that it leaves.
+
+        `counted` are fields of the records that the stage's metrics have for each worker.
+        """
+        # A name of its own: a job on an engine elsewhere may outlive the run that began it, and must not answer for this one.
+        records = join(self.work, "records", f"{name}-{uuid.uuid4().hex}.json")
+        started = time.monotonic()
+        done = self.runner.job(transform, tasks, record_type, records, counted)
+        self.jobs.append(JobDone(name, len(tasks), round(time.monotonic() - started, 3), done.work))
+        return done.records
 
     def check_lease(self) -> None:
         """Raise LeaseLostError when another process has taken the root over meanwhile."""
@@ -77,16 +92,17 @@ class Run:
 
         `inputs` is JSON-able and names everything that decides the result; None for a stage that always runs. A record counts
         only when every file that it names is there with its checksum, and its result is `reusable`. Afterwards `metrics[name]`
-        has `seconds`, `peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published generation) and the
-        result's `counts`.
+        has `seconds`, `peak_rss_mb`, `driver_peak_rss_mb`, `resumed`, `reused` (the result was taken over from the published
+        generation), the result's `counts`, and what `work_of` tells of its jobs.
 
         Raises LeaseLostError, before anything is done, when another process has taken the root over.
         """
         self.check_lease()
+        self.jobs = []
         record_path, digest = self._record(name), _digest(inputs)
         # What an earlier run reported that died here is not this run's progress.
         remove(self.progress(name))
-        with StageMonitor(name, total, unit, self.progress(name)) as monitor:
+        with StageMonitor(name, total, unit, self.progress(name), lines=self.runner.engine.is_watched) as monitor:
             result = None if inputs is None else _finished(record_path, digest, result_type, self.root)
             if result is not None and not reusable(result):
                 result = None
@@ -102,10 +118,13 @@ class Run:
         self.metrics[name] = {
             "seconds": round(monitor.seconds, 3),
             "peak_rss_mb": round(monitor.peak_rss_mb, 1),
+            "driver_peak_rss_mb": round(monitor.driver_peak_rss_mb, 1),
             "resumed": resumed,
             "reused": getattr(result, "reused", False),
             **counts,
         }
+        if self.jobs:
+            self.metrics[name] |= work_of(self.jobs)
         return result
 
     def has_finished(self, name: str, result_type: type, inputs: Any) -> bool:

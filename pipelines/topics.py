@@ -1,6 +1,8 @@
-"""The topics stage: layout and clusters (one worker), terms counted part by part, names, and every document's topic."""
+"""The topics stage: themes and the topics inside them, or topics of the whole corpus, then their description, part by part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
@@ -9,22 +11,14 @@ from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
-from transforms.topics import (
-    AssignedTopics,
-    AssignTopicsTask,
-    CountedTerms,
-    CountTermsTask,
-    DescribedTopics,
-    DescribeTopicsTask,
-    FindTopicsTask,
-    FoundTopics,
-)
-from transforms.topics.beam import AssignTopics, CountTerms, DescribeTopics, FindTopics
+from transforms.topics import FindTopicsTask, Step, describe_topics, find_inside_themes
+from transforms.topics import find_topics as find_whole
+from transforms.topics.beam import TopicsStep
 
 
 @dataclass(frozen=True)
 class TopicsResult:
-    """The two published tables and what they hold; `reused` when they are the published generation's."""
+    """The published tables and what they hold; `reused` when they are the published generation's."""
 
     published: list[FileRef]
     counts: dict[str, int]
@@ -49,28 +43,27 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) ->
 def find_topics(
     run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
 ) -> TopicsResult:
-    """Run the four jobs."""
+    """Run the jobs that find the topics, and those that describe them."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
-    task = FindTopicsTask(texts, tuple(part.file for part in neighbors.parts), join(scratch, "labels.parquet"))
-    (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
-    counting = [CountTermsTask(part, file, found.labels, scratch) for part, file in enumerate(texts)]
-    counted: list[CountedTerms] = run.job("terms", CountTerms(options), counting, CountedTerms)
-    counted.sort(key=lambda record: record.part)
-    describe = DescribeTopicsTask(
-        found.labels,
-        tuple(record.counts for record in counted),
-        texts,
-        documents,
-        tuple(embedded.unit_blocks),
-        join(folder, "topics.parquet"),
-    )
-    (described,) = run.job("names", DescribeTopics(options), [describe], DescribedTopics)
-    assign = AssignTopicsTask(documents, found.labels, described.topics, join(folder, "assignments.parquet"))
-    (assigned,) = run.job("assignments", AssignTopics(), [assign], AssignedTopics)
+    graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
+
+    def job(step: Step, tasks: Sequence[Any]) -> list[Any]:
+        transform = TopicsStep(step, options)
+        return run.job(step.__name__, transform, tasks, transform.record_type)
+
+    if options.layers:
+        found = find_inside_themes(texts, graph, blocks, options, scratch, job)
+    else:
+        (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)])
+    described = describe_topics(found, texts, blocks, documents, scratch, folder, job)
     counts = {
         "topics": found.topics,
-        "noise_documents": assigned.noise_documents,
-        "unassigned_documents": assigned.unassigned_documents,
+        "noise_documents": described.noise_documents,
+        "unassigned_documents": described.unassigned_documents,
     }
-    return TopicsResult([described.topics, assigned.assignments], counts)
+    published = [described.topics, described.assignments]
+    if described.themes is not None:
+        counts["themes"] = found.layers[options.layer].topics
+        published.append(described.themes)
+    return TopicsResult(published, counts)

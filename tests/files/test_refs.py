@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.files import FileRef, digest_of, file_ref, sha256_of, write_bytes
+from transforms.files import FileRef, check_files, check_tasks, digest_of, file_ref, sha256_of, write_bytes
 
 MIB = 1 << 20
 
@@ -69,3 +69,22 @@ def test_the_digest_is_the_same_in_another_process():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )
     assert shown.stdout.strip() == digest_of({"a": {"b": 2, "c": 1}, "x": [1.5, "é"]})
+
+
+def test_files_that_differ_are_found_whatever_the_tasks(folder, monkeypatch):
+    files = []
+    for i in range(9):
+        write_bytes(f"{folder}/{i}", b"content %d" % i)
+        files.append(file_ref(f"{folder}/{i}"))
+    assert [task.files for task in check_tasks(files)] == [tuple(files)]
+    assert check_tasks([]) == []
+    monkeypatch.setattr("transforms.files.refs._LEAST", 20)
+    tasks = check_tasks(files)
+    assert [file for task in tasks for file in task.files] == files
+    assert {len(task.files) for task in tasks} == {1, 2}
+    assert [check_files(task).differing for task in tasks] == [()] * len(tasks)
+    write_bytes(f"{folder}/1", b"content X")
+    write_bytes(f"{folder}/2", b"content 2 and more")
+    absent = FileRef(f"{folder}/absent", 1, None, "x")
+    found = [file for task in check_tasks([*files, absent]) for file in check_files(task).differing]
+    assert found == [files[1], files[2], absent]

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.index.helpers import make_corpus, random_vectors
-from transforms.index import mixed, rows_of, sampled_rows
+from transforms.index import mixed, rows_of, sampled, sampled_rows
 
 IDS = (
     st.lists(st.integers(0, 2**63 - 1), unique=True, min_size=1, max_size=60)
@@ -52,3 +53,21 @@ def test_rows_across_blocks(tmp_path):
 def test_no_rows_of_blocks_have_the_blocks_dimension(tmp_path):
     corpus = make_corpus(tmp_path, random_vectors(4, 6))
     assert rows_of(corpus.blocks, np.empty(0, np.int64)).shape == (0, 6)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 10, 99, 100, 200])
+def test_the_texts_of_all_blocks_are_chosen_one_block_at_a_time(tmp_path, monkeypatch, count, last):
+    corpus = make_corpus(tmp_path, random_vectors(100), rows_per_block=7)
+    held = []
+
+    def counted(ids, count, *, last):
+        held.append(len(ids))
+        return sampled_rows(ids, count, last=last)
+
+    monkeypatch.setattr("transforms.index.sample.sampled_rows", counted)
+    rows, ids = sampled(corpus.blocks[::-1], count, last=last)
+    expected = sampled_rows(corpus.ids, count, last=last)
+    assert rows.tolist() == expected.tolist()
+    assert ids.tolist() == corpus.ids[expected].tolist()
+    assert max(held) <= 2 * count + 7

@@ -1,5 +1,6 @@
 """Configuration: YAML, settings and overrides, in that order; every key documented; unknown keys refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,18 @@ import yaml
 from pipelines.config import Config, ConfigurationError, config_schema, config_yaml, load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+# What a user writes in place of the placeholders.
+FILLED_IN = {
+    "flink.yaml": {
+        "overrides": {"root": "s3://bucket/root", "corpus.input": ["s3://bucket/documents/*.parquet"]},
+        "beam_options": ["--job_endpoint=flink:8099"],
+    },
+    "dataflow.yaml": {
+        "overrides": {"root": "gs://bucket/root", "corpus.input": ["gs://bucket/documents/*.parquet"]},
+        "beam_options": ["--project=p", "--region=r", "--temp_location=gs://bucket/temp", "--sdk_container_image=image:1"],
+    },
+}
 
 
 def test_settings_win_over_the_file_and_overrides_over_both(tmp_path):
@@ -50,7 +63,7 @@ def test_every_key_is_described_in_the_schema():
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
 def test_configuration_files_are_complete_and_commented(path):
     text = path.read_text()
-    config = load_config(str(path))
+    config = load_config(str(path), **FILLED_IN.get(path.name, {}))
     written = yaml.safe_load(text)
     resolved = yaml.safe_load(config_yaml(config))
     assert {key: sorted(value) if isinstance(value, dict) else None for key, value in written.items()} == {
@@ -60,6 +73,59 @@ def test_configuration_files_are_complete_and_commented(path):
         if line.startswith("  ") and ":" in line and not line.strip().startswith("#"):
             before = text[: text.index(line)].rstrip().splitlines()[-1]
             assert before.strip().startswith("#"), f"no comment above {line.strip()!r}"
+
+
+@pytest.mark.parametrize("name", FILLED_IN)
+def test_every_place_that_is_not_filled_in_is_named(name):
+    given = FILLED_IN[name]
+    places = set(
+        re.findall(r"<[A-Z-]+>", "\n".join(line for line in (CONFIGS / name).read_text().splitlines() if "#" not in line))
+    )
+    assert places
+    left_out = [
+        *(
+            {**given, "overrides": {key: v for key, v in given["overrides"].items() if key != left}}
+            for left in given["overrides"]
+        ),
+        *({**given, "beam_options": [o for o in given["beam_options"] if o != left]} for left in given["beam_options"]),
+    ]
+    named = set()
+    for values in left_out:
+        with pytest.raises(ConfigurationError, match=r"still has the placeholder <[A-Z-]+>: write what is yours") as error:
+            load_config(str(CONFIGS / name), **values)
+        named |= set(re.findall(r"<[A-Z-]+>", str(error.value)))
+    assert named == places
+    load_config(str(CONFIGS / name), **given)
+
+
+def test_a_placeholder_is_looked_for_only_where_the_files_have_some():
+    assert load_config(None, ["embedding.document_prompt=<DOC>"]).embedding.document_prompt == "<DOC>"
+
+
+@pytest.mark.parametrize("option", ["--dry_run=True", "--dry_run=False", "--dry_run"])
+def test_a_dry_run_of_beam_is_refused(option):
+    with pytest.raises(ConfigurationError, match=r"--dry_run builds a job and does not run it.*corpusbeam plan"):
+        load_config(None, beam_options=[option])
+
+
+def test_beam_options_of_the_command_line_come_after_those_of_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("runner: {beam_options: [--parallelism=2, --environment_type=LOOPBACK]}\n")
+    options = load_config(str(tmp_path / "c.yaml"), beam_options=["--parallelism=3"]).runner.beam_options
+    assert options == ("--parallelism=2", "--environment_type=LOOPBACK", "--parallelism=3")
+    assert load_config(None, beam_options=["--parallelism=3"]).runner.beam_options == ("--parallelism=3",)
+    with pytest.raises(ConfigurationError, match=r"runner.beam_options: .*, got 'x'"):
+        load_config(None, ["runner.beam_options=x"], beam_options=["--parallelism=3"])
+    with pytest.raises(ConfigurationError, match=r"runner"):
+        load_config(None, ["runner=x"], beam_options=["--parallelism=3"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["runner.one_worker_ram=32", "runner.one_worker_ram=lots", "runner.accelerator=nvidia-l4", "runner.worker_threads=0"],
+)
+def test_what_no_engine_could_be_asked_for_is_refused(setting):
+    with pytest.raises(ConfigurationError, match=setting.partition("=")[0]):
+        load_config(None, [setting])
 
 
 def test_a_section_cannot_be_set_below_a_value():
@@ -74,6 +140,10 @@ def test_topics_that_need_more_neighbours_than_there_are_are_refused_before_anyt
     with pytest.raises(ConfigurationError, match=message):
         load_config(None, ["neighbors.k=13", "topics.n_neighbors=15"])
     assert load_config(None, ["neighbors.k=14", "topics.n_neighbors=15"]).neighbors.k == 14
+    exactly = ["topics.n_neighbors=5", "topics.min_samples=10", "topics.reduce=none"]
+    with pytest.raises(ConfigurationError, match=r"min_samples=10 with topics.reduce=none .* is 9: raise"):
+        load_config(None, ["neighbors.k=9", *exactly])
+    assert load_config(None, ["neighbors.k=10", *exactly]).topics.reduce == "none"
 
 
 @pytest.mark.parametrize(

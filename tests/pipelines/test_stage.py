@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pipelines import monitor
 from pipelines.config import load_config
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
@@ -118,6 +119,17 @@ def test_no_bar_is_drawn_into_a_file(tmp_path):
     write_bytes(join(str(tmp_path), "one.progress"), b"3")
     command = [sys.executable, "-c", WATCHED, str(tmp_path)]
     assert subprocess.run(command, input=b"", capture_output=True, check=True).stderr == b""
+
+
+def test_work_elsewhere_is_told_of_in_lines_where_there_is_no_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(monitor, "SECONDS_BETWEEN_LINES", 0.0)
+    for name, done in (("one", b"300"), ("two", b"1034")):
+        write_bytes(join(str(tmp_path), f"{name}.progress"), done)
+    said = ""
+    with StageMonitor("embed", 20000, "texts", str(tmp_path), lines=True):
+        while "\n" not in said:
+            said += capsys.readouterr().err
+    assert said.startswith("corpusbeam: embed: 1,334 of 20,000 texts after ")
 
 
 def test_the_monitor_sees_memory_that_a_stage_used():

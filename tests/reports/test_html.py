@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.reports.generation import EVIL, metrics, write_assignments, write_documents
+from tests.reports.generation import EVIL, metrics, worker, write_assignments, write_documents
 from transforms.files import read_json
 from transforms.reports import ReportOptions, read_report, render_html
 from transforms.reports.html import COLOURS, assign_colours, embed_json
@@ -74,6 +74,18 @@ def test_pairs_that_are_left_out_are_counted_on_the_page(generation: Path) -> No
     assert "left out" not in render_html(read_report(str(generation), metrics(pairs_dropped=0)))
 
 
+def test_the_page_says_which_worker_did_what(tmp_path: Path) -> None:
+    values = metrics()
+    assert "Workers" not in Page(render_html(read_report(str(tmp_path), values))).text
+    values["stages"]["embed"]["workers"] = [worker("one<b>:12", 3, 41), worker("two:9", 5, 1234526)]
+    page = Page(render_html(read_report(str(tmp_path), values)))
+    assert page.unbalanced == []
+    text = page.text[page.text.index("Workers") :]
+    for shown in ("one<b>:12", "two:9", "41 texts embedded", "1,234,526 texts embedded"):
+        assert shown in text
+    assert "b" not in {name for name, _ in page.elements}
+
+
 def test_ids_are_unique_and_references_exist(generation: Path) -> None:
     page, _ = page_of(generation)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -135,7 +147,7 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(generation: Pa
 def test_nothing_in_the_page_names_another_place(generation: Path) -> None:
     page, _ = page_of(generation)
     targets = [value for _, a in page.elements for name, value in a.items() if name in ("src", "href", "action", "srcset")]
-    assert set(targets) <= {"data:,", "#map", "#topics", "#duplicates", "#quality", "#quarantine", "#run"}
+    assert set(targets) <= {"data:,", "#map", "#themes", "#topics", "#duplicates", "#quality", "#quarantine", "#run"}
     assert "@import" not in page.raw["style"][0]
     assert "url(" not in page.raw["style"][0]
 

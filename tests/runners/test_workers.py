@@ -59,6 +59,15 @@ def test_two_workers_publish_the_bytes_of_one(tmp_path, corpus, model, of_one):
     assert of_two.manifest.counts["pairs"] > 0
     assert of_two.manifest.counts["groups"] > 0
     assert not [child for child in psutil.Process().children(recursive=True) if "pipelines.worker" in child.cmdline()]
+    stages = json.loads(Path(of_two.path("metrics.json")).read_text())["stages"]
+    workers = stages["embed"]["workers"]
+    assert len({worker["worker"] for worker in workers}) == 2
+    assert all(worker["counts"]["texts_embedded"] and worker["peak_rss_mb"] for worker in workers)
+    assert sum(worker["counts"]["texts_embedded"] for worker in workers) == stages["embed"]["texts_embedded"]
+    # Nor is the driver, which has one task of some stages for itself, one of those that do the others.
+    of_driver = {worker["worker"] for worker in stages["report"]["workers"]}
+    assert len(of_driver) == 1
+    assert not of_driver & {worker["worker"] for worker in workers}
 
 
 def test_a_killed_worker_ends_the_run_and_the_next_one_takes_over(tmp_path, corpus, model, of_one):

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.topics import COUNTS_SCHEMA, Terms, c_tf_idf, choose_terms, count_terms
+from transforms.topics import COUNTS_SCHEMA, Terms, best_terms, c_tf_idf, choose_terms, count_terms
 
 
 def counts_of(rows):
@@ -10,8 +10,13 @@ def counts_of(rows):
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, COUNTS_SCHEMA, strict=True)], COUNTS_SCHEMA)
 
 
+def weigh(counts):
+    """The weights of counts that have all terms."""
+    return c_tf_idf(counts, np.bincount(counts["topic_id"].to_numpy() + 1, counts["occurrences"].to_numpy()).astype(int))
+
+
 def choose(rows, topics=1, n_terms=10):
-    return choose_terms(c_tf_idf(counts_of(rows)), topics, n_terms)
+    return choose_terms(weigh(counts_of(rows)), topics, n_terms)
 
 
 def test_weights_are_the_dense_formula():
@@ -21,7 +26,7 @@ def test_weights_are_the_dense_formula():
     rows = [(c - 1, f"t{t}", int(dense[c, t]), 2) for c in range(4) for t in range(30) if dense[c, t]]
     rng.shuffle(rows)
     rows = [(int(c), str(t), int(o), int(d)) for c, t, o, d in rows]
-    weights = {(row["topic_id"], row["term"]): row["weight"] for row in c_tf_idf(counts_of(rows)).to_pylist()}
+    weights = {(row["topic_id"], row["term"]): row["weight"] for row in weigh(counts_of(rows)).to_pylist()}
     expected = dense / dense.sum(1, keepdims=True) * np.log(1 + dense.sum(1).mean() / np.maximum(dense.sum(0), 1))
     assert len(weights) == np.count_nonzero(dense)
     for (topic, term), weight in weights.items():
@@ -30,7 +35,7 @@ def test_weights_are_the_dense_formula():
 
 def test_weights_by_hand():
     # Topic 0 says a a b, topic 1 says b: A = 2, f(a) = 2, f(b) = 2.
-    table = c_tf_idf(counts_of([(0, "a", 2, 2), (0, "b", 1, 1), (1, "b", 1, 1)]))
+    table = weigh(counts_of([(0, "a", 2, 2), (0, "b", 1, 1), (1, "b", 1, 1)]))
     np.testing.assert_allclose(table["weight"].to_numpy(), [2 / 3 * np.log(2), 1 / 3 * np.log(2), np.log(2)])
 
 
@@ -38,7 +43,7 @@ def test_weights_are_those_of_bertopic():
     # BERTopic's ClassTfidfTransformer normalises rows to sum 1 and scales by log(1 + mean row sum / column sum).
     counts = np.array([[3, 0, 1], [1, 4, 0]])
     rows = [(c, f"t{t}", int(counts[c, t]), 1) for c in range(2) for t in range(3) if counts[c, t]]
-    weights = c_tf_idf(counts_of(rows))["weight"].to_numpy()
+    weights = weigh(counts_of(rows))["weight"].to_numpy()
     np.testing.assert_allclose(
         weights, [0.75 * np.log(1 + 4.5 / 4), 0.25 * np.log(5.5), 0.2 * np.log(2.125), 0.8 * np.log(2.125)]
     )
@@ -71,7 +76,7 @@ def test_no_term_contains_another():
     rng = np.random.default_rng(1)
     texts = [" ".join(rng.choice(["alpha", "beta", "gamma", "delta", "eta"], 6)) for _ in range(60)]
     topics = rng.integers(0, 3, 60).astype(np.int32)
-    chosen = choose_terms(c_tf_idf(count_terms(texts, topics, 3)), 3, 10)
+    chosen = choose_terms(weigh(count_terms(texts, topics, 3)), 3, 10)
     for terms in chosen:
         assert terms.terms
         assert not any(f" {a} " in f" {b} " for a in terms.terms for b in terms.terms if a != b)
@@ -94,9 +99,28 @@ def test_topics_without_terms():
     assert choose([], topics=0) == []
     chosen = choose([(1, "aa", 4, 4)], topics=3)
     assert [terms.terms for terms in chosen] == [(), ("aa",), ()]
-    assert [terms.title(topic) for topic, terms in enumerate(chosen)] == ["topic 0", "aa", "topic 2"]
+    assert [terms.title(f"topic {topic}") for topic, terms in enumerate(chosen)] == ["topic 0", "aa", "topic 2"]
     assert choose([(-1, "aa", 4, 4)], topics=0) == []
 
 
 def test_title_is_the_first_three_terms():
-    assert Terms(("a", "b", "c", "d"), (4, 3, 2, 1)).title(0) == "a, b, c"
+    assert Terms(("a", "b", "c", "d"), (4, 3, 2, 1)).title("") == "a, b, c"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_terms_of_ranges_of_terms_are_enough(seed):
+    rng = np.random.default_rng(seed)
+    # Few terms are wanted of many, so that most are left out; topic 2 shares none of its terms.
+    rows = [
+        (topic, f"t{term}", int(rng.integers(1, 9)), 1 if topic == 2 else int(rng.integers(1, 4)))
+        for topic in range(-1, 3)
+        for term in range(120)
+        if rng.random() < 0.9
+    ]
+    counts = counts_of(rows)
+    weighted, expected = weigh(counts), choose_terms(weigh(counts), 3, 2)
+    range_of = rng.integers(0, 4, 120)[[int(row[1][1:]) for row in rows]]
+    best = [best_terms(weighted.filter(pa.array(range_of == part)), 2) for part in range(4)]
+    assert sum(table.num_rows for table in best) < len(rows)
+    assert choose_terms(pa.concat_tables(best), 3, 2) == expected
+    assert all(len(terms.terms) == 2 for terms in expected)

@@ -1,11 +1,35 @@
+from itertools import pairwise
+
 import numpy as np
+import pytest
 
 from tests.topics.helpers import blobs, unit
-from transforms.topics import centroids, representatives
+from transforms.topics import best_members, centroids, gather, member_scores, varied, vector_sums
+from transforms.vectors import write_block
 
 
 def in_blocks(vectors, rows):
     return [vectors[start : start + rows] for start in range(0, len(vectors), rows)]
+
+
+def representatives(labels, strength, topics, blocks, count, documents):
+    """Positions of the representatives of each topic, found block by block: as the steps of a run do."""
+    starts = np.cumsum([0, *(len(block) for block in blocks)]).astype(int)
+    spans = [slice(low, high) for low, high in pairwise(starts)]
+    sums = np.zeros((topics, blocks[0].shape[1] if blocks else 1))
+    for own, block in zip(spans, blocks, strict=True):
+        sums += vector_sums(labels[own], topics, block)
+    found = [(np.empty(0, int), np.empty(0))]
+    for own, block in zip(spans, blocks, strict=True):
+        rows, scores = member_scores(labels[own], strength[own], centroids(sums), block)
+        at = own.start + rows
+        best = best_members(labels[at], scores, at, documents[at], count)
+        found.append((at[best], scores[best]))
+    at, scores = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    best = at[best_members(labels[at], scores, at, documents[at], count)]
+    vectors = dict(enumerate(np.concatenate(blocks) if blocks else []))
+    members = [best[labels[best] == topic].tolist() for topic in range(topics)]
+    return [[own[place] for place in varied(own, vectors, count)] for own in members]
 
 
 def chosen_of(labels, strength, topics, blocks, count):
@@ -18,7 +42,9 @@ def test_centroids_are_mean_directions_whatever_the_blocks():
     labels = np.where(np.arange(60) % 7 == 0, -1, truth)
     expected = unit(np.array([vectors[labels == topic].mean(axis=0) for topic in range(3)]))
     for rows in (7, 60):
-        np.testing.assert_allclose(centroids(labels, 3, in_blocks(vectors, rows)), expected, atol=1e-6)
+        cuts = range(0, 60, rows)
+        sums = sum(vector_sums(labels[low : low + rows], 3, vectors[low : low + rows]) for low in cuts)
+        np.testing.assert_allclose(centroids(sums), expected, atol=1e-6)
 
 
 def test_representatives_are_the_strong_ones_near_the_centre():
@@ -53,12 +79,13 @@ def test_noise_is_never_chosen_and_nothing_gives_nothing():
     assert chosen_of(labels, np.ones(10), 1, [vectors], 0) == [[]]
 
 
-def test_representatives_are_of_different_documents():
+@pytest.mark.parametrize("rows", [9, 100])
+def test_representatives_are_of_different_documents(rows):
     vectors, labels = blobs([60, 40], spread=1.5)
     strength = np.random.default_rng(0).random(100).astype(np.float32)
     documents = np.arange(100) // 30  # a long document has more passages in a topic than there are candidates
     alone = representatives(labels, strength, 2, [vectors], 5, np.arange(100))
-    for topic, positions in enumerate(representatives(labels, strength, 2, [vectors], 5, documents)):
+    for topic, positions in enumerate(representatives(labels, strength, 2, in_blocks(vectors, rows), 5, documents)):
         members = np.flatnonzero(labels == topic)
         assert sorted(documents[positions]) == sorted(set(documents[members].tolist()))
         assert positions[0] == alone[topic][0]
@@ -66,3 +93,16 @@ def test_representatives_are_of_different_documents():
         for position in positions:
             same = members[documents[members] == documents[position]]
             assert position == same[np.argmax(strength[same] * (vectors[same] @ centre))]
+
+
+def test_only_blocks_that_have_some_are_opened(tmp_path):
+    vectors, _ = blobs([30])
+    blocks = [
+        write_block(f"{tmp_path}/v{low}.npy", f"{tmp_path}/i{low}.npy", low, np.arange(low, low + 10), vectors[low : low + 10])
+        for low in (0, 10, 20)
+    ]
+    (tmp_path / "v10.npy").unlink()
+    found = gather(np.array([0, 9, 20, 29]), blocks)
+    assert sorted(found) == [0, 9, 20, 29]
+    for position, vector in found.items():
+        np.testing.assert_array_equal(vector, vectors[position])

@@ -18,21 +18,21 @@ from transforms.neighbors import neighbors_schema
 from transforms.topics import (
     ASSIGNMENTS_SCHEMA,
     TOPICS_SCHEMA,
-    AssignTopicsTask,
-    CountTermsTask,
-    DescribeTopicsTask,
+    CountTask,
     FindTopicsTask,
+    PlaceTask,
     TopicsOptions,
     assign_noise,
-    assign_topics,
     cluster,
-    count_part,
+    count_texts,
     describe_topics,
     find_topics,
     lay_out,
+    place_documents,
+    plan,
     topic_uid,
 )
-from transforms.topics.beam import AssignTopics, CountTerms, DescribeTopics, FindTopics
+from transforms.topics.beam import TopicsStep
 from transforms.vectors import write_block
 
 OPTIONS = TopicsOptions(n_epochs=50, min_cluster_size=20)
@@ -91,19 +91,16 @@ class Corpus:
         return write_table(f"{self.directory}/documents/part-{part:05d}.parquet", pa.table(table))
 
 
-def run_all(corpus, out, options=OPTIONS):
-    """The four stages as plain calls; returns the found record and the two published files."""
+def run_all(corpus, out, options=OPTIONS, job=None):
+    """All steps, by plain calls unless a `job` does them; returns the found and the published record."""
+
+    def plainly(step, tasks):
+        # Not in the order of the tasks: workers finish when they finish.
+        return [step(task, options) for task in reversed(tasks)]
+
     found = find_topics(FindTopicsTask(corpus.passages, corpus.neighbors, f"{out}/labels.parquet"), options)
-    counts = [
-        count_part(CountTermsTask(part, ref, found.labels, f"{out}/counts"), options).counts
-        for part, ref in enumerate(corpus.passages)
-    ]
-    task = DescribeTopicsTask(
-        found.labels, tuple(counts), corpus.passages, corpus.documents, corpus.blocks, f"{out}/topics.parquet"
-    )
-    topics = describe_topics(task, options).topics
-    assigned = assign_topics(AssignTopicsTask(corpus.documents, found.labels, topics, f"{out}/assignments.parquet"))
-    return found, topics, assigned
+    inputs = corpus.passages, corpus.blocks, corpus.documents
+    return found, describe_topics(found, *inputs, f"{out}/work", f"{out}/topics", job or plainly)
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +115,12 @@ def outcome(corpus, tmp_path_factory):
 
 
 def test_labels_are_those_of_the_pure_functions(corpus, outcome):
-    found, _, _ = outcome
+    found, _ = outcome
     labels = read_table(found.labels.path)
     layouts = lay_out(*corpus.graph, OPTIONS)
     clusters = cluster(layouts.coordinates, OPTIONS, corpus.copies)
     np.testing.assert_array_equal(labels["topic_id"].to_numpy(), clusters.topic_id)
-    np.testing.assert_array_equal(labels["assigned_topic_id"].to_numpy(), assign_noise(clusters.topic_id, *corpus.graph))
+    np.testing.assert_array_equal(labels["assigned_topic_id"].to_numpy(), assign_noise(clusters.topic_id, *corpus.graph)[0])
     np.testing.assert_array_equal(np.column_stack([labels["x"], labels["y"]]), layouts.xy)
     assert labels["content_key"].to_pylist() == corpus.keys
     assert (found.distinct_texts, found.topics) == (190, clusters.topics)
@@ -131,8 +128,8 @@ def test_labels_are_those_of_the_pure_functions(corpus, outcome):
 
 
 def test_topics_are_the_subjects(corpus, outcome):
-    found, topics, _ = outcome
-    table = read_table(topics.path)
+    found, published = outcome
+    table = read_table(published.topics.path)
     assert table.schema.equals(TOPICS_SCHEMA)
     rows = table.to_pylist()
     assert len(rows) == found.topics == 3
@@ -153,75 +150,103 @@ def test_topics_are_the_subjects(corpus, outcome):
 
 
 def test_every_document_gets_the_topic_of_its_text(corpus, outcome):
-    found, topics, assigned = outcome
-    table = pl.read_parquet(assigned.assignments.path)
-    assert table.height == assigned.assignments.rows == corpus.copies.sum()
-    assert read_table(assigned.assignments.path).schema.equals(ASSIGNMENTS_SCHEMA)
+    found, published = outcome
+    table = pl.read_parquet(published.assignments.path)
+    assert table.height == published.assignments.rows == corpus.copies.sum()
+    assert read_table(published.assignments.path).schema.equals(ASSIGNMENTS_SCHEMA)
     documents = pl.concat([pl.read_parquet(ref.path) for ref in corpus.documents])
     assert table["doc_id"].to_list() == documents["doc_id"].to_list()
     labels = pl.read_parquet(found.labels.path)
-    uids = pl.read_parquet(topics.path).select(pl.col("topic_id").alias("assigned_topic_id"), "topic_uid")
+    uids = pl.read_parquet(published.topics.path).select(pl.col("topic_id").alias("assigned_topic_id"), "topic_uid")
     expected = documents.join(labels, "content_key", maintain_order="left").join(
         uids, "assigned_topic_id", how="left", maintain_order="left"
     )
+    expected = expected.with_columns(theme_id=pl.lit(None, pl.Int32))
     assert table.equals(expected.select(table.columns))
-    assert assigned.noise_documents == (table["topic_id"] == -1).sum()
-    assert assigned.unassigned_documents == table["topic_uid"].null_count()
+    assert published.noise_documents == (table["topic_id"] == -1).sum()
+    assert published.unassigned_documents == table["topic_uid"].null_count()
 
 
 def test_output_does_not_depend_on_parts_or_on_when_it_runs(corpus, outcome, tmp_path):
     other = Corpus(tmp_path / "other", [90, 60, 40], 1)
-    found, topics, assigned = run_all(other, tmp_path / "out")
+    found, published = run_all(other, tmp_path / "out")
     assert found.labels.sha256 == outcome[0].labels.sha256
-    assert topics.sha256 == outcome[1].sha256
+    assert published.topics.sha256 == outcome[1].topics.sha256
     key = ["doc_id", "passage_no"]  # their order is that of the documents parts
-    assert pl.read_parquet(assigned.assignments.path).sort(key).equals(pl.read_parquet(outcome[2].assignments.path).sort(key))
+    assert pl.read_parquet(published.assignments.path).sort(key).equals(pl.read_parquet(outcome[1].assignments.path).sort(key))
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4])
 def test_tiny_corpora_have_no_topics(size, tmp_path):
-    found, topics, assigned = run_all(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions())
-    assert (found.topics, found.noise_texts, topics.rows) == (0, size, 0)
-    table = pl.read_parquet(assigned.assignments.path)
-    assert table.height == assigned.noise_documents == assigned.unassigned_documents
+    found, published = run_all(Corpus(tmp_path, [size], 1), tmp_path / "out", TopicsOptions())
+    assert (found.topics, found.noise_texts, published.topics.rows) == (0, size, 0)
+    table = pl.read_parquet(published.assignments.path)
+    assert table.height == published.noise_documents == published.unassigned_documents
     assert set(table["topic_id"]) | set(table["assigned_topic_id"]) <= {-1}
     assert table["topic_uid"].null_count() == table.height
 
 
 def test_no_parts_at_all(tmp_path):
     found = find_topics(FindTopicsTask((), (), f"{tmp_path}/labels.parquet"), OPTIONS)
-    topics = describe_topics(DescribeTopicsTask(found.labels, (), (), (), (), f"{tmp_path}/topics.parquet"), OPTIONS).topics
-    assigned = assign_topics(AssignTopicsTask((), found.labels, topics, f"{tmp_path}/assignments.parquet"))
-    assert (found.distinct_texts, topics.rows, assigned.assignments.rows) == (0, 0, 0)
+
+    def job(step, tasks):
+        return [step(task, OPTIONS) for task in tasks]
+
+    published = describe_topics(found, (), (), (), f"{tmp_path}/work", f"{tmp_path}/topics", job)
+    assert (found.distinct_texts, published.topics.rows, published.assignments.rows) == (0, 0, 0)
 
 
 def test_files_of_another_run_are_refused(corpus, outcome, tmp_path):
     other = Corpus(tmp_path, [10, 8, 3], 1)
+    found, _ = outcome
     with pytest.raises(ValueError, match="does not label the texts"):
-        count_part(CountTermsTask(0, other.passages[0], outcome[0].labels, str(tmp_path)), OPTIONS)
-    task = AssignTopicsTask(other.documents, outcome[0].labels, outcome[1], f"{tmp_path}/assignments.parquet")
+        count_texts(CountTask(0, other.passages, other.blocks, found.labellings, str(tmp_path)), OPTIONS)
     with pytest.raises(ValueError, match=r"the text of document d\d+-\d+ in .* has no label"):
-        assign_topics(task)
+        place_documents(PlaceTask(0, other.documents, found.labels, found.topics, str(tmp_path)), OPTIONS)
     with pytest.raises(ValueError, match="neighbour graph"):
         find_topics(FindTopicsTask(other.passages, corpus.neighbors, f"{tmp_path}/labels.parquet"), OPTIONS)
 
 
-def run_beam(tasks, transform, expected):
+@pytest.mark.parametrize("least", [1, 64])
+def test_tables_do_not_depend_on_how_the_work_is_cut(least, corpus, outcome, tmp_path, monkeypatch):
+    """One task for all parts or one for each, few terms in a range, few topics in a task: the same bytes."""
+    tasks = {}
+
+    def job(step, some):
+        tasks[step.__name__] = len(some)
+        return [step(task, OPTIONS) for task in some]
+
+    for name, value in {"_TASKS": least, "COUNTS_PER_TASK": 2, "_TEXTS_PER_NAMING": 70}.items():
+        monkeypatch.setattr(plan, name, value)
+    monkeypatch.setattr("transforms.topics.assigning._ROWS", 7)
+    monkeypatch.setattr("transforms.topics.naming._ROWS", 5)
+    _, published = run_all(corpus, tmp_path, job=job)
+    assert tasks.pop("weigh_terms") >= 4
+    parts = 1 if least == 1 else 3
+    assert tasks.pop("publish_topics") == 1
+    assert set(tasks.values()) == {parts}
+    assert published.topics.sha256 == outcome[1].topics.sha256
+    assert published.assignments.sha256 == outcome[1].assignments.sha256
+
+
+def run_beam(step, tasks, expected, options=OPTIONS):
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        assert_that(pipeline | beam.Create(tasks) | transform, equal_to(expected))
+        assert_that(pipeline | beam.Create(tasks) | TopicsStep(step, options), equal_to(expected))
 
 
-def test_transforms_give_the_records_of_the_functions(corpus, tmp_path):
-    found, topics, assigned = run_all(corpus, tmp_path)  # once more: the files are written again with the same bytes
-    run_beam([FindTopicsTask(corpus.passages, corpus.neighbors, found.labels.path)], FindTopics(OPTIONS), [found])
-    tasks = [CountTermsTask(part, ref, found.labels, f"{tmp_path}/counts") for part, ref in enumerate(corpus.passages)]
-    counted = [count_part(task, OPTIONS) for task in tasks]
-    run_beam(tasks, CountTerms(OPTIONS), counted)
-    described = DescribeTopicsTask(
-        found.labels, tuple(record.counts for record in counted), corpus.passages, corpus.documents, corpus.blocks, topics.path
-    )
-    run_beam([described], DescribeTopics(OPTIONS), [describe_topics(described, OPTIONS)])
-    run_beam([AssignTopicsTask(corpus.documents, found.labels, topics, assigned.assignments.path)], AssignTopics(), [assigned])
+def test_transforms_give_the_records_of_the_functions(corpus, outcome, tmp_path):
+    found, published = outcome
+    # Once more: the files are written again with the same bytes.
+    run_beam(find_topics, [FindTopicsTask(corpus.passages, corpus.neighbors, found.labels.path)], [found])
+
+    def job(step, tasks):
+        records = [step(task, OPTIONS) for task in tasks]
+        if step in (count_texts, place_documents):  # the transform of all steps is the same
+            run_beam(step, tasks, records)
+        return records
+
+    _, again = run_all(corpus, tmp_path, job=job)
+    assert (again.topics.sha256, again.assignments.sha256) == (published.topics.sha256, published.assignments.sha256)
 
 
 class SplitCorpus(Corpus):
@@ -254,14 +279,14 @@ class SplitCorpus(Corpus):
 
 def test_counts_named_documents_count_documents(tmp_path):
     corpus = SplitCorpus(tmp_path, [90, 60, 40], 3)
-    found, topics, assigned = run_all(corpus, tmp_path / "out", TopicsOptions(n_epochs=50, min_cluster_size=20, min_samples=10))
-    rows = pl.read_parquet(assigned.assignments.path).to_dicts()
+    found, published = run_all(corpus, tmp_path / "out", TopicsOptions(n_epochs=50, min_cluster_size=20, min_samples=10))
+    rows = pl.read_parquet(published.assignments.path).to_dicts()
     assert len(rows) == 190
     in_topic = {row["doc_id"] for row in rows if row["topic_id"] >= 0}
     near_topic = {row["doc_id"] for row in rows if row["assigned_topic_id"] >= 0}
-    assert (assigned.noise_documents, assigned.unassigned_documents) == (50 - len(in_topic), 50 - len(near_topic))
+    assert (published.noise_documents, published.unassigned_documents) == (50 - len(in_topic), 50 - len(near_topic))
     name_of = dict(zip(corpus.names, corpus.texts, strict=True))
-    for topic in read_table(topics.path).to_pylist():
+    for topic in read_table(published.topics.path).to_pylist():
         for column, counted in (("topic_id", "documents"), ("assigned_topic_id", "assigned_documents")):
             assert topic[counted] == len({row["doc_id"] for row in rows if row[column] == topic["topic_id"]})
         passages = list(zip(topic["representative_doc_ids"], topic["representative_passage_nos"], strict=True))
@@ -270,19 +295,3 @@ def test_counts_named_documents_count_documents(tmp_path):
         assert set(passages) <= members <= set(name_of)
         assert topic["documents"] < len(members)
     assert found.topics == 3
-
-
-@pytest.mark.parametrize("rows_per_batch", [1, 3, 100])
-def test_documents_without_a_topic_are_counted_whatever_the_batches(rows_per_batch):
-    from transforms.topics.stages import _WithoutTopic
-
-    generator = np.random.default_rng(0)
-    counts = generator.integers(1, 6, 40)
-    first = np.concatenate([np.arange(count) == 0 for count in counts])
-    in_topic = generator.random(len(first)) < 0.3
-    counter = _WithoutTopic()
-    for low in range(0, len(first), rows_per_batch):
-        counter.add(first[low : low + rows_per_batch], in_topic[low : low + rows_per_batch])
-    document = np.repeat(np.arange(40), counts)
-    expected = 40 - len(set(document[in_topic].tolist()))
-    assert counter.documents == expected > 5

@@ -13,6 +13,6 @@ class CompareDocuments(beam.PTransform):
     """CompareTask → Changes: the documents of each range by what became of them."""
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the ranges over the workers and compare each."""
+        """Compare each of the ranges."""
         compare = beam.Map(compare_part).with_output_types(Changes)
-        return tasks | "SpreadRanges" >> beam.Reshuffle() | "Compare" >> compare
+        return tasks | "Compare" >> compare

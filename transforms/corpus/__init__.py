@@ -19,7 +19,7 @@ from transforms.corpus.queries import read_queries
 from transforms.corpus.read import read_unit
 from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord, UnitRecord
 from transforms.corpus.sample import sample_threshold
-from transforms.corpus.sources import plan_units
+from transforms.corpus.sources import is_older, plan_units
 from transforms.corpus.splitter import PassageSplitter, load_tokenizer
 from transforms.corpus.units import Slice, SourceUnit
 from transforms.corpus.validate import QUARANTINE_SCHEMA, is_visible
@@ -52,6 +52,7 @@ __all__ = [
     "content_keys",
     "doc_hash",
     "ids_of",
+    "is_older",
     "is_visible",
     "load_tokenizer",
     "part_bounds",

@@ -37,9 +37,9 @@ class ReadCorpus(beam.PTransform):
     quarantine: str
 
     def expand(self, units: beam.PCollection) -> beam.PCollection:
-        """Spread the units over the workers and read each."""
+        """Read each of the units."""
         read = beam.ParDo(_ReadUnit(self.options, self.directory, self.quarantine)).with_output_types(UnitRecord)
-        return units | "SpreadUnits" >> beam.Reshuffle() | "ReadUnits" >> read
+        return units | "ReadUnits" >> read
 
 
 @dataclass
@@ -49,14 +49,14 @@ class CanonicalDocuments(beam.PTransform):
     plan: DocumentsPlan
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Find the sample's threshold (8 bytes, a side input), spread the parts over the workers and write each."""
+        """Find the sample's threshold (8 bytes, a side input), and write each of the parts."""
         threshold = (
             tasks.pipeline
             | "NameSample" >> beam.Create([self.plan.sample])
             | "FindThreshold" >> beam.Map(_threshold, self.plan).with_output_types(bytes)
         )
         write = beam.ParDo(_WriteDocuments(self.plan), beam.pvalue.AsSingleton(threshold))
-        return tasks | "SpreadParts" >> beam.Reshuffle() | "WriteDocuments" >> write.with_output_types(DocumentsRecord)
+        return tasks | "WriteDocuments" >> write.with_output_types(DocumentsRecord)
 
 
 @dataclass
@@ -66,9 +66,9 @@ class DistinctPassages(beam.PTransform):
     plan: PassagesPlan
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the parts over the workers and write each."""
+        """Write each of the parts."""
         write = beam.ParDo(_WritePassages(self.plan)).with_output_types(PassagesRecord)
-        return tasks | "SpreadParts" >> beam.Reshuffle() | "WritePassages" >> write
+        return tasks | "WritePassages" >> write
 
 
 def _threshold(sample: int | None, plan: DocumentsPlan) -> bytes:

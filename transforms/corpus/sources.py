@@ -2,6 +2,8 @@
 
 import logging
 import posixpath
+from datetime import UTC, datetime
+from typing import Any
 
 from transforms.corpus import jsonl, parquet, python_docs
 from transforms.corpus.errors import InputError
@@ -51,8 +53,52 @@ def plan_units(options: CorpusOptions) -> list[SourceUnit]:
     )
 
 
+def is_older(options: CorpusOptions, moment: datetime) -> bool:
+    """Whether every input file was last written before `moment`, by the listings alone: a hint, since times can be wrong.
+
+    False where a file system tells no times. Raises InputError for an input that means nothing.
+    """
+    for value in dict.fromkeys(options.input):
+        # The modules of the installed Python are as old as that.
+        if value != PYTHON_DOCS:
+            _, _, files = _list(value, options)
+            written = [_written(info) for info in files.values()]
+            if not all(time is not None and time < moment for time in written):
+                return False
+    return True
+
+
+def _written(info: dict[str, Any]) -> datetime | None:
+    """When a file was last written, as its file system says it: local, S3, Azure, Google and in memory."""
+    names = ("mtime", "LastModified", "last_modified", "updated", "created")
+    time = next((info[name] for name in names if info.get(name) is not None), None)
+    if isinstance(time, int | float):
+        return datetime.fromtimestamp(time, UTC)
+    if isinstance(time, str):
+        try:
+            time = datetime.fromisoformat(time)
+        except ValueError:
+            return None
+    if not isinstance(time, datetime):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _files(value: str, options: CorpusOptions) -> list[Slice]:
     """The files that one input value means, as slices named relative to its fixed part, sorted."""
+    fs, root, files = _list(value, options)
+    return [
+        Slice(
+            path if is_local(value) else fs.unstrip_protocol(path),
+            posixpath.relpath(path, root or "."),
+            int(info.get("size") or 0),
+        )
+        for path, info in sorted(files.items())
+    ]
+
+
+def _list(value: str, options: CorpusOptions) -> tuple[Any, str, dict[str, dict]]:
+    """The file system of one input value, its fixed part, and the files that it means with what their listing says."""
     try:
         if holds_credentials(value):
             raise InputError(f"input {redact(value)!r} has credentials in the URL: give them through the environment")
@@ -76,14 +122,7 @@ def _files(value: str, options: CorpusOptions) -> list[Slice]:
         raise
     except (ImportError, ValueError, OSError) as error:
         raise InputError(f"input {value!r} cannot be listed ({error}): check the URL and its file system") from error
-    return [
-        Slice(
-            path if is_local(value) else fs.unstrip_protocol(path),
-            posixpath.relpath(path, root or "."),
-            int(info.get("size") or 0),
-        )
-        for path, info in sorted(files.items())
-    ]
+    return fs, root, files
 
 
 def _in_folder(files: dict[str, dict], root: str, options: CorpusOptions) -> dict[str, dict]:

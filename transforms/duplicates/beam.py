@@ -17,10 +17,8 @@ class ReadWording(beam.PTransform):
     """WordingTask → WordingRecord: what the relation of texts is decided on, for one part of the passages."""
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the parts over the workers and read each."""
-        return (
-            tasks | "SpreadTexts" >> beam.Reshuffle() | "ReadTexts" >> beam.Map(write_wording).with_output_types(WordingRecord)
-        )
+        """Read each of the parts."""
+        return tasks | "ReadTexts" >> beam.Map(write_wording).with_output_types(WordingRecord)
 
 
 @dataclass
@@ -31,9 +29,9 @@ class MinePairs(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the parts over the workers and mine each."""
+        """Mine each of the parts."""
         mine = beam.ParDo(_MinePart(self.options, self.threads)).with_output_types(MineRecord)
-        return tasks | "SpreadParts" >> beam.Reshuffle() | "MineParts" >> mine
+        return tasks | "MineParts" >> mine
 
 
 @dataclass
@@ -70,9 +68,9 @@ class CompareTiles(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the tiles over the workers and compare each."""
+        """Compare each of the tiles."""
         compare = beam.Map(compare_tile, self.options, self.k, self.threads).with_output_types(AgainstRecord)
-        return tasks | "SpreadTiles" >> beam.Reshuffle() | "CompareTiles" >> compare
+        return tasks | "CompareTiles" >> compare
 
 
 @dataclass
@@ -84,6 +82,6 @@ class MeasureAround(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the tiles over the workers and search for each."""
+        """Search for each of the tiles."""
         measure = beam.Map(measure_around, self.options, self.k, self.threads).with_output_types(AroundRecord)
-        return tasks | "SpreadTiles" >> beam.Reshuffle() | "MeasureTiles" >> measure
+        return tasks | "MeasureTiles" >> measure

@@ -1,10 +1,10 @@
 """What a threshold does to pairs that people have labelled: precision, recall, F1, and which threshold keeps a promise."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import norm
 
 from transforms.files import describe
 
@@ -91,7 +91,7 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, confidence: float
     """Bounds of a proportion, two-sided, float64: the score interval of Wilson (1927), Probable inference, the law of
     succession, and statistical inference, JASA 22, 209-212. `trials` are at least 1.
     """
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = successes / trials
     centre = share + z * z / (2 * trials)
     spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4.0 * trials * trials))

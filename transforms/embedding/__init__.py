@@ -8,7 +8,18 @@ not made for is said in a warning; only safetensors are loaded and no code of a 
 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CanaryError, Fidelity
-from transforms.embedding.encoder import NORM_TOLERANCE, Encoded, Encoder, VectorError, check_vectors, load_encoder
+from transforms.embedding.encoder import (
+    NORM_TOLERANCE,
+    Encoded,
+    Encoder,
+    TextEncoder,
+    VectorError,
+    check_vectors,
+    import_libraries,
+    load_encoder,
+    provide_encoder,
+    withdraw_encoder,
+)
 from transforms.embedding.facts import ModelFacts, read_facts, transformer_folder
 from transforms.embedding.findings import fidelity_warnings, packing_warnings, truncation_warnings
 from transforms.embedding.fingerprint import EncoderSpec, encoder_spec
@@ -33,12 +44,14 @@ __all__ = [
     "ModelError",
     "ModelFacts",
     "ModelProfile",
+    "TextEncoder",
     "VectorError",
     "check_vectors",
     "encoder_spec",
     "fidelity_warnings",
     "find_model",
     "find_profile",
+    "import_libraries",
     "is_packable",
     "load_encoder",
     "measure_precision",
@@ -48,8 +61,10 @@ __all__ = [
     "padded_tokens",
     "plan_batches",
     "plan_packed",
+    "provide_encoder",
     "read_facts",
     "transformer_folder",
     "truncation_warnings",
     "warnings_of",
+    "withdraw_encoder",
 ]

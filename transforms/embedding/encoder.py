@@ -4,17 +4,18 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CANARY_TEXTS, Fidelity, check_canary, measure_fidelity
-from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.fingerprint import EncoderSpec, find_here
 from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
 from transforms.embedding.profiles import check_dimension
@@ -61,6 +62,30 @@ class Encoded:
     failed: _Errors
 
 
+class TextEncoder(Protocol):
+    """What the stages ask of an encoder, in whatever process its model is; `Encoder` says what each of these is."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model takes; longer texts are truncated."""
+
+    @property
+    def fidelity(self) -> Fidelity | None:
+        """How near the vectors are to the model's own."""
+
+    def encode_documents(
+        self, texts: Sequence[str], tokens_per_batch: int | None = None, on_batch: Callable[[int], None] | None = None
+    ) -> Encoded:
+        """Embed documents."""
+
+    def encode_queries(self, texts: Sequence[str], tokens_per_batch: int | None = None) -> Encoded:
+        """Embed queries."""
+
+
 class Encoder:
     """A loaded model, safe to share between threads. Use `load_encoder`, which loads each model once in a process."""
 
@@ -74,6 +99,11 @@ class Encoder:
             device = device or "cpu"
             if device != "cpu":
                 raise ModelError(f"embedding.precision=int8 is for CPUs, not for device {device!r}: set embedding.device=cpu")
+        if not os.path.isdir(spec.folder):
+            raise ModelError(
+                f"model {spec.model!r} is not in {spec.folder} on {socket.gethostname()}: workers need it at the same path as "
+                "the machine that the run was started on, so give both the same image"
+            )
         with _quiet_loading():
             self._model = SentenceTransformer(
                 spec.folder,
@@ -117,17 +147,30 @@ class Encoder:
         """
         spec = self.spec
         with self._lock:
-            if not self._canary_passed:
-                own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
-                canary = check_canary(own, self._model, spec.precision, spec.normalize)
-                self._canary_passed = True
-                self.fidelity = None if spec.precision == "int8" else canary
+            self.check(tokens_per_batch)
             encoded = self._encode(texts, spec.document_prompt, "document", tokens_per_batch, on_batch)
             if self.fidelity is None and (rows := self._ordinary(texts, encoded)):
                 sample = [texts[i] for i in rows]
                 prompt = spec.document_prompt or ""
                 self.fidelity = measure_fidelity(encoded.vectors[rows], self._model, sample, prompt, spec.normalize)
         return encoded
+
+    def check(self, tokens_per_batch: int | None = None) -> None:
+        """Run the canary unless it has passed already: before the first document, or earlier where there is time for it.
+
+        Raises CanaryError when this encoder's vectors are not those of the model in fp32.
+        """
+        spec = self.spec
+        with self._lock:
+            if self._canary_passed:
+                return
+            own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
+            # What is measured does not depend on the number of threads then, and beside a busy process, where threads of the
+            # library wait for each other by spinning, one takes a third of the processor time of two.
+            with _torch_threads(1):
+                canary = check_canary(own, self._model, spec.precision, spec.normalize)
+            self._canary_passed = True
+            self.fidelity = None if spec.precision == "int8" else canary
 
     def encode_queries(self, texts: Sequence[str], tokens_per_batch: int | None = None) -> Encoded:
         """Embed queries with the query prompt. Raises VectorError or ModelError naming the query that has no usable vector."""
@@ -249,6 +292,19 @@ class Encoder:
         return contextlib.nullcontext() if dtype is None else torch.autocast(self._model.device.type, getattr(torch, dtype))
 
 
+@contextlib.contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads for what this thread asks of it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _one_thread_each(threads: int) -> ThreadPoolExecutor:
     """A pool of threads in each of which torch uses that thread only."""
     import torch
@@ -287,12 +343,33 @@ def check_vectors(vectors: np.ndarray, names: Sequence[str], unit: bool = True) 
         )
 
 
-_loaded: dict[tuple[EncoderSpec, str | None], Encoder] = {}
+_loaded: dict[tuple[EncoderSpec, str | None], TextEncoder] = {}
 _loading = threading.Lock()
 
 
-def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> Encoder:
-    """The encoder of `spec`, loaded once in this process however many stages and threads ask for it.
+def import_libraries() -> None:
+    """Import what loading a model needs, ahead of that."""
+    import sentence_transformers  # noqa: F401
+    import torch  # noqa: F401
+    from transformers import AutoModel, AutoTokenizer  # noqa: F401
+
+    import transforms.embedding.packed  # noqa: F401
+
+
+def provide_encoder(spec: EncoderSpec, device: str | None, encoder: TextEncoder) -> None:
+    """Let `load_encoder` give this encoder for `spec` and `device`: its model is in another process."""
+    with _loading:
+        _loaded[spec, device] = encoder
+
+
+def withdraw_encoder(spec: EncoderSpec, device: str | None) -> None:
+    """Undo `provide_encoder`: the next one who asks loads the model in this process."""
+    with _loading:
+        _loaded.pop((spec, device), None)
+
+
+def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> TextEncoder:
+    """The encoder of `spec`, loaded once in this process however many stages and threads ask for it, or provided by another.
 
     `threads` (None: as many as torch has) share the work on a CPU. Tokenising, some percent of the work, has a pool of its own,
     for all cores unless RAYON_NUM_THREADS says otherwise, as it does in worker processes.
@@ -305,7 +382,7 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
                 torch.set_num_threads(threads)
             # Without this the library turns its threads off for good in a process that has ever forked.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-            _loaded[spec, device] = Encoder(spec, device, threads)
+            _loaded[spec, device] = Encoder(find_here(spec), device, threads)
         return _loaded[spec, device]
 
 

@@ -41,17 +41,32 @@ from transforms.files.paths import (
     remove,
 )
 from transforms.files.progress import Progress, read_progress
-from transforms.files.refs import FileRef, digest_of, file_ref, is_whole, keep_only, sha256_of
+from transforms.files.refs import (
+    CheckRecord,
+    CheckTask,
+    FileRef,
+    check_files,
+    check_tasks,
+    digest_of,
+    file_ref,
+    is_whole,
+    keep_only,
+    sha256_of,
+)
 
 __all__ = [
     "ROW_GROUP_ROWS",
     "STOP_AT",
+    "CheckRecord",
+    "CheckTask",
     "ConflictError",
     "CorruptFileError",
     "FileRef",
     "Progress",
     "UnconditionalError",
     "Versioned",
+    "check_files",
+    "check_tasks",
     "delete_if",
     "describe",
     "digest_of",

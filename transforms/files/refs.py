@@ -9,6 +9,8 @@ from typing import Any
 from transforms.files.paths import filesystem_of
 
 _CHUNK = 1 << 20
+# Files that one task reads again: about a 64th of all bytes, but no fewer bytes than a task is worth.
+_TASKS, _LEAST = 64, 64 << 20
 
 
 @dataclass(frozen=True, order=True)
@@ -49,6 +51,39 @@ def is_whole(file: FileRef) -> bool:
         return sha256_of(file.path) == (file.sha256, file.size)
     except FileNotFoundError:
         return False
+
+
+@dataclass(frozen=True)
+class CheckTask:
+    """Files to read again."""
+
+    files: tuple[FileRef, ...]
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """Of some files those that are missing, or have other bytes than they were recorded with."""
+
+    differing: tuple[FileRef, ...]
+
+
+def check_tasks(files: Iterable[FileRef]) -> list[CheckTask]:
+    """Cut files into tasks of about as many bytes each."""
+    files = list(files)
+    wanted = max(sum(file.size for file in files) // _TASKS, _LEAST)
+    tasks, some, size = [], list[FileRef](), 0
+    for file in files:
+        if some and size + file.size > wanted:
+            tasks.append(CheckTask(tuple(some)))
+            some, size = [], 0
+        some.append(file)
+        size += file.size
+    return [*tasks, CheckTask(tuple(some))] if some else tasks
+
+
+def check_files(task: CheckTask) -> CheckRecord:
+    """Read some files again, a piece at a time."""
+    return CheckRecord(tuple(file for file in task.files if not is_whole(file)))
 
 
 def keep_only(folder: str, files: Iterable[FileRef]) -> None:

@@ -6,7 +6,7 @@ is written; a reader refuses a file whose bytes are not the manifest's; of two r
 one process at a time holds the lease on a root, and one that died does not hold it.
 """
 
-from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation
+from transforms.generations.assemble import check_moved, generation_id, list_generations, move_into_generation, started_at
 from transforms.generations.check import missing_or_resized
 from transforms.generations.current import PublishConflictError, move_current, read_current
 from transforms.generations.garbage import Garbage, Removal, Retention, find_garbage, freed_bytes, remove_garbage
@@ -65,6 +65,7 @@ __all__ = [
     "read_pins",
     "remove_garbage",
     "roll_back",
+    "started_at",
     "unpin_generation",
     "verify_generation",
     "write_manifest",

@@ -12,11 +12,16 @@ def generation_id(now: datetime, digest: str) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
 
 
+def started_at(generation: str) -> datetime:
+    """When the run of a generation began, to the second, by its id. Raises ValueError for what is no id."""
+    return datetime.strptime(generation.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 def move_into_generation(root: str, generation: str, staged: str, files: Sequence[FileRef]) -> list[FileRef]:
     """Move staged files into `generations/ID/`, keeping their paths below `staged`.
 
-    Nobody reads the folder before its manifest exists, so the moves need no order. Afterwards every file is read once more:
-    raises CorruptFileError when one is not what its stage wrote, such as when another run wrote into the same work folder.
+    Nobody reads the folder before its manifest exists, so the moves need no order. Afterwards `check_moved` is due for them:
+    another run may have written into the same work folder.
     """
     folder = join(root, "generations", generation)
     prefix = staged.rstrip("/") + "/"
@@ -36,7 +41,6 @@ def move_into_generation(root: str, generation: str, staged: str, files: Sequenc
     if is_local(root):
         for directory in sorted(directories):
             fsync_directory(directory)
-    check_moved(moved)
     return moved
 
 

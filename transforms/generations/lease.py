@@ -70,7 +70,7 @@ class Lease:
 
     def __init__(self, root: str, seconds: float, unconditional: bool) -> None:
         self.root, self.seconds, self.holder = root, seconds, this_process()
-        self._path = join(root, LEASE_NAME)
+        self.path = join(root, LEASE_NAME)
         self._unconditional = unconditional
         self._acquired = datetime.now(UTC)
         self._version = ""
@@ -80,7 +80,7 @@ class Lease:
     def acquire(self) -> None:
         """Take the lease, or raise RootInUseError with who holds it and until when."""
         for _ in range(_TRIES):
-            found = read_versioned(self._path)
+            found = read_versioned(self.path)
             if found is not None and (reason := self._held_by(found)):
                 raise RootInUseError(reason)
             with contextlib.suppress(ConflictError):
@@ -128,9 +128,9 @@ class Lease:
 
     def _delete(self) -> None:
         try:
-            delete_if(self._path, self._version, unconditional=self._unconditional)
+            delete_if(self.path, self._version, unconditional=self._unconditional)
         except ConflictError:
-            delete_if(self._path, self._version_of_own(), unconditional=self._unconditional)
+            delete_if(self.path, self._version_of_own(), unconditional=self._unconditional)
 
     def _version_of_own(self) -> str:
         """The version of the lease if it names this holder; raises ConflictError if it does not.
@@ -138,7 +138,7 @@ class Lease:
         A renewal may be written and fail all the same, when the sync after it or the answer of the store does: the next
         one then meets its own lease under a version that it was never told.
         """
-        found = read_versioned(self._path)
+        found = read_versioned(self.path)
         if found is None or not self._is_own(found):
             raise ConflictError(f"the lease on root {redact(self.root)!r} is no longer that of this process")
         return found.version
@@ -159,17 +159,17 @@ class Lease:
             "expires": (now + timedelta(seconds=self.seconds)).isoformat(timespec="seconds"),
         }
         data = (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
-        return write_if(self._path, data, version, unconditional=self._unconditional)
+        return write_if(self.path, data, version, unconditional=self._unconditional)
 
     def _check_store(self) -> None:
         """Some stores that speak S3 ignore conditions and overwrite: the lease and CURRENT would then protect nothing."""
         if is_local(self.root) or self._unconditional:
             return
         try:
-            write_if(self._path, b"{}\n", None)
+            write_if(self.path, b"{}\n", None)
         except ConflictError:
             return
-        remove(self._path)
+        remove(self.path)
         raise UnconditionalError(
             f"the store of root {redact(self.root)!r} ignores conditions of writes (If-None-Match), so that two runs at once "
             "could both publish: use a store that has them, or set publish.unconditional_writes to true and make sure yourself "
@@ -184,7 +184,7 @@ class Lease:
             acquired, overdue = values["acquired"], expires < datetime.now(UTC)
         except (ValueError, TypeError, KeyError) as error:
             return (
-                f"{redact(self._path)} is not a lease that this version can read ({error}): if no run is active on the root, "
+                f"{redact(self.path)} is not a lease that this version can read ({error}): if no run is active on the root, "
                 "delete the file"
             )
         who = f"process {holder.pid} on {holder.host}"

@@ -36,7 +36,7 @@ from transforms.index.measure import (
 from transforms.index.nprobe import Chosen, Curve, smallest_nprobe
 from transforms.index.options import IndexOptions
 from transforms.index.recall import RANKS, QuerySet, RecallMeter
-from transforms.index.sample import mixed, rows_of, sampled_rows
+from transforms.index.sample import mixed, rows_of, sampled, sampled_rows
 from transforms.index.shards import (
     EncodeTask,
     ShardError,
@@ -110,6 +110,7 @@ __all__ = [
     "resolve_type",
     "rows_of",
     "same_kind",
+    "sampled",
     "sampled_rows",
     "smallest_nprobe",
     "spread_of",

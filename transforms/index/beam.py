@@ -31,9 +31,9 @@ class EncodeShards(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the shards over the workers and encode each."""
+        """Encode each of the shards."""
         encode = beam.ParDo(_EncodeShard(self.threads)).with_output_types(ShardRecord)
-        return tasks | "SpreadShards" >> beam.Reshuffle() | "EncodeShards" >> encode
+        return tasks | "EncodeShards" >> encode
 
 
 @dataclass
@@ -58,11 +58,10 @@ class MeasureRecall(beam.PTransform):
     measure_threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the blocks over the workers, search each, and measure once all have answered."""
+        """Search each of the blocks, and measure once all have answered."""
         search = beam.Map(find_exact, self.threads).with_output_types(ExactRecord)
         return (
             tasks
-            | "SpreadBlocks" >> beam.Reshuffle()
             | "SearchExactly" >> search
             | "Together" >> beam.Map(_keyed).with_output_types(tuple[int, ExactRecord])
             | "Gather" >> beam.GroupByKey()

@@ -30,6 +30,20 @@ def sampled_rows(ids: np.ndarray, count: int, *, last: bool = False) -> np.ndarr
     return np.sort(chosen)
 
 
+def sampled(blocks: Sequence[VectorBlock], count: int, *, last: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """`sampled_rows` of the texts of all blocks, and their ids. Memory: some times `count` ids, and those of one block."""
+    ids, rows, low = np.empty(0, np.int64), np.empty(0, np.int64), 0
+    for block in sorted(blocks):
+        ids, rows = np.concatenate([ids, block.ids()]), np.concatenate([rows, np.arange(low, low + block.rows)])
+        low += block.rows
+        if len(ids) > 2 * count:
+            # Whoever is not among the chosen of some texts is not among those of all.
+            chosen = sampled_rows(ids, count, last=last)
+            ids, rows = ids[chosen], rows[chosen]
+    chosen = sampled_rows(ids, count, last=last)
+    return rows[chosen], ids[chosen]
+
+
 def rows_of(blocks: Sequence[VectorBlock], rows: np.ndarray) -> np.ndarray:
     """The vectors at ascending positions, float32 (rows, dim), reading each block once and only the rows needed."""
     ordered = sorted(blocks)

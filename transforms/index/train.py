@@ -11,7 +11,7 @@ from transforms.files import FileRef, file_ref, join, write_bytes
 from transforms.index.choose import IndexTypeError, inverted_lists, resolve_type
 from transforms.index.faiss_files import fingerprint_of, index_bytes
 from transforms.index.options import IndexOptions
-from transforms.index.sample import all_ids, rows_of, sampled_rows
+from transforms.index.sample import rows_of, sampled
 from transforms.index.training import Encoded, Spread, Training
 from transforms.vectors import VectorBlock, write_block
 
@@ -54,26 +54,26 @@ class TrainRecord:
 def train_index(task: TrainTask, options: IndexOptions, threads: int | None = None) -> TrainRecord:
     """Train on a sample chosen by hash and write `template.faiss` and the query block. An earlier training stays where it is.
 
+    Memory: the sample, which grows with the number of lists, and one block's ids.
     Raises IndexTypeError when the corpus is too small for the configured type.
     """
-    ids = all_ids(task.blocks)
-    training, template = task.earlier or _train_new(task, ids, options, threads)
-    queries = sampled_rows(ids, options.recall_queries, last=True)
+    training, template = task.earlier or _train_new(task, options, threads)
+    queries, ids = sampled(task.blocks, options.recall_queries, last=True)
     block = write_block(
         join(task.directory, "query-vectors.npy"),
         join(task.directory, "query-ids.npy"),
         0,
-        ids[queries],
+        ids,
         rows_of(task.blocks, queries),
     )
     lists = inverted_lists(training.factory)
     return TrainRecord(template, training.fingerprint, training.factory, lists > 0, training.sample, block)
 
 
-def _train_new(task: TrainTask, ids: np.ndarray, options: IndexOptions, threads: int | None) -> tuple[Training, FileRef]:
-    factory = resolve_type(task.factory or options.type, len(ids))
+def _train_new(task: TrainTask, options: IndexOptions, threads: int | None) -> tuple[Training, FileRef]:
+    factory = resolve_type(task.factory or options.type, sum(block.rows for block in task.blocks))
     lists = inverted_lists(factory)
-    rows = sampled_rows(ids, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
+    rows, _ = sampled(task.blocks, max(options.train_points_per_list * lists, _CODEBOOK_TEXTS) if lists else 0)
     sample = rows_of(task.blocks, rows) if len(rows) else np.empty((0, task.blocks[0].dim), np.float32)
     with threadpool_limits(threads):
         template = trained_template(factory, sample)

@@ -21,10 +21,9 @@ class NeighborGraph(beam.PTransform):
     threads: int = 1
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the stripes over the workers, compare them, and gather the lists of each to settle them."""
+        """Compare the stripes, and gather the lists of each to settle them."""
         return (
             tasks
-            | "SpreadStripes" >> beam.Reshuffle()
             | "CompareStripes" >> beam.ParDo(_CompareStripe(self.options, self.threads))
             | "GatherLists" >> beam.GroupByKey()
             | "SettleStripes" >> beam.ParDo(_SettleStripe(self.options, self.threads)).with_output_types(NeighborsRecord)
@@ -39,9 +38,9 @@ class UpdatedGraph(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the tiles over the workers and search each."""
+        """Search each of the tiles."""
         build = beam.ParDo(_BuildParts(self.options, self.threads)).with_output_types(NeighborsRecord)
-        return tasks | "SpreadTiles" >> beam.Reshuffle() | "SearchTiles" >> build
+        return tasks | "SearchTiles" >> build
 
 
 @dataclass
@@ -67,9 +66,9 @@ class ApproximateStep(beam.PTransform):
         return cast(type, get_type_hints(self.step)["return"])
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the tasks over the workers and do the step for each."""
+        """Do the step for each task."""
         step = beam.Map(self.step, self.options, self.threads).with_output_types(self.record_type)
-        return tasks | "SpreadTasks" >> beam.Reshuffle() | self.step.__name__ >> step
+        return tasks | self.step.__name__ >> step
 
 
 class _Counted(beam.DoFn):

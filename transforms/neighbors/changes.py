@@ -1,6 +1,6 @@
 """What distinguishes the texts of now, and their vectors, from those that an earlier graph compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,41 +59,98 @@ class ChangesRecord:
 
 
 def find_changes(task: ChangesTask) -> ChangesRecord:
-    """Compare the texts, and the vectors of those that may have another one now, bit by bit."""
-    then = _joined([read_table(part.path, ["id"])["id"].to_numpy() for part in task.parts])
-    now = _joined([block.ids() for block in sorted(task.blocks)])
-    both = np.intersect1d(then, now, assume_unique=True)
-    kept = np.setdiff1d(both, _with_another_vector(task, both), assume_unique=True)
-    added, gone = np.setdiff1d(now, kept, assume_unique=True), np.setdiff1d(then, kept, assume_unique=True)
+    """Compare the texts, and the vectors of those that may have another one now, bit by bit.
+
+    Where a shard cannot be read any more nothing is known of any vector, and everything counts as changed. Memory: one block,
+    one part's ids, and the ids that are found.
+    """
+    try:
+        found = list(_changes(task, _open_shards(task)))
+    except (CorruptFileError, FileNotFoundError):
+        found = list(_changes(task, None))
+    added, gone = _joined([part.added for part in found]), _joined([part.gone for part in found])
     paths = join(task.directory, "added.npy"), join(task.directory, "gone.npy")
     save_array(paths[0], added)
     save_array(paths[1], gone)
-    return ChangesRecord(file_ref(paths[0]), file_ref(paths[1]), len(then), len(added), len(now))
+    then, now = sum(part.then for part in found), sum(block.rows for block in task.blocks)
+    return ChangesRecord(file_ref(paths[0]), file_ref(paths[1]), then, len(added), now)
 
 
-def _with_another_vector(task: ChangesTask, ids: np.ndarray) -> np.ndarray:
-    """Which of the `ids`, ascending, did not have the vector then that they have now.
+@dataclass(frozen=True)
+class _Part:
+    """What changed in one range of ids, in which there were `then` texts."""
 
-    Shards never change: only a text in a shard that was used either then or now alone can have another one. Where a shard
-    cannot be read any more nothing is known of it, and everything counts as changed. One block at a time is in memory.
+    added: np.ndarray
+    gone: np.ndarray
+    then: int
+
+
+@dataclass(frozen=True)
+class _Shards:
+    """The shards that were asked then, and those that hold texts which may have another vector now."""
+
+    then: ShardIndex
+    alone: ShardIndex | None
+
+
+def _open_shards(task: ChangesTask) -> _Shards:
+    """Shards never change: only a text in a shard that was used either then or now alone can have another vector.
+
+    Raises CorruptFileError or FileNotFoundError for one that was used then and cannot be read any more.
     """
     alone = set(task.shards_then) ^ set(task.shards_now)
     if not alone:
-        return np.empty(0, np.int64)
-    try:
-        for path in sorted(alone & set(task.shards_then)):
-            # All of them, before any is asked: a damaged footer would say that a shard has nothing to do with these texts.
-            if not is_named_by(path, file_ref(path).sha256):
-                raise CorruptFileError(f"{path} was changed after it was written; run `corpusbeam verify`")
-        described = describe_shards(task.shards_then)
-        # Nor may one come last in the order only because its footer cannot be read.
-        if unread := [shard.path for shard in described if not shard.rows]:
-            raise CorruptFileError(f"{unread[0]} has no footer that can be read; run `corpusbeam verify`")
-        then, either = ShardIndex(described), ShardIndex(describe_shards(sorted(alone)))
-        changed = [_changed_in(block, ids, then, either) for block in sorted(task.blocks)]
-    except (CorruptFileError, FileNotFoundError):
-        return ids
-    return np.unique(_joined(changed))
+        return _Shards(ShardIndex([]), None)
+    for path in sorted(alone & set(task.shards_then)):
+        # All of them, before any is asked: a damaged footer would say that a shard has nothing to do with these texts.
+        if not is_named_by(path, file_ref(path).sha256):
+            raise CorruptFileError(f"{path} was changed after it was written; run `corpusbeam verify`")
+    described = describe_shards(task.shards_then)
+    # Nor may one come last in the order only because its footer cannot be read.
+    if unread := [shard.path for shard in described if not shard.rows]:
+        raise CorruptFileError(f"{unread[0]} has no footer that can be read; run `corpusbeam verify`")
+    return _Shards(ShardIndex(described), ShardIndex(describe_shards(sorted(alone))))
+
+
+def _changes(task: ChangesTask, shards: _Shards | None) -> Iterator[_Part]:
+    """For each block and the range of ids up to the next one.
+
+    Without `shards` every text has another vector.
+    """
+    earlier = _Ascending(task.parts)
+    blocks = sorted(block for block in task.blocks if block.rows)
+    for number, block in enumerate(blocks):
+        limit = int(blocks[number + 1].ids()[0]) if number + 1 < len(blocks) else None
+        then, now = earlier.below(limit), np.asarray(block.ids())
+        kept = np.intersect1d(then, now, assume_unique=True)
+        if shards is None:
+            kept = kept[:0]
+        elif shards.alone is not None:
+            kept = np.setdiff1d(kept, _changed_in(block, kept, shards.then, shards.alone), assume_unique=True)
+        added, gone = np.setdiff1d(now, kept, assume_unique=True), np.setdiff1d(then, kept, assume_unique=True)
+        yield _Part(added, gone, len(then))
+    if not blocks:
+        then = earlier.below(None)
+        yield _Part(then[:0], then, len(then))
+
+
+class _Ascending:
+    """The ids of a graph in their order, one part in memory at a time."""
+
+    def __init__(self, parts: Sequence[FileRef]) -> None:
+        self._parts, self._rest = iter(parts), np.empty(0, np.int64)
+
+    def below(self, limit: int | None) -> np.ndarray:
+        """The next ids that are below `limit`; all for None."""
+        taken = []
+        while True:
+            cut = len(self._rest) if limit is None else int(np.searchsorted(self._rest, limit))
+            taken.append(self._rest[:cut])
+            self._rest = self._rest[cut:]
+            part = None if len(self._rest) else next(self._parts, None)
+            if part is None:
+                return _joined(taken)
+            self._rest = read_table(part.path, ["id"])["id"].to_numpy()
 
 
 def _changed_in(block: VectorBlock, ids: np.ndarray, then: ShardIndex, alone: ShardIndex) -> np.ndarray:

@@ -28,8 +28,4 @@ class WriteReport(beam.PTransform):
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Tasks to records, one page per task."""
-        return (
-            tasks
-            | "SpreadTasks" >> beam.Reshuffle()
-            | "WritePages" >> beam.ParDo(_WriteReportFn(self.options)).with_output_types(ReportRecord)
-        )
+        return tasks | "WritePages" >> beam.ParDo(_WriteReportFn(self.options)).with_output_types(ReportRecord)

@@ -9,6 +9,7 @@ from transforms.reports.documents import Document
 from transforms.reports.formats import counted, duration, memory, moment, number, percent, words_of
 from transforms.reports.groups import DEFINITION, DEFINITION_WITHOUT_TEXT, Group
 from transforms.reports.summary import Pairs, QuarantineReason, Report, Topic
+from transforms.reports.themes import Theme
 
 # Rows of the topics table before a click shows all of them (report.css hides the others).
 FOLDED = 20
@@ -49,6 +50,8 @@ def tiles(report: Report) -> str:
         note = f"{number(replaced)} {whole}" if replaced is not None else ""
         found.append(("Duplicate groups", number(counts["groups"]), note))
     noise = counts.get("noise_documents")
+    if report.themes:
+        found.append(("Themes", number(len(report.themes)), ""))
     found.append(("Topics", number(counts["topics"]), "" if noise is None else f"{percent(noise, documents)} noise"))
     if report.recall:
         best = next((row for row in report.recall if row.k == 10), report.recall[0])
@@ -119,6 +122,29 @@ def map_frame(report: Report, characters: int) -> str:
 The first view leaves out the farthest points: zoom out for them.
 Point at a {report.unit} to read it. A click on a topic shows it alone, Escape shows all.
 The search looks in {escape(where)}.</p>"""
+
+
+def themes_list(report: Report) -> str:
+    """One line per theme that opens to the topics inside it."""
+    if not report.themes:
+        return "<p class='empty'>This generation has no themes.</p>"
+    topics = {topic.topic_id: topic for topic in report.topics}
+    items = "".join(_theme(theme, topics, report.counts["documents"]) for theme in report.themes)
+    return f"""<p class="lead">Every {report.unit} has a theme: a community of the graph of nearest neighbours. Open one for the
+topics inside it.</p>
+<div class="themes">{items}</div>"""
+
+
+def _theme(theme: Theme, topics: dict[int, Topic], documents: int) -> str:
+    inside = "".join(
+        f"<li><span dir='auto'>{escape(topics[topic].title)}</span> <data>{number(topics[topic].documents)}</data></li>"
+        for topic in theme.topic_ids
+    )
+    size = f"{counted(theme.documents, 'document')}, {percent(theme.documents, documents)}"
+    return f"""<details><summary><b dir="auto">{escape(theme.title)}</b>
+<span>{size}; {counted(len(theme.topic_ids), "topic")}</span></summary>
+<p class="id" dir="auto">{escape(", ".join(theme.terms))}</p><ul class="plain">{inside}</ul></details>
+"""
 
 
 def topics_table(report: Report, colours: list[int]) -> str:
@@ -289,9 +315,9 @@ def _reason(reason: QuarantineReason) -> str:
 
 
 def run(report: Report) -> str:
-    """Seconds, memory and counts of each stage; encoder and configuration."""
+    """Seconds, memory and counts of each stage and of each worker in it; encoder and configuration."""
     table = _stages(report) if report.stages else "<p class='empty'>No stage was timed.</p>"
-    return table + _json("Encoder", report.encoder) + _json("Configuration", report.configuration)
+    return table + _workers(report) + _json("Encoder", report.encoder) + _json("Configuration", report.configuration)
 
 
 def _stages(report: Report) -> str:
@@ -311,6 +337,26 @@ def _stages(report: Report) -> str:
 <tbody>{"".join(rows)}</tbody>
 <tfoot><tr><th scope="row">total</th><td></td><td class="number">{duration(report.seconds)}</td>
 <td class="number">{memory(report.peak_rss_mb)}</td><td class="wide"></td></tr></tfoot></table>"""
+
+
+def _workers(report: Report) -> str:
+    """Which process did how much of each stage."""
+    rows = []
+    for stage in report.stages:
+        for worker in stage.workers:
+            counts = " · ".join(f"{number(value)} {words_of(name)}" for name, value in worker.counts)
+            rows.append(
+                f"<tr><th scope='row'>{escape(words_of(stage.name))}</th><td><code>{escape(worker.name)}</code></td>"
+                f"<td class='number'>{number(worker.tasks)}</td><td class='number'>{duration(worker.seconds)}</td>"
+                f"<td class='number'>{memory(worker.peak_rss_mb)}</td><td class='note wide'>{escape(counts)}</td></tr>"
+            )
+    if not rows:
+        return ""
+    return f"""<details><summary>Workers</summary><table class="stages">
+<thead><tr><th scope="col">Stage</th><th scope="col">Worker (host:process)</th><th scope="col" class="number">Tasks</th>
+<th scope="col" class="number">Time</th><th scope="col" class="number">Peak memory</th>
+<th scope="col" class="wide">Counts</th></tr></thead>
+<tbody>{"".join(rows)}</tbody></table></details>"""
 
 
 def _json(title: str, value: object) -> str:

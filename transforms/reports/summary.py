@@ -13,6 +13,7 @@ from transforms.reports.groups import Group, interesting_groups
 from transforms.reports.options import ReportOptions
 from transforms.reports.points import MapPoints, read_points
 from transforms.reports.redaction import safe_text, without_secrets
+from transforms.reports.themes import Theme, read_themes
 
 STAGES = (
     "precision",
@@ -33,21 +34,37 @@ STAGES = (
     "neighbors",
     "duplicates",
     "topics",
+    "checksums",
     "report",
 )
+
+# What a stage's metrics have beside its counts.
+_NOT_COUNTS = ("seconds", "peak_rss_mb", "driver_peak_rss_mb")
 
 # Rows shown per quarantine reason and documents per topic: enough to recognise a cause, few enough to read.
 EXAMPLES = 3
 
 
 @dataclass(frozen=True)
+class Worker:
+    """What one process (host and process id) did in a stage: tasks, seconds on the clock, highest resident MB, counts."""
+
+    name: str
+    tasks: int
+    seconds: float
+    peak_rss_mb: float | None
+    counts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class Stage:
-    """A stage of the run: wall seconds, highest resident memory in MB (None when not measured) and its counts."""
+    """A stage of the run: wall seconds, highest resident memory in MB (None when not measured), its counts, and who did it."""
 
     name: str
     seconds: float
     peak_rss_mb: float | None
     counts: tuple[tuple[str, float], ...]
+    workers: tuple[Worker, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ class Topic:
     terms: tuple[tuple[str, float], ...]
     examples: tuple[Document, ...]
     position: tuple[float, float] | None
+    theme_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +169,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     changes: Mapping[str, Any] | None = None
     graph_recall: GraphRecall | None = None
+    themes: tuple[Theme, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -229,6 +248,7 @@ def read_report(
         warnings=tuple(safe_text(str(warning)) for warning in metrics.get("warnings") or ()),
         changes=metrics.get("changes"),
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
+        themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
     )
 
 
@@ -252,10 +272,27 @@ def _stages(stages: Mapping[str, Mapping[str, Any]]) -> tuple[Stage, ...]:
         counts = tuple(
             (key, value)
             for key, value in values.items()
-            if key not in ("seconds", "peak_rss_mb") and isinstance(value, int | float) and not isinstance(value, bool)
+            if key not in ("seconds", "peak_rss_mb", "driver_peak_rss_mb")
+            and isinstance(value, int | float)
+            and not isinstance(value, bool)
         )
-        found.append(Stage(name, float(values.get("seconds", 0.0)), values.get("peak_rss_mb"), counts))
+        found.append(Stage(name, float(values.get("seconds", 0.0)), values.get("peak_rss_mb"), counts, _workers(values)))
     return tuple(found)
+
+
+def _workers(stage: Mapping[str, Any]) -> tuple[Worker, ...]:
+    """Who did a stage's tasks; nobody in what an earlier version measured, or where nothing had to be done."""
+    return tuple(
+        Worker(
+            safe_text(str(worker["worker"])),
+            int(worker["tasks"]),
+            float(worker["seconds"]),
+            # 0 where the system does not tell.
+            worker["peak_rss_mb"] or None,
+            tuple((name, count) for name, count in worker["counts"].items()),
+        )
+        for worker in stage.get("workers", ())
+    )
 
 
 def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
@@ -283,6 +320,7 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
                 terms=tuple(terms),
                 examples=tuple(documents.get(passage, Document(passage[0], passage_no=passage[1])) for passage in examples),
                 position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
+                theme_id=row.get("theme_id"),  # an earlier version published none
             )
         )
     return tuple(sorted(topics, key=lambda topic: (-topic.documents, topic.topic_id)))

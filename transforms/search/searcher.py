@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, Metric, encoder_spec, load_encoder
+from transforms.embedding import EmbeddingOptions, EncoderSpec, Metric, TextEncoder, encoder_spec, load_encoder
 from transforms.files import filesystem_of, is_local
 from transforms.generations import Generation, GenerationError
 from transforms.index import read_index
@@ -81,7 +81,7 @@ class Searcher:
                 return [self._hits(best, k) for best in found]
             wanted *= 2
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self) -> TextEncoder:
         return load_encoder(self._spec, self._options.device, self._options.threads)
 
     def _open_index(self) -> faiss.Index:

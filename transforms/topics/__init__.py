@@ -6,60 +6,120 @@ Promises: the same corpus, options and seed give the same bytes; noise stays -1 
 for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
 
-from transforms.topics.cluster import Clusters, assign_noise, cluster
-from transforms.topics.describe import Terms, c_tf_idf, choose_terms
+from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
+from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
+from transforms.topics.describe import Terms, best_terms, c_tf_idf, choose_terms
+from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import graph_arrays
-from transforms.topics.identity import topic_uid
+from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
+from transforms.topics.kmeans import kmeans
+from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.naming import NameRecord, NameTask, name_topics
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import Layouts, lay_out
-from transforms.topics.representatives import centroids, representatives
-from transforms.topics.stages import (
-    AssignedTopics,
-    AssignTopicsTask,
-    CountedTerms,
-    CountTermsTask,
-    DescribedTopics,
-    DescribeTopicsTask,
-    FindTopicsTask,
-    FoundTopics,
-    assign_topics,
-    count_part,
-    describe_topics,
-    find_topics,
+from transforms.topics.plan import count_ranges, cut_parts, cut_topics
+from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
+from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
+from transforms.topics.representatives import best_members, centroids, gather, member_scores, varied, vector_sums
+from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
+from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
+from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
+from transforms.topics.theme_stages import (
+    Bundle,
+    ClusteredThemes,
+    ClusterThemesTask,
+    FindThemesTask,
+    FoundThemes,
+    JoinTopicsTask,
+    cluster_themes,
+    find_layer,
+    join_topics,
 )
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
+from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
     "COUNTS_SCHEMA",
     "LABELS_SCHEMA",
+    "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
-    "AssignTopicsTask",
-    "AssignedTopics",
+    "Bundle",
+    "ClusterThemesTask",
+    "ClusteredThemes",
     "Clusters",
-    "CountTermsTask",
-    "CountedTerms",
-    "DescribeTopicsTask",
-    "DescribedTopics",
+    "CountRecord",
+    "CountRecords",
+    "CountTask",
+    "FindThemesTask",
     "FindTopicsTask",
+    "FoundThemes",
     "FoundTopics",
+    "JoinTopicsTask",
+    "Labelling",
     "Layouts",
+    "NameRecord",
+    "NameTask",
+    "PlaceRecord",
+    "PlaceTask",
+    "PublishTask",
+    "RunStep",
+    "ScoreRecord",
+    "ScoreTask",
+    "Step",
     "Terms",
+    "ThemeTopics",
+    "TopicDigest",
     "TopicsOptions",
+    "TopicsRecord",
+    "WeighRecord",
+    "WeighTask",
     "assign_noise",
-    "assign_topics",
+    "best_members",
+    "best_terms",
     "c_tf_idf",
     "centroids",
     "choose_terms",
     "cluster",
-    "count_part",
+    "cluster_themes",
+    "cluster_tree",
+    "community_graph",
+    "count_ranges",
     "count_terms",
+    "count_terms_of_each",
+    "count_texts",
+    "cut_parts",
+    "cut_topics",
     "describe_topics",
+    "find_inside_themes",
+    "find_layer",
+    "find_themes",
     "find_topics",
+    "follow_landmarks",
+    "gather",
     "graph_arrays",
+    "join_topics",
+    "kmeans",
+    "landmark_graph",
     "lay_out",
+    "lay_out_map",
+    "member_scores",
     "merge_counts",
-    "representatives",
+    "mutual_reachability_tree",
+    "name_topics",
+    "numbered_by_size",
+    "place_documents",
+    "publish_topics",
+    "reduced",
+    "score_texts",
+    "theme_uid",
     "topic_uid",
+    "topics_of_theme",
+    "varied",
+    "vector_sums",
+    "weigh_terms",
 ]

@@ -8,6 +8,9 @@ import pyarrow as pa
 
 # A phrase takes the place of one of its words when at least this share of the word's occurrences are in the phrase.
 _PHRASE_SHARE = 0.5
+# Every kept term can push out a few that repeat it; a candidate so many times further down is no term of the topic any more.
+_CANDIDATES = 20
+_ORDER = [("topic_id", "ascending"), ("weight", "descending"), ("term", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,16 @@ class Terms:
     terms: tuple[str, ...]
     weights: tuple[float, ...]
 
-    def title(self, topic_id: int) -> str:
-        """The first three terms, or the topic's number where no text of it has a usable word."""
-        return ", ".join(self.terms[:3]) or f"topic {topic_id}"
+    def title(self, otherwise: str) -> str:
+        """The first three terms, or `otherwise` where no text of it has a usable word."""
+        return ", ".join(self.terms[:3]) or otherwise
 
 
-def c_tf_idf(counts: pa.Table) -> pa.Table:
+def c_tf_idf(counts: pa.Table, of_topic: np.ndarray) -> pa.Table:
     """Weigh terms by class-based TF-IDF: `counts` (COUNTS_SCHEMA) with a float64 column `weight`, same rows.
+
+    `counts` has all rows of its terms; `of_topic` int64 (topics + 1,) are the occurrences of all terms in each topic, those of
+    noise first.
 
     weight(t, c) = tf(t, c) * log(1 + A / f(t)), where tf is the term's share of all term occurrences in topic c, f(t) its
     occurrences in all topics and A the mean number of term occurrences per topic: Grootendorst 2022 (arXiv 2203.05794,
@@ -35,11 +41,24 @@ def c_tf_idf(counts: pa.Table) -> pa.Table:
         return counts.append_column("weight", pa.array([], pa.float64()))
     topic = counts["topic_id"].to_numpy() + 1
     term = counts["term"].combine_chunks().dictionary_encode().indices.to_numpy()
-    of_topic = np.bincount(topic, occurrences)
     of_term = np.bincount(term, occurrences)
     average = of_topic.sum() / np.count_nonzero(of_topic)
     weight = occurrences / of_topic[topic] * np.log1p(average / of_term[term])
     return counts.append_column("weight", pa.array(weight))
+
+
+def best_terms(weighted: pa.Table, n_terms: int) -> pa.Table:
+    """Those rows of `c_tf_idf` that `choose_terms` may come to when it chooses `n_terms`, in its order, noise left out.
+
+    Of many tables, each with all rows of its terms, the best of each are enough.
+    """
+    rows = weighted.filter(pa.array(weighted["topic_id"].to_numpy() >= 0)).sort_by(_ORDER)
+    topic, shared = rows["topic_id"].to_numpy(), rows["documents"].to_numpy() >= 2
+    kept = np.zeros(len(topic), bool)
+    for places in (np.flatnonzero(shared), np.flatnonzero(~shared)):
+        rank = np.arange(len(places)) - np.searchsorted(topic[places], topic[places])
+        kept[places[rank < _CANDIDATES * n_terms]] = True
+    return rows.filter(pa.array(kept)).combine_chunks()
 
 
 def choose_terms(weighted: pa.Table, topics: int, n_terms: int) -> list[Terms]:
@@ -53,9 +72,7 @@ def choose_terms(weighted: pa.Table, topics: int, n_terms: int) -> list[Terms]:
     shared = weighted["documents"].to_numpy() >= 2
     has_shared = np.bincount(topic[shared & (topic >= 0)], minlength=topics) > 0
     wanted = (topic >= 0) & (shared | ~has_shared[topic]) if topics else np.zeros(len(topic), bool)
-    rows = weighted.filter(pa.array(wanted)).sort_by(
-        [("topic_id", "ascending"), ("weight", "descending"), ("term", "ascending")]
-    )
+    rows = weighted.filter(pa.array(wanted)).sort_by(_ORDER)
     bounds = np.searchsorted(rows["topic_id"].to_numpy(), np.arange(topics + 1))
     return [_without_repetition(rows.slice(low, high - low), n_terms) for low, high in pairwise(bounds)]
 
@@ -63,8 +80,7 @@ def choose_terms(weighted: pa.Table, topics: int, n_terms: int) -> list[Terms]:
 def _without_repetition(rows: pa.Table, n_terms: int) -> Terms:
     """Walk one topic's terms, best first, and keep those that say something new."""
     kept: list[tuple[tuple[str, ...], str, float, int]] = []  # words, term, weight, occurrences
-    # Every kept term can push out a few that repeat it; a candidate this far down is no term of the topic any more.
-    rows = rows.slice(0, 20 * n_terms)
+    rows = rows.slice(0, _CANDIDATES * n_terms)
     for term, weight, occurrences in zip(*(rows[name].to_pylist() for name in ("term", "weight", "occurrences")), strict=True):
         words = tuple(_singular(word) for word in term.split(" "))
         related = [place for place, other in enumerate(kept) if _contains(other[0], words) or _contains(words, other[0])]

@@ -1,10 +1,15 @@
-"""Representative documents: strong members near their topic's centre that do not repeat each other."""
+"""Representative documents: strong members near their topic's centre that do not repeat each other.
+
+In three steps, so that no one holds all vectors: sums of some texts' vectors, the best members among some texts by the sum of
+all, and a choice among the best of all.
+"""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
+
+from transforms.vectors import VectorBlock
 
 # Two texts this similar say the same thing: a second one would show nothing new about the topic.
 _SAME = 0.9
@@ -12,72 +17,65 @@ _SAME = 0.9
 _CANDIDATES = 10
 
 
-def centroids(topic_id: np.ndarray, topics: int, blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """Unit-length mean directions of the topics' members, float32 (topics, dim); noise takes no part.
+def vector_sums(topic_id: np.ndarray, topics: int, vectors: np.ndarray) -> np.ndarray:
+    """Sums of the vectors (n, dim) of each topic's members by `topic_id` (n,), float64 (topics, dim); noise takes no part."""
+    rows = np.flatnonzero(topic_id >= 0)
+    members = sp.csr_matrix((np.ones(len(rows)), (topic_id[rows], rows)), shape=(topics, len(topic_id)))
+    return np.asarray(members @ vectors)
 
-    `topic_id` (n,); `blocks` matrices (rows, dim) of unit vectors that together hold the n texts in order. One block is
-    in memory at a time.
+
+def centroids(sums: np.ndarray) -> np.ndarray:
+    """Unit-length mean directions from the sums of all members' vectors (topics, dim): float32 (topics, dim)."""
+    length = np.linalg.norm(sums, axis=1, keepdims=True)
+    return (sums / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def member_scores(
+    topic_id: np.ndarray, strength: np.ndarray, centres: np.ndarray, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (m,) of texts that are in a topic, and their strength * cosine to its centroid, float32 (m,).
+
+    `topic_id` and `strength` are (n,), `vectors` (n, dim) of unit length.
     """
-    total = np.zeros((topics, blocks[0].shape[1] if blocks else 0))
-    start = 0
-    for block in blocks:
-        labels = topic_id[start : start + len(block)]
-        rows = np.flatnonzero(labels >= 0)
-        members = sp.csr_matrix((np.ones(len(rows)), (labels[rows], rows)), shape=(topics, len(block)))
-        total += members @ block
-        start += len(block)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.where(length > 0, length, 1)).astype(np.float32)
+    rows = np.flatnonzero(topic_id >= 0)
+    return rows, strength[rows] * np.einsum("ij,ij->i", vectors[rows], centres[topic_id[rows]])
 
 
-def representatives(
-    topic_id: np.ndarray,
-    strength: np.ndarray,
-    topics: int,
-    blocks: Sequence[np.ndarray],
-    count: int,
-    documents: np.ndarray,
-) -> list[list[int]]:
-    """Positions of up to `count` representative texts of each topic, best first, each of another document.
+def best_members(
+    topic_id: np.ndarray, score: np.ndarray, position: np.ndarray, documents: np.ndarray, count: int
+) -> np.ndarray:
+    """Which of some members (m,) can be among `count` representatives of their topic: by topic, the best first.
 
-    Members are ranked by strength * cosine to the topic's centroid, ties by position; a member with cosine >= 0.9 to one
-    already chosen is passed over unless there is nothing else. Arguments as in `centroids`; `strength` (n,) and `documents`
-    int (n,), equal for texts of the same document.
+    Of each document, int (m,), only its best text in a topic; ties by position. Whoever is left out of some members is left out
+    of all of them, too: so the best of everybody are the best of the best of each part.
     """
-    centres = centroids(topic_id, topics, blocks)
-    score = np.full(len(topic_id), -np.inf)
-    start = 0
-    for block in blocks:
-        rows = np.flatnonzero(topic_id[start : start + len(block)] >= 0)
-        at = start + rows
-        score[at] = strength[at] * np.einsum("ij,ij->i", block[rows], centres[topic_id[at]])
-        start += len(block)
-
-    order = np.lexsort((-score, topic_id))  # stable: ties stay in position order
-    # Of each document only its best text in a topic.
+    order = np.lexsort((position, -score, topic_id))
     in_topic = topic_id[order].astype(np.int64) * (int(documents.max(initial=0)) + 1) + documents[order]
     order = order[np.sort(np.unique(in_topic, return_index=True)[1])]
-    bounds = np.searchsorted(topic_id[order], np.arange(topics + 1))
-    candidates = [order[low:high][: count * _CANDIDATES] for low, high in pairwise(bounds)]
-    vectors = _gather(np.unique(np.concatenate(candidates)) if candidates else np.empty(0, np.int64), blocks)
-    return [_varied(positions.tolist(), vectors, count) for positions in candidates]
+    ranked = topic_id[order]
+    rank = np.arange(len(order)) - np.searchsorted(ranked, ranked)
+    return np.asarray(order[rank < count * _CANDIDATES])
 
 
-def _varied(positions: list[int], vectors: dict[int, np.ndarray], count: int) -> list[int]:
+def varied(positions: Sequence[int], vectors: dict[int, np.ndarray], count: int) -> list[int]:
+    """Places of up to `count` of one topic's `best_members`, in the order of choice.
+
+    One with cosine >= 0.9 to one already chosen is passed over unless there is nothing else.
+    """
     chosen: list[int] = []
-    for position in positions:
-        if len(chosen) < count and all(float(vectors[position] @ vectors[other]) < _SAME for other in chosen):
-            chosen.append(position)
-    rest = [position for position in positions if position not in chosen]
+    for place, position in enumerate(positions):
+        if len(chosen) < count and all(float(vectors[position] @ vectors[positions[other]]) < _SAME for other in chosen):
+            chosen.append(place)
+    rest = [place for place in range(len(positions)) if place not in chosen]
     return chosen + rest[: count - len(chosen)]
 
 
-def _gather(positions: np.ndarray, blocks: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-    """The vectors at ascending `positions`."""
+def gather(positions: np.ndarray, blocks: Sequence[VectorBlock]) -> dict[int, np.ndarray]:
+    """The vectors at ascending positions; blocks that have none of them are not opened."""
     vectors: dict[int, np.ndarray] = {}
-    start = 0
     for block in blocks:
-        low, high = np.searchsorted(positions, [start, start + len(block)])
-        vectors |= zip(positions[low:high].tolist(), np.asarray(block[positions[low:high] - start]), strict=True)
-        start += len(block)
+        low, high = np.searchsorted(positions, [block.start, block.start + block.rows])
+        if low < high:
+            own = positions[low:high]
+            vectors |= zip(own.tolist(), np.asarray(block.vectors()[own - block.start]), strict=True)
     return vectors

@@ -22,9 +22,9 @@ class EmbedPassages(beam.PTransform):
     threads: int | None = None
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the parts over the workers and fill each."""
+        """Fill each of the parts."""
         fill = beam.ParDo(_FillParts(self.spec, self.options, self.threads)).with_output_types(EmbedRecord)
-        return tasks | "SpreadParts" >> beam.Reshuffle() | "FillParts" >> fill
+        return tasks | "FillParts" >> fill
 
 
 @dataclass
@@ -46,9 +46,9 @@ class CountMissing(beam.PTransform):
     """EmbedTask → MissingRecord: what a run would have to embed."""
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Spread the parts over the workers and look each up."""
+        """Look each of the parts up."""
         count = beam.Map(count_missing).with_output_types(MissingRecord)
-        return tasks | "SpreadParts" >> beam.Reshuffle() | "CountMissing" >> count
+        return tasks | "CountMissing" >> count
 
 
 @dataclass
@@ -56,9 +56,9 @@ class MeasureLengths(beam.PTransform):
     """VectorBlock → LengthRecord: whether its vectors are finite, and how far from length 1."""
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
-        """Spread the blocks over the workers and measure each."""
+        """Measure each of the blocks."""
         measure = beam.Map(measure_lengths).with_output_types(LengthRecord)
-        return blocks | "SpreadBlocks" >> beam.Reshuffle() | "MeasureLengths" >> measure
+        return blocks | "MeasureLengths" >> measure
 
 
 class _FillParts(beam.DoFn):

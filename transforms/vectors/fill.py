@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.embedding import EmbeddingOptions, Encoded, Encoder, EncoderSpec, Fidelity, check_vectors, load_encoder
+from transforms.embedding import EmbeddingOptions, Encoded, EncoderSpec, Fidelity, TextEncoder, check_vectors, load_encoder
 from transforms.files import FileRef, Progress, file_ref, join, read_table
 from transforms.vectors.batches import cut_batches, text_costs
 from transforms.vectors.blocks import VectorBlock, unit_vectors, write_block
@@ -125,7 +125,7 @@ class PartFiller:
         part = _Part(task, self._spec, self._encoder)
         self._open.append(part)
         limit = self._options.characters_per_batch
-        for rows, characters in part.batches(limit, self._encoder) if len(part.missing) else []:
+        for rows, characters in part.batches(limit, self._max_tokens()) if len(part.missing) else []:
             if self._characters + characters > limit:
                 self._embed()
             self._waiting.append((part, rows))
@@ -161,14 +161,19 @@ class PartFiller:
             part.store(rows, encoded, start)
             start += len(rows)
 
-    def _encoder(self) -> Encoder:
+    def _max_tokens(self) -> int:
+        # By the model's files where they say it: the model may still be loading while parts are looked up.
+        limit = self._spec.token_limit
+        return self._encoder().max_tokens if limit is None else limit
+
+    def _encoder(self) -> TextEncoder:
         return load_encoder(self._spec, self._options.device, self._threads)
 
 
 class _Part:
     """One part while it is filled: what the store has of it, and what was embedded since."""
 
-    def __init__(self, task: EmbedTask, spec: EncoderSpec, encoder: Callable[[], Encoder]) -> None:
+    def __init__(self, task: EmbedTask, spec: EncoderSpec, encoder: Callable[[], TextEncoder]) -> None:
         self.task, self._spec = task, spec
         table = read_table(task.passages.path, columns=["content_key", "id", "text", "doc_id", "n_documents"])
         self.keys: list[bytes] = table["content_key"].to_pylist()
@@ -187,9 +192,9 @@ class _Part:
         self.progress = Progress(task.progress)
         self.progress.add(len(self.keys) - len(self.missing))
 
-    def batches(self, characters_per_batch: int, encoder: Callable[[], Encoder]) -> Iterator[tuple[np.ndarray, int]]:
+    def batches(self, characters_per_batch: int, max_tokens: int) -> Iterator[tuple[np.ndarray, int]]:
         """The rows without a vector in batches that are stored together, each with what it costs in characters."""
-        costs = text_costs(pc.utf8_length(self._missing_texts).to_numpy(), encoder().max_tokens)
+        costs = text_costs(pc.utf8_length(self._missing_texts).to_numpy(), max_tokens)
         for batch in cut_batches(costs, characters_per_batch):
             yield self.missing[batch], int(costs[batch].sum())
 
