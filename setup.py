@@ -37,6 +37,7 @@ setup(
         "graspologic-native>=1.3.1,<2",
         "hdbscan>=0.8.40,<0.9",
         "joblib>=1.3",
+        "numba>=0.60",
         "numpy>=2,<3",
         "psutil>=5.9",
         "pyarrow>=20",

@@ -1,12 +1,16 @@
 """Paraphrase mining beside sentence-transformers' `paraphrase_mining_embeddings`: the same vectors, each in its own process.
 
-    .venv/bin/python benchmarks/mining.py ROOT [--threshold 0.788] [--rounds 1]
+    .venv/bin/python benchmarks/mining.py ROOT [--threshold 0.788] [--rounds 1] [--workers 2]
     .venv/bin/python benchmarks/mining.py ROOT --check [--thresholds 0.75 0.8 0.9]
 
 ROOT has a published generation that keeps its texts; its distinct texts and their stored vectors are mined again from nothing.
 Ours goes from vectors to the published tables: the exact neighbour graph, the wording of the texts, pairs, groups. The peer has
 its defaults (top_k 100, max_pairs 500,000) and gives pairs of indices. Prints seconds, the peak memory of each process,
 their ratios, and how many of all pairs at the threshold each has. Fails when ours lacks a pair that the peer has.
+
+Ours is plain functions in one process with as many threads as cores. With --workers it is the Beam jobs of a run with so many
+worker processes, twice: the first time they start, the second time they are there, as after embedding. Memory is then the sum
+of all processes' peaks.
 
 With --check, ours is set beside brute force on exact products of all vectors, in float64: fails unless recall and precision of
 the pairs are 1 at every threshold, and every cosine is the same.
@@ -73,9 +77,27 @@ def prepare(root: str, folder: Path) -> int:
     return len(ids)
 
 
+def refs(folder: Path, name: str) -> tuple:
+    from transforms.files import FileRef, list_files
+
+    return tuple(FileRef(path, 0, None, "") for path in sorted(list_files(str(folder / name), ".parquet")))
+
+
+def blocks_of(folder: Path) -> tuple:
+    from transforms.vectors import VectorBlock
+
+    blocks, start = [], 0
+    for path in sorted(folder.glob("v[0-9]*.npy")):
+        rows, dim = np.load(path, mmap_mode="r").shape
+        blocks.append(VectorBlock(start, rows, dim, str(path), str(path.with_name("i" + path.name[1:]))))
+        start += rows
+    return tuple(blocks)
+
+
 def ours(folder: Path, threshold: float) -> dict[str, float]:
     """Mine in this process, with the settings of `configs/local.yaml` but the threshold."""
-    # In a run it is there already, from embedding; nor does the peer's time hold its imports.
+    # torch is there already in a run, from embedding; nor does the peer's time hold its imports.
+    import numba  # noqa: F401
     import torch  # noqa: F401
 
     from transforms.duplicates import (
@@ -87,36 +109,95 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
         publish_duplicates,
         write_wording,
     )
-    from transforms.files import FileRef, list_files
     from transforms.neighbors import NeighborsOptions, build_graph, plan_stripes
-    from transforms.vectors import VectorBlock
 
-    def refs(name: str) -> tuple[FileRef, ...]:
-        return tuple(FileRef(path, 0, None, "") for path in sorted(list_files(str(folder / name), ".parquet")))
-
-    blocks, start = [], 0
-    for path in sorted(folder.glob("v[0-9]*.npy")):
-        rows, dim = np.load(path, mmap_mode="r").shape
-        blocks.append(VectorBlock(start, rows, dim, str(path), str(path.with_name("i" + path.name[1:]))))
-        start += rows
-    passages, options = refs("passages"), DuplicatesOptions(threshold=threshold)
-    began = time.perf_counter()
+    blocks, passages, options = blocks_of(folder), refs(folder, "passages"), DuplicatesOptions(threshold=threshold)
+    began, cpu = time.perf_counter(), time.process_time()
     graph = NeighborsOptions()
     stripes = plan_stripes(blocks, graph, f"{folder}/neighbors", f"{folder}/stripes", 1)
     parts = build_graph(stripes, graph, os.cpu_count() or 1)
     graph_seconds = time.perf_counter() - began
     wordings = tuple(write_wording(WordingTask(part, file, f"{folder}/wording")).file for part, file in enumerate(passages))
     files = tuple(part.file for part in parts)
-    tasks = [MineTask(part, files, tuple(blocks), passages, wordings, f"{folder}/pairs") for part in parts]
+    tasks = [MineTask(part, files, blocks, passages, wordings, f"{folder}/pairs") for part in parts]
     mined = tuple(mine_part(task, options) for task in tasks)
-    record = publish_duplicates(GroupTask(mined, files, passages, wordings, refs("documents"), f"{folder}/duplicates"), options)
-    seconds = time.perf_counter() - began
+    group = GroupTask(mined, files, passages, wordings, refs(folder, "documents"), f"{folder}/duplicates")
+    record = publish_duplicates(group, options)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "graph_seconds": graph_seconds,
         "pairs": record.near + record.paraphrase,
         "complete": record.complete,
     }
+
+
+def ours_as_jobs(folder: Path, threshold: float, workers: int) -> dict[str, float]:
+    """Mine by the jobs of a run, twice."""
+    import psutil
+
+    from pipelines.runner import Runner, RunnerOptions
+    from transforms.duplicates import (
+        DuplicatesOptions,
+        GroupRecord,
+        GroupTask,
+        MineRecord,
+        MineTask,
+        WordingRecord,
+        WordingTask,
+    )
+    from transforms.duplicates.beam import GroupDuplicates, MinePairs, ReadWording
+    from transforms.neighbors import NeighborsOptions, NeighborsRecord, plan_stripes
+    from transforms.neighbors.beam import NeighborGraph
+
+    blocks, passages, documents = blocks_of(folder), refs(folder, "passages"), refs(folder, "documents")
+    graph, options = NeighborsOptions(), DuplicatesOptions(threshold=threshold)
+    seconds, graph_seconds, cpu = [], [], []
+    with Runner(RunnerOptions(workers=workers)) as runner:
+
+        def job(transform, tasks, record_type):
+            records = runner.run(transform, tasks, record_type, f"{folder}/records.json")
+            return sorted(records, key=lambda record: getattr(record, "part", 0))
+
+        here = psutil.Process()
+        for place in (folder / "first", folder):
+            before = cpu_seconds(here)
+            began = time.perf_counter()
+            stripes = plan_stripes(blocks, graph, f"{place}/neighbors", f"{place}/stripes", workers)
+            parts = job(NeighborGraph(graph, runner.threads(len(stripes))), stripes, NeighborsRecord)
+            graph_seconds.append(time.perf_counter() - began)
+            words = [WordingTask(part, file, f"{place}/wording") for part, file in enumerate(passages)]
+            wordings = tuple(record.file for record in job(ReadWording(), words, WordingRecord))
+            files = tuple(part.file for part in parts)
+            tasks = [MineTask(part, files, blocks, passages, wordings, f"{place}/pairs") for part in parts]
+            mined = tuple(job(MinePairs(options, runner.threads(len(tasks))), tasks, MineRecord))
+            group = GroupTask(mined, files, passages, wordings, documents, f"{place}/duplicates")
+            (record,) = job(GroupDuplicates(options), [group], GroupRecord)
+            seconds.append(time.perf_counter() - began)
+            cpu.append(cpu_seconds(here) - before)
+        peak = sum(peak_mb(process.pid) for process in [here, *here.children(recursive=True)])
+    return {
+        "seconds": seconds[1],
+        "first": seconds[0],
+        "cpu": cpu[1],
+        "graph_seconds": graph_seconds[1],
+        "pairs": record.near + record.paraphrase,
+        "complete": record.complete,
+        "peak_rss_mb": peak,
+    }
+
+
+def cpu_seconds(process) -> float:
+    """CPU time of a process and its children so far."""
+    times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+    return sum(each.user + each.system for each in times)
+
+
+def peak_mb(process: int) -> float:
+    """High-water mark of the resident memory of a process."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def peer(folder: Path, threshold: float) -> dict[str, float]:
@@ -125,22 +206,24 @@ def peer(folder: Path, threshold: float) -> dict[str, float]:
     from sentence_transformers.util import paraphrase_mining_embeddings
 
     vectors = torch.from_numpy(np.load(folder / "vectors.npy"))
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     found = paraphrase_mining_embeddings(vectors)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     pairs = np.array([(score, *sorted((i, j))) for score, i, j in found], dtype=np.float64)
     np.save(folder / "peer.npy", pairs[pairs[:, 0] >= threshold])
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "pairs": int((pairs[:, 0] >= threshold).sum()),
         "lowest": float(pairs[:, 0].min()),
         "all": len(pairs),
     }
 
 
-def measured(side: str, folder: Path, threshold: float) -> dict[str, float]:
+def measured(side: str, folder: Path, threshold: float, workers: int = 0) -> dict[str, float]:
     """Run one side in a process of its own."""
     command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--threshold", str(threshold)]
+    command += ["--workers", str(workers)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -194,20 +277,21 @@ def check(folder: Path, thresholds: list[float]) -> None:
             sys.exit("the pairs are not those of brute force")
 
 
-def compare(folder: Path, threshold: float, rounds: int) -> None:
+def compare(folder: Path, threshold: float, rounds: int, workers: int) -> None:
     sides: dict[str, list[dict[str, float]]] = {"peer": [], "ours": []}
     for _ in range(rounds):
         for side, results in sides.items():
-            results.append(measured(side, folder, threshold))
+            results.append(measured(side, folder, threshold, workers))
     of_peer, of_ours = sides["peer"], sides["ours"]
     found = mined_pairs(folder, np.load(folder / "ids.npy"))
     listed = {(int(i), int(j)) for _, i, j in np.load(folder / "peer.npy")}
-    print(f"{'':<34} {'seconds':>9} {'of it graph':>12} {'peak MB':>9} {'pairs at threshold':>19}")
+    print(f"{'':<34} {'seconds':>9} {'CPU s':>8} {'of it graph':>12} {'peak MB':>9} {'pairs at threshold':>19}")
     for name, results in (("paraphrase_mining_embeddings", of_peer), ("corpusbeam, vectors to tables", of_ours)):
         seconds = statistics.median(result["seconds"] for result in results)
         graph = statistics.median(result.get("graph_seconds", 0.0) for result in results)
         peak = max(result["peak_rss_mb"] for result in results)
-        print(f"{name:<34} {seconds:>9.2f} {graph:>12.2f} {peak:>9.0f} {results[0]['pairs']:>19,}")
+        cpu = statistics.median(result["cpu"] for result in results)
+        print(f"{name:<34} {seconds:>9.2f} {cpu:>8.2f} {graph:>12.2f} {peak:>9.0f} {results[0]['pairs']:>19,}")
     ratios = [theirs["seconds"] / mine["seconds"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
     alone = [
         theirs["seconds"] / (mine["seconds"] - mine["graph_seconds"]) for theirs, mine in zip(of_peer, of_ours, strict=True)
@@ -215,6 +299,11 @@ def compare(folder: Path, threshold: float, rounds: int) -> None:
     memory = max(result["peak_rss_mb"] for result in of_ours) / max(result["peak_rss_mb"] for result in of_peer)
     times, from_graph = statistics.median(ratios), statistics.median(alone)
     print(f"times as fast: {times:.1f} (from the graph on: {from_graph:.1f}); memory: {memory:.2f} of the peer's")
+    of_cpu = statistics.median(theirs["cpu"] / mine["cpu"] for theirs, mine in zip(of_peer, of_ours, strict=True))
+    print(f"by CPU seconds, which other processes on the machine change least: {of_cpu:.1f} times")
+    if workers:
+        first = [theirs["seconds"] / mine["first"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
+        print(f"with {workers} workers that start meanwhile: {statistics.median(first):.1f} times as fast")
     peer_pairs, lowest, lacking = of_peer[0]["all"], of_peer[0]["lowest"], len(found.keys() - listed)
     complete = "complete" if all(result["complete"] for result in of_ours) else "INCOMPLETE"
     print(
@@ -236,15 +325,20 @@ def main() -> None:
     parser.add_argument("root", nargs="?", help="root with a published generation that keeps its texts")
     parser.add_argument("--threshold", type=float, default=0.788)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="as the jobs of a run with so many worker processes")
     parser.add_argument("--check", action="store_true", help="compare with brute force instead of with the peer")
     parser.add_argument("--thresholds", type=float, nargs="+", default=list(DEFAULT_THRESHOLDS))
     parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side is not None:
-        side = ours if arguments.side == "ours" else peer
-        result = side(arguments.folder, arguments.threshold)
-        print(json.dumps({**result, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        peak = {}
+        if arguments.side == "ours" and arguments.workers:
+            result = ours_as_jobs(arguments.folder, arguments.threshold, arguments.workers)
+        else:
+            result = (ours if arguments.side == "ours" else peer)(arguments.folder, arguments.threshold)
+            peak = {"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+        print(json.dumps({**result, **peak}))
         return
     if arguments.root is None:
         parser.error("a root is needed: corpusbeam reindex makes one")
@@ -254,7 +348,7 @@ def main() -> None:
         if arguments.check:
             check(folder, arguments.thresholds)
         else:
-            compare(folder, arguments.threshold, arguments.rounds)
+            compare(folder, arguments.threshold, arguments.rounds, arguments.workers)
 
 
 if __name__ == "__main__":

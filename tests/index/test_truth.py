@@ -21,12 +21,17 @@ def brute_force(query_ids, queries, vectors, ids, depth):
     return np.where(np.isneginf(best), -1, ids[order]), best
 
 
+def use_bf16(monkeypatch):
+    for name in ("_WORTH_LOADING", "_WORTH_TRYING"):
+        monkeypatch.setattr(truth_module, name, 0)
+    monkeypatch.setattr(truth_module, "_fastest", lambda screens, vectors: screens[1])
+
+
 @pytest.fixture(params=["single", "bf16"])
 def screen(request, monkeypatch):
     """Each arithmetic of the screen, whatever this machine is faster at."""
     if request.param == "bf16":
-        monkeypatch.setattr(truth_module, "_WORTH_BF16", 0)
-        monkeypatch.setattr(truth_module, "min", lambda screens, key: screens[1], raising=False)
+        use_bf16(monkeypatch)
     return request.param
 
 
@@ -54,6 +59,10 @@ def test_each_arithmetic_gives_the_same_answers(tmp_path, screen):
     found = exact_top(ids[chosen], vectors[chosen], blocks, 100)
     expected_ids, expected_scores = brute_force(ids[chosen], vectors[chosen], vectors, ids, 100)
     assert np.array_equal(found.ids, expected_ids)
+    for threads in (2, 20):
+        shared = exact_top(ids[chosen], vectors[chosen], blocks, 100, threads)
+        assert np.array_equal(shared.ids, found.ids)
+        assert np.array_equal(shared.scores, found.scores)
     np.testing.assert_allclose(found.scores, expected_scores, rtol=1e-6)
 
 
@@ -71,8 +80,7 @@ def test_low_precision_is_within_its_bound(screen):
 
 
 def test_low_precision_that_does_not_keep_its_bound_is_not_used(monkeypatch):
-    monkeypatch.setattr(truth_module, "_WORTH_BF16", 0)
-    monkeypatch.setattr(truth_module, "min", lambda screens, key: screens[1], raising=False)
+    use_bf16(monkeypatch)
     rows = clustered_vectors(100)
     assert truth_module._choose_screen(rows, rows, 10**9)(rows)[0].dtype == np.int16
     monkeypatch.setattr(truth_module, "_BOUND_BF16", 1e-5)

@@ -39,7 +39,7 @@ class ExactRecord:
 def find_exact(task: ExactTask, threads: int | None = None) -> ExactRecord:
     """Answer the queries exactly from some of the blocks."""
     with threadpool_limits(threads):
-        truth = exact_top(*stacked(task.queries), task.blocks, max(RANKS))
+        truth = exact_top(*stacked(task.queries), task.blocks, max(RANKS), threads)
     paths = [join(task.directory, f"exact-{name}-{task.part:05d}.npy") for name in ("ids", "scores")]
     save_array(paths[0], truth.ids)
     save_array(paths[1], truth.scores)

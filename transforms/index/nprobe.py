@@ -223,6 +223,8 @@ class _Lists:
         self.sizes = np.array([lists.list_size(i) for i in range(self.count)])
         self._queries = _transformed(index, queries)
         self._batch = max(_PLACES // self.count, 1)
+        # The order of lists as far as it was asked for, while it is that of all queries.
+        self._known = np.empty((len(queries), 0), np.int32)
 
     @property
     def flat(self) -> bool:
@@ -230,8 +232,12 @@ class _Lists:
         return isinstance(self._quantizer, faiss.IndexFlat)
 
     def order(self, low: int, high: int, depth: int) -> np.ndarray:
-        """The lists that queries `low` to `high` visit first: int64 (high - low, depth), -1 where there are fewer."""
-        return self._quantizer.search(self._queries[low:high], depth)[1]
+        """The lists that queries `low` to `high` visit first: integers (high - low, depth), -1 where there are fewer."""
+        if not self.flat or len(self._queries) > self._batch:
+            return self._quantizer.search(self._queries[low:high], depth)[1]
+        if self._known.shape[1] < depth:
+            self._known = self._quantizer.search(self._queries, depth)[1].astype(np.int32)
+        return self._known[low:high, :depth]
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """The list of each text: int64 of the shape of `ids`, -1 for an absent one."""

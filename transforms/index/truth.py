@@ -1,11 +1,15 @@
 """Exact answers to the recall queries: what the index should have found."""
 
+import contextlib
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from transforms.vectors import VectorBlock
 
@@ -17,10 +21,10 @@ _BOUND_SINGLE = 2.0**-23
 _BOUND_BF16 = 0.0125
 _BF16_UP_TO_DIM = 8000
 
-# Multiply-adds from which on loading torch and trying bfloat16 is cheaper than doing without: a few seconds' worth.
-_WORTH_BF16 = 10**11
+# Multiply-adds from which on trying bfloat16 is cheaper than doing without: where torch must be loaded a few seconds' worth.
+_WORTH_LOADING, _WORTH_TRYING = 10**11, 10**10
 
-# Queries and texts whose products in bfloat16 are compared with exact ones before it is used.
+# Queries and texts whose products in bfloat16 are compared with exact ones before it is used, and are timed.
 _PROBE = 512
 # Queries that are answered at a time: with a block of 4,096 rows some 130 MB.
 QUERIES = 4096
@@ -45,17 +49,44 @@ class Truth:
 _Screen = Callable[[np.ndarray], "tuple[np.ndarray, float]"]
 
 
-def exact_top(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int) -> Truth:
+def exact_top(
+    query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int, threads: int | None = None
+) -> Truth:
     """The `depth` nearest others of each query among the blocks by inner product, ties by smaller id.
 
     `query_ids` int64 (queries,): a text with the same id is the query itself and no answer. `queries` float32 (queries, dim).
     One block and 4,096 queries are worked on at a time, so that beside the answers memory does not grow with either. Scores are
     products in double precision, rounded once, so that neither the order of the blocks nor the machine's arithmetic decides an
-    answer.
+    answer. With `threads` each of so many threads has a share of the blocks; None leaves that to the libraries.
     """
+    if threads is not None and threads > 1 and len(blocks) > 1:
+        shares = [blocks[i::threads] for i in range(min(threads, len(blocks)))]
+        with threadpool_limits(1), ThreadPoolExecutor(len(shares)) as pool:
+            return best_of(list(pool.map(lambda share: _alone(query_ids, queries, share, depth), shares)))
     batches = batches_of(len(queries)) or [slice(0, 0)]
     parts = [_exact_top(query_ids[some], queries[some], blocks, depth) for some in batches]
     return Truth(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
+def _alone(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int) -> Truth:
+    """`exact_top` in a thread beside which others do the same: each multiplies alone."""
+    with _one_torch_thread():
+        return exact_top(query_ids, queries, blocks, depth)
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Let torch, where it is loaded, use the calling thread alone."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def batches_of(queries: int) -> list[slice]:
@@ -177,7 +208,7 @@ def _choose_screen(queries: np.ndarray, vectors: np.ndarray, rows: int) -> _Scre
     def single(vectors: np.ndarray) -> tuple[np.ndarray, float]:
         return queries @ vectors.T, dim * _BOUND_SINGLE
 
-    if len(queries) * rows * dim < _WORTH_BF16 or dim > _BF16_UP_TO_DIM:
+    if len(queries) * rows * dim < (_WORTH_TRYING if "torch" in sys.modules else _WORTH_LOADING) or dim > _BF16_UP_TO_DIM:
         return single
     import torch
 
@@ -191,15 +222,19 @@ def _choose_screen(queries: np.ndarray, vectors: np.ndarray, rows: int) -> _Scre
 
     if not _keeps_bound(bf16, queries, vectors):
         return single
-    return min((single, bf16), key=lambda screen: min(_seconds(screen, vectors) for _ in range(3)))
+    return _fastest((single, bf16), vectors[:_PROBE])
 
 
 def _keeps_bound(screen: _Screen, queries: np.ndarray, vectors: np.ndarray) -> bool:
     """Whether products are as exact as the bound takes for granted: sums in single precision are the processor's promise."""
     rows, columns = queries[:_PROBE].astype(np.float64), vectors[:_PROBE].astype(np.float64)
-    products, bound = screen(vectors)
-    errors = np.abs(_as_single(products[:_PROBE, :_PROBE]) - rows @ columns.T)
+    products, bound = screen(vectors[:_PROBE])
+    errors = np.abs(_as_single(products[:_PROBE]) - rows @ columns.T)
     return bool((errors <= bound * np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))).all())
+
+
+def _fastest(screens: Sequence[_Screen], vectors: np.ndarray) -> _Screen:
+    return min(screens, key=lambda screen: min(_seconds(screen, vectors) for _ in range(3)))
 
 
 def _seconds(screen: _Screen, vectors: np.ndarray) -> float:

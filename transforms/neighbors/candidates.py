@@ -150,6 +150,10 @@ class Candidates:
         """Whether for some of the rows nothing excludes anybody yet."""
         return bool((self._left_out[rows] == NOTHING).any())
 
+    def take_negative(self, rows: slice) -> bool:
+        """Whether for some of the rows a score below zero is not excluded."""
+        return bool((self._left_out[rows] < 0).any())
+
     def limits(self, rows: slice) -> np.ndarray:
         """The least score, in the screen's own width, that makes somebody a candidate of each row.
 

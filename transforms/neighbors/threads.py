@@ -1,6 +1,6 @@
 """Steps of one piece of work in several threads: numpy, BLAS, torch and compiled loops let other threads go on meanwhile."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,9 +14,4 @@ def in_threads(work: Callable[[Step], None], steps: Sequence[Step], threads: int
             work(step)
         return
     with ThreadPoolExecutor(threads) as pool:
-        _consume(pool.map(work, steps))
-
-
-def _consume(results: Iterable[None]) -> None:
-    for _ in results:
-        pass
+        list(pool.map(work, steps))  # raises what a step has raised

@@ -128,7 +128,7 @@ def _limit(tile: _Scores, candidates: Candidates, own: slice, k: int, axis: int)
             tile.put_in_order()
             last = _kth(tile, k, axis)
         candidates.exclude_by_scores(own, last)
-    if (candidates.limits(own) <= 0).any():
+    if candidates.take_negative(own):
         tile.put_in_order()
 
 
