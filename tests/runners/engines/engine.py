@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,15 +14,9 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that is ready for jobs.
+    """An engine that is ready for jobs. `options` are the Beam options of a run on it, as they stand after `--`."""
 
-    `options` are the Beam options of a run on it, as they stand after `--` on the command line. With `shared_root` the workers
-    are other processes, possibly on other machines: everything that a run names must be where all of them see it.
-    """
-
-    name: str
     options: tuple[str, ...]
-    shared_root: bool = False
 
 
 class UnavailableError(Exception):
@@ -44,17 +38,11 @@ def engine_or_skip(made: AbstractContextManager[Made], tools: Sequence[str]) -> 
     """Start an engine. Skips the test when a tool that it needs is absent, or when it cannot be fetched outside of CI."""
     if missing := missing_tools(*tools):
         pytest.skip(f"not on PATH: {', '.join(missing)}")
-    try:
-        engine = made.__enter__()
-    except UnavailableError as error:
-        if in_ci():
-            raise
-        pytest.skip(str(error))
-    # ExitStack is for many; this keeps errors inside the block from looking like errors of the start.
-    try:
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(made)
+        except UnavailableError as error:
+            if in_ci():
+                raise
+            pytest.skip(str(error))
         yield engine
-    except BaseException as error:
-        if not made.__exit__(type(error), error, error.__traceback__):
-            raise
-    else:
-        made.__exit__(None, None, None)

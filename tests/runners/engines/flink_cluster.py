@@ -151,7 +151,6 @@ def _engine(folder: Path, server: str, job_port: int, parallelism: int) -> Engin
     script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o755)
     return Engine(
-        "standalone Flink",
         (
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{job_port}",
@@ -159,7 +158,6 @@ def _engine(folder: Path, server: str, job_port: int, parallelism: int) -> Engin
             f"--environment_config={json.dumps({'command': str(script)})}",
             f"--parallelism={parallelism}",
         ),
-        shared_root=True,
     )
 
 

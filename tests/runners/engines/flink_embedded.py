@@ -21,7 +21,6 @@ def flink_embedded(folder: Path, parallelism: int = 2) -> Iterator[Engine]:
         processes.start("job-server", [*command, *ports, *where])
         processes.wait("job server", lambda: accepts(job))
         yield Engine(
-            "embedded Flink",
             (
                 "--runner=PortableRunner",
                 f"--job_endpoint=localhost:{job}",

@@ -17,6 +17,4 @@ def job_service(folder: Path) -> Iterator[Engine]:
         module = "apache_beam.runners.portability.local_job_service_main"
         processes.start("job-service", [sys.executable, "-m", module, "--port", str(port), "--staging_dir", processes.tmp])
         processes.wait("job service", lambda: accepts(port))
-        yield Engine(
-            "job service", ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK")
-        )
+        yield Engine(("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK"))

@@ -27,4 +27,4 @@ def prism(folder: Path) -> Iterator[Engine]:
     with process_group(folder) as processes:
         processes.start("prism", [binary, "--job_port", str(port), "--serve_http=false"])
         processes.wait("job service of Prism", lambda: accepts(port))
-        yield Engine("Prism", ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK"))
+        yield Engine(("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK"))
