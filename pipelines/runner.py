@@ -18,8 +18,10 @@ from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
 from pipelines.probe import probe_workers
 from pipelines.remote import RemoteJob, end_servers
+from pipelines.resources import ask_for_machines
 from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
+from transforms.embedding import EncoderSpec
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
@@ -122,6 +124,10 @@ class Runner:
         elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
         return elsewhere or threads_of_each(self._workers(tasks))
 
+    def encoder(self, spec: EncoderSpec) -> EncoderSpec:
+        """What workers are told of the model: where it is, or, on other machines, what it is called and must consist of."""
+        return spec if self.engine.is_here else spec.for_elsewhere()
+
     @property
     def parallel_tasks(self) -> int:
         """How many tasks of a job are worked on at once: one for each worker here; elsewhere 16 are assumed."""
@@ -148,6 +154,8 @@ class Runner:
 
         def build(pipeline: beam.Pipeline) -> None:
             do_tasks(pipeline, tasks, name, transform, record_type, records_path)
+            if self._name == "DataflowRunner":
+                ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
         if self._name != "FnApiRunner":
             job, pipeline = self._job(name)
