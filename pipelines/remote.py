@@ -300,4 +300,6 @@ def say(text: str, *, quiet: bool = False) -> None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, grpc.RpcError) and hasattr(error, "code"):
         return f"{error.code().name}: {error.details()}"
+    if isinstance(error, grpc.FutureTimeoutError):
+        return "no answer"
     return str(error) or type(error).__name__

@@ -1,5 +1,6 @@
 """Runner and pipeline options: the only place that knows runner names, and how a job's records come back."""
 
+import math
 import re
 import uuid
 from collections.abc import Sequence
@@ -219,7 +220,9 @@ class Runner:
         # Flink would start new workers for each step of a job, and each would load the model.
         arguments += [f"--environment_cache_millis={_WORKERS_KEPT_MILLISECONDS}"]
         # Beam would call `pip freeze` for each job and send the list, which nothing reads: the probe compares what matters.
-        arguments += ["--experiments=disable_logging_submission_environment", *self.options.beam_options]
+        arguments += ["--experiments=disable_logging_submission_environment"]
+        # For handing a job over; nothing here waits with it for a job to end.
+        arguments += [f"--job_server_timeout={math.ceil(self.options.answer_seconds)}", *self.options.beam_options]
         options = PipelineOptions(arguments)
         # Beam itself only warns about an option that it does not know, and runs without it.
         if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):

@@ -130,6 +130,10 @@ class Child:
     def err(self) -> str:
         return (self.folder / "err").read_text()
 
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
     def wait_until_reached(self) -> None:
         """Return when the process is at its barrier; fails when it ends before, or takes forever."""
         deadline = time.monotonic() + SECONDS
