@@ -46,6 +46,11 @@ _SUBJECTS = ("invoice", "password", "parcel", "settings page", "payment", "deliv
 _EVENTS = ("is missing", "cannot be found", "was sent twice", "does not open", "crashed again", "is late", "was changed")
 
 
+def texts() -> list[str]:
+    """Some dozens of short texts, some of which nearly say the same."""
+    return [f"The {subject} {event}." for subject in _SUBJECTS for event in _EVENTS]
+
+
 class _SeenAllError(Exception):
     """A run has come to jobs that an earlier one had too."""
 
@@ -57,9 +62,8 @@ def run_jobs(record: Callable[[str, Runner, Any], None]) -> None:
     `job`, once FnApiRunner has left the job's records.
     """
     fs = fsspec.filesystem("memory")
-    texts = [f"The {subject} {event}." for subject in _SUBJECTS for event in _EVENTS]
     for name, count in (("all", None), ("part", -5)):
-        lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
+        lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts())]
         fs.pipe_file(f"/corpus/{name}.jsonl", "\n".join(lines[:count]).encode())
     fs.pipe_file("/corpus/queries.txt", b"Where is my parcel?\nI forgot my password.")
     places = {"root": "memory://published", "index.recall_queries_file": "memory://corpus/queries.txt"}
