@@ -34,6 +34,7 @@ setup(
         "apache-beam>=2.77,<3",
         "faiss-cpu>=1.15,<2",
         "fsspec>=2026.1",
+        "graspologic-native>=1.3.1,<2",
         "hdbscan>=0.8.40,<0.9",
         "joblib>=1.3",
         "numpy>=2,<3",

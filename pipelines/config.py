@@ -82,6 +82,11 @@ class Config(BaseModel):
                 f"topics.n_neighbors={self.topics.n_neighbors} needs neighbors.k={needed} or more, it is {self.neighbors.k}: "
                 f"raise neighbors.k or lower topics.n_neighbors"
             )
+        if self.topics.reduce == "none" and self.topics.method != "kmeans" and self.neighbors.k < self.topics.min_samples:
+            raise ValueError(
+                f"topics.min_samples={self.topics.min_samples} with topics.reduce=none needs as many neighbours, neighbors.k "
+                f"is {self.neighbors.k}: raise neighbors.k or lower topics.min_samples"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.transforms.resources import merge_resource_hints, parse_resource_hints
 
-# Steps that one worker does, whose memory grows with the corpus.
+# Steps whose memory grows with the corpus: one worker has all of it, or, in layers of themes and the map, its whole graph.
 ONE_WORKER = (
     "TrainIndex/Train",
     "MergeIndex/Merge",
@@ -15,7 +15,10 @@ ONE_WORKER = (
     "GroupDuplicates/PublishTables",
     "ApproximateStep/train_buckets",
     "ApproximateStep/order_texts",
-    "FindTopics/LayOutAndCluster",
+    "TopicsStep/find_topics",
+    "TopicsStep/find_layer",
+    "TopicsStep/cluster_themes",
+    "TopicsStep/join_topics",
     "WriteReport/WritePages",
 )
 # Steps that load the model, and the one that measures on which precision it is fast.

@@ -16,7 +16,7 @@ from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
 from pipelines.probe import probe_workers
-from pipelines.remote import RemoteJob
+from pipelines.remote import RemoteJob, end_servers
 from pipelines.resources import ask_for_machines
 from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
@@ -109,6 +109,9 @@ class Runner:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
+        if isinstance(value, KeyboardInterrupt):
+            # The process is about to end without what is asked for at exit.
+            end_servers()
 
     @property
     def workers(self) -> int | None:

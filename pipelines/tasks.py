@@ -25,14 +25,15 @@ _DONE = "done"
 class Work:
     """What one process did in one job, or in all jobs of a stage.
 
-    `worker` is its host and process id. `seconds` are on the clock, from its first task to its last result, of each job.
-    `peak_rss_mb` is its highest resident memory meanwhile (of its life where the system does not tell). `counts` are sums of
-    fields of its records.
+    `worker` is its host and process id. `seconds` are on the clock, from its first task to its last result, of each job, and
+    `cpu_seconds` those of all its threads meanwhile. `peak_rss_mb` is its highest resident memory meanwhile (of its life where
+    the system does not tell). `counts` are sums of fields of its records.
     """
 
     worker: str
     tasks: int
     seconds: float
+    cpu_seconds: float
     peak_rss_mb: float
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -49,10 +50,16 @@ def total_work(work: Iterable[Work]) -> list[Work]:
     """The work of several jobs, each worker once, by name."""
     total: dict[str, Work] = {}
     for one in work:
-        known = total.get(one.worker, Work(one.worker, 0, 0.0, 0.0))
+        known = total.get(one.worker, Work(one.worker, 0, 0.0, 0.0, 0.0))
         counts = {name: known.counts.get(name, 0) + one.counts.get(name, 0) for name in (*known.counts, *one.counts)}
-        peak = max(known.peak_rss_mb, one.peak_rss_mb)
-        total[one.worker] = Work(one.worker, known.tasks + one.tasks, known.seconds + one.seconds, peak, counts)
+        total[one.worker] = Work(
+            one.worker,
+            known.tasks + one.tasks,
+            round(known.seconds + one.seconds, 3),
+            round(known.cpu_seconds + one.cpu_seconds, 3),
+            max(known.peak_rss_mb, one.peak_rss_mb),
+            counts,
+        )
     return [total[worker] for worker in sorted(total)]
 
 
@@ -69,14 +76,15 @@ class JobDone:
 def work_of(jobs: Sequence[JobDone]) -> dict[str, Any]:
     """What metrics say of a stage's jobs.
 
-    `jobs` by name, each with its tasks, its seconds and the highest memory of a worker in it; `workers`, what each process did
-    in all of them.
+    `jobs` by name, each with its tasks, its seconds on the clock and of all workers' processors, and the highest memory of a
+    worker in it; `workers`, what each process did in all of them.
     """
     return {
         "jobs": {
             job.name: {
                 "tasks": job.tasks,
                 "seconds": job.seconds,
+                "cpu_seconds": round(sum(work.cpu_seconds for work in job.work), 3),
                 "peak_rss_mb": max((work.peak_rss_mb for work in job.work), default=0.0),
             }
             for job in jobs
@@ -122,7 +130,7 @@ class _Take(beam.DoFn):
             reset_high_water_mark()
 
     def process(self, number: int) -> Iterator[Any]:
-        started = time.time()
+        started = _clocks()
         yield self._tasks[number]
         # What is done with a task is fused with this step, up to a shuffle, so that it is done by now.
         yield beam.pvalue.TaggedOutput(_DONE, json.dumps(_seen(started)))
@@ -136,7 +144,7 @@ class _ToJson(beam.DoFn):
         self._adapter: TypeAdapter[Any] = TypeAdapter(self._type)
 
     def process(self, record: Any) -> Iterator[str]:
-        yield f'{{"record": {self._adapter.dump_json(record).decode()}, "seen": {json.dumps(_seen(time.time()))}}}'
+        yield f'{{"record": {self._adapter.dump_json(record).decode()}, "seen": {json.dumps(_seen(_clocks()))}}}'
 
 
 def this_process() -> str:
@@ -144,8 +152,13 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _seen(started: float) -> dict[str, Any]:
-    return {"worker": this_process(), "from": started, "to": time.time(), "peak_rss_mb": round(high_water_mark_mb(), 1)}
+def _clocks() -> tuple[float, float]:
+    """Seconds since 1970, and of the processor that this process has had."""
+    return time.time(), time.process_time()
+
+
+def _seen(started: tuple[float, float]) -> dict[str, Any]:
+    return {"worker": this_process(), "from": started, "to": _clocks(), "peak_rss_mb": round(high_water_mark_mb(), 1)}
 
 
 def _write_lines(path: str, records: Iterable[str], done: Iterable[str]) -> None:
@@ -168,14 +181,11 @@ def read_result(path: str, record_type: type, counted: Sequence[str] = ()) -> Jo
     for line in [*told["done"], *(entry["seen"] for entry in entries)]:
         seen.setdefault(line["worker"], []).append(line)
     tasks = {worker: sum(line["worker"] == worker for line in told["done"]) for worker in seen}
-    work = [
-        Work(
-            worker,
-            tasks[worker],
-            round(max(line["to"] for line in lines) - min(line["from"] for line in lines), 3),
-            max(line["peak_rss_mb"] for line in lines),
-            counts.get(worker, dict.fromkeys(counted, 0)),
+    work = []
+    for worker, lines in sorted(seen.items()):
+        seconds, cpu_seconds = (
+            round(max(line["to"][clock] for line in lines) - min(line["from"][clock] for line in lines), 3) for clock in (0, 1)
         )
-        for worker, lines in sorted(seen.items())
-    ]
+        peak = max(line["peak_rss_mb"] for line in lines)
+        work.append(Work(worker, tasks[worker], seconds, cpu_seconds, peak, counts.get(worker, dict.fromkeys(counted, 0))))
     return JobResult(records, work)

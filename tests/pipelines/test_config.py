@@ -140,6 +140,10 @@ def test_topics_that_need_more_neighbours_than_there_are_are_refused_before_anyt
     with pytest.raises(ConfigurationError, match=message):
         load_config(None, ["neighbors.k=13", "topics.n_neighbors=15"])
     assert load_config(None, ["neighbors.k=14", "topics.n_neighbors=15"]).neighbors.k == 14
+    exactly = ["topics.n_neighbors=5", "topics.min_samples=10", "topics.reduce=none"]
+    with pytest.raises(ConfigurationError, match=r"min_samples=10 with topics.reduce=none .* is 9: raise"):
+        load_config(None, ["neighbors.k=9", *exactly])
+    assert load_config(None, ["neighbors.k=10", *exactly]).topics.reduce == "none"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_job_grows_with_tasks_and_files_not_with_their_product(tmp_path):
 
 def test_work_is_told_by_worker(tmp_path):
     def seen(worker, start, end, peak):
-        return {"worker": worker, "from": start, "to": end, "peak_rss_mb": peak}
+        return {"worker": worker, "from": [start, start / 2], "to": [end, end / 2], "peak_rss_mb": peak}
 
     path = str(tmp_path / "records.json")
     records = [
@@ -87,29 +87,36 @@ def test_work_is_told_by_worker(tmp_path):
     assert result.records == [Done(0, 1), Done(1, 2), Done(2, 5)]
     assert result.work == [
         # Until its last record, which came after its last task.
-        Work("a:1", 2, 8.0, 70.0, {"rows": 7}),
-        Work("b:7", 1, 2.0, 50.0, {"rows": 1}),
+        Work("a:1", 2, 8.0, 4.0, 70.0, {"rows": 7}),
+        Work("b:7", 1, 2.0, 1.0, 50.0, {"rows": 1}),
         # Its task's record was made elsewhere, after a shuffle.
-        Work("c:3", 1, 0.5, 5.0, {"rows": 0}),
+        Work("c:3", 1, 0.5, 0.25, 5.0, {"rows": 0}),
     ]
 
 
 def test_the_work_of_several_jobs_is_added_up():
-    jobs = [Work("b:1", 2, 1.5, 10.0, {"rows": 3}), Work("a:1", 1, 1.0, 5.0), Work("b:1", 4, 0.5, 30.0, {"texts": 2})]
-    assert total_work(jobs) == [Work("a:1", 1, 1.0, 5.0), Work("b:1", 6, 2.0, 30.0, {"rows": 3, "texts": 2})]
+    jobs = [
+        Work("b:1", 2, 1.5, 1.0, 10.0, {"rows": 3}),
+        Work("a:1", 1, 1.0, 2.0, 5.0),
+        Work("b:1", 4, 0.5, 0.25, 30.0, {"texts": 2}),
+    ]
+    assert total_work(jobs) == [Work("a:1", 1, 1.0, 2.0, 5.0), Work("b:1", 6, 2.0, 1.25, 30.0, {"rows": 3, "texts": 2})]
     assert total_work([]) == []
 
 
 def test_a_stages_metrics_have_its_jobs_and_workers():
-    jobs = [JobDone("find", 3, 1.5, [Work("a:1", 2, 1.4, 10.0), Work("b:1", 1, 1.2, 30.0)]), JobDone("none", 0, 0.1, [])]
+    jobs = [
+        JobDone("find", 3, 1.5, [Work("a:1", 2, 1.4, 1.0, 10.0), Work("b:1", 1, 1.2, 0.75, 30.0)]),
+        JobDone("none", 0, 0.1, []),
+    ]
     assert work_of(jobs) == {
         "jobs": {
-            "find": {"tasks": 3, "seconds": 1.5, "peak_rss_mb": 30.0},
-            "none": {"tasks": 0, "seconds": 0.1, "peak_rss_mb": 0.0},
+            "find": {"tasks": 3, "seconds": 1.5, "cpu_seconds": 1.75, "peak_rss_mb": 30.0},
+            "none": {"tasks": 0, "seconds": 0.1, "cpu_seconds": 0, "peak_rss_mb": 0.0},
         },
         "workers": [
-            {"worker": "a:1", "tasks": 2, "seconds": 1.4, "peak_rss_mb": 10.0, "counts": {}},
-            {"worker": "b:1", "tasks": 1, "seconds": 1.2, "peak_rss_mb": 30.0, "counts": {}},
+            {"worker": "a:1", "tasks": 2, "seconds": 1.4, "cpu_seconds": 1.0, "peak_rss_mb": 10.0, "counts": {}},
+            {"worker": "b:1", "tasks": 1, "seconds": 1.2, "cpu_seconds": 0.75, "peak_rss_mb": 30.0, "counts": {}},
         ],
     }
 

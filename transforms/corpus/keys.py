@@ -17,6 +17,9 @@ import pyarrow as pa
 # name here, because the vectors stored under the old keys would no longer be those of the same texts.
 NORMALISER = b"exact-1"
 
+# A million files to open for all parts of a table together, and 100 million short texts in parts of 100,000.
+MOST_PARTS = 1024
+
 DOC_HASH_TYPE = pa.binary(8)
 CONTENT_KEY_TYPE = pa.binary(32)
 
@@ -72,10 +75,11 @@ def part_count(rows: int, rows_per_part: int) -> int:
     """The number of parts for `rows` rows: the smallest power of two with at most `rows_per_part` rows per part on average.
 
     A power of two, so that parts depend on nothing but the size of the corpus and a corpus that grows splits each part
-    in two instead of moving every border.
+    in two instead of moving every border. At most `MOST_PARTS`, which are larger then: every part of one table is read from all
+    parts of another, so that the files to open are the square of the parts.
     """
     parts = 1
-    while parts * rows_per_part < rows:
+    while parts * rows_per_part < rows and parts < MOST_PARTS:
         parts *= 2
     return parts
 

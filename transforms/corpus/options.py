@@ -70,7 +70,8 @@ class CorpusOptions(BaseModel):
     rows_per_part: int = Field(
         default=4096,
         ge=1,
-        description="Largest average number of documents in an output part; the number of parts is a power of two.",
+        description="Largest average number of documents in an output part; the number of parts is a power of two, at most "
+        "1,024: of more than 1,024 times so many documents parts are larger.",
     )
 
     passage_tokens: int | None = Field(

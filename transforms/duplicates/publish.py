@@ -1,7 +1,7 @@
 """The published tables: all pairs in order, groups of passages with the one that is kept, and the texts that they are of."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,11 @@ from transforms.duplicates.margin import margins, neighborhoods_of
 from transforms.duplicates.mine import MineRecord
 from transforms.duplicates.occurrences import Occurrences, occurrences_of
 from transforms.duplicates.options import DuplicatesOptions
+from transforms.duplicates.paired import PairedTexts, in_pieces, paired_ids, read_pairs
 from transforms.duplicates.pairs import Dropped
-from transforms.duplicates.places import ascending, places_of
+from transforms.duplicates.places import places_of
 from transforms.duplicates.relation import EXACT, NEAR, PARAPHRASE, difference_lists
-from transforms.duplicates.tables import dropped_schema, mined_schema, pairs_schema, texts_schema
+from transforms.duplicates.tables import pairs_schema, texts_schema
 from transforms.duplicates.wording_files import read_characters
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 
@@ -73,44 +74,30 @@ class GroupRecord:
         return not self.incomplete_because
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Pairs, one value in each array: `a` and `b` int64 are passages (places in the occurrences) or texts (places in their
-    table); `relations` int8 are places in _RELATIONS.
-    """
-
-    a: np.ndarray
-    b: np.ndarray
-    cosines: np.ndarray
-    relations: np.ndarray
-    differences: np.ndarray
-    jaccards: np.ndarray
-    margins: np.ndarray
-
-
 def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupRecord:
     """Write `pairs.parquet`, `groups.parquet` and `texts.parquet`: functions of the pairs and documents, not of their parts.
 
-    Memory: about 100 bytes for each pair, and the document ids of all texts that are in one.
+    One worker, because they are one file each. Memory: 17 bytes for each pair, some 35 more while they are sorted, and the
+    document ids of all texts that are in one.
     """
-    mined, dropped = _mined(task.pairs, options.max_pairs_per_text, task.exact)
-    texts = _texts(ascending(np.concatenate([dropped.ids, mined["id_a"], mined["id_b"]])), task)
+    records = sorted(task.pairs, key=lambda record: record.part)
+    texts = _texts(paired_ids(records), task)
     ids = texts["id"].to_numpy()
+    pairs, dropped = read_pairs(records, ids, options.max_pairs_per_text, task.exact)
     occurrences = occurrences_of(ids, [part.path for part in task.documents], columns_of(options.keep))
-    around = neighborhoods_of(ids, [part.path for part in task.graph], options.threshold)
-    pairs = _of_texts(mined, ids, around, options.near_jaccard)
     groups = group_passages(texts, occurrences, pairs.a, pairs.b, pairs.cosines, options.keep)
     groups_file = write_table(join(task.directory, "groups.parquet"), groups)
     texts_file = write_table(join(task.directory, "texts.parquet"), _described(texts, occurrences, pairs, dropped, task.exact))
-    rows = _sorted(_joined(_named(pairs, occurrences), _exact_pairs(occurrences, around)), occurrences)
-    pairs_file = write_batches(join(task.directory, "pairs.parquet"), pairs_schema(), _tables(rows, ids, occurrences))
-    exact, near, paraphrase = np.bincount(rows.relations, minlength=len(_RELATIONS)).tolist()
+    around = neighborhoods_of(ids, [part.path for part in task.graph], options.threshold)
+    rows = _Rows(pairs, occurrences, around, options.near_jaccard)
+    pairs_file = write_batches(join(task.directory, "pairs.parquet"), pairs_schema(), rows.tables(ids))
+    exact, near, paraphrase = rows.relations.tolist()
     reasons = ((APPROXIMATE, not task.exact), (CAPPED, dropped.pairs > 0))
     return GroupRecord(
         pairs_file,
         groups_file,
         texts_file,
-        len(rows.a),
+        rows.count,
         exact,
         near,
         paraphrase,
@@ -121,34 +108,6 @@ def publish_duplicates(task: GroupTask, options: DuplicatesOptions) -> GroupReco
         dropped.pairs,
         tuple(name for name, holds in reasons if holds),
     )
-
-
-def _mined(records: Sequence[MineRecord], cap: int, exact: bool) -> tuple[dict[str, np.ndarray], Dropped]:
-    """The columns of `mined_schema` of all parts, at most `cap` pairs of a text with texts of larger id; what is left out."""
-    records = sorted(records, key=lambda record: record.part)
-    table = pa.concat_tables([mined_schema().empty_table(), *(read_table(record.file.path) for record in records)])
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    if not exact:
-        columns = _once(columns)
-    lost = [dropped_schema().empty_table(), *(read_table(record.dropped_file.path) for record in records)]
-    parts = [Dropped(*(part[name].to_numpy() for name in dropped_schema().names)) for part in lost]
-    _, rows, counts = np.unique(columns["id_a"], return_inverse=True, return_counts=True)
-    if counts.max(initial=0) > cap:
-        order = np.lexsort((columns["id_b"], -columns["cosine"], rows))
-        within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts) < cap
-        rest = order[~within]
-        parts.append(Dropped.of(*(columns[name][rest] for name in ("id_a", "id_b", "cosine"))))
-        columns = {name: values[order[within]] for name, values in columns.items()}
-    return columns, Dropped.summed(parts)
-
-
-def _once(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each pair once, where both lists of an approximate graph may hold it, with one and the same cosine."""
-    order = np.lexsort((columns["id_b"], columns["id_a"]))
-    a, b = columns["id_a"][order], columns["id_b"][order]
-    new = np.ones(len(order), bool)
-    new[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    return {name: values[order[new]] for name, values in columns.items()}
 
 
 def _texts(paired: np.ndarray, task: GroupTask) -> pa.Table:
@@ -166,77 +125,107 @@ def _texts(paired: np.ndarray, task: GroupTask) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _of_texts(mined: dict[str, np.ndarray], ids: np.ndarray, around: np.ndarray, near_jaccard: float) -> _Rows:
-    """Pairs of places in `ids`, with their margins by the neighbourhoods `around` (ids,)."""
-    a, b = places_of(mined["id_a"], ids), places_of(mined["id_b"], ids)
-    near = mined["jaccard"].astype(np.float64) >= near_jaccard
-    relations = np.where(near, _RELATIONS.index(NEAR), _RELATIONS.index(PARAPHRASE)).astype(np.int8)
-    margin = margins(mined["cosine"], around[a], around[b])
-    return _Rows(a, b, mined["cosine"], relations, mined["differences"], mined["jaccard"], margin)
+class _Rows:
+    """The rows of the pairs table: first the pairs of texts, then those of documents with the same text.
+
+    Of a text with m documents its first one with each of the others: m − 1 rows, not m². What a row has beside its pair is
+    made when it is written. `relations` counts the rows that were, by place in _RELATIONS.
+    """
+
+    def __init__(self, pairs: PairedTexts, occurrences: Occurrences, around: np.ndarray, near_jaccard: float) -> None:
+        self._pairs, self._occurrences, self._around, self._near = pairs, occurrences, around, near_jaccard
+        first_of = occurrences.first[occurrences.texts]
+        self._others = np.flatnonzero(occurrences.new_document & (first_of != np.arange(len(first_of))))
+        self.count = len(pairs.a) + len(self._others)
+        self.relations = np.zeros(len(_RELATIONS), np.int64)
+
+    def tables(self, ids: np.ndarray) -> Iterator[pa.Table]:
+        """Rows of `pairs_schema` in order, some at a time."""
+        order = self._order()
+        for piece in in_pieces(len(order), _ROWS_PER_TABLE):
+            yield self._table(order[piece], ids)
+
+    def _order(self) -> np.ndarray:
+        """The rows by (cosine descending, both documents, both passages), int64 (rows,)."""
+        occurrences = self._occurrences
+        # Ranks are below the number of passages of a worker's tables, and passage numbers below 2³¹: two fit into one integer.
+        documents = np.empty(self.count, np.int64)
+        passages = np.empty(self.count if occurrences.passage_nos.any() else 0, np.int64)
+        for piece in in_pieces(self.count, _ROWS_PER_TABLE):
+            a, b = self._places(np.arange(piece.start, piece.stop))
+            documents[piece] = occurrences.ranks[a] << 32 | occurrences.ranks[b]
+            if len(passages):
+                passages[piece] = occurrences.passage_nos[a].astype(np.int64) << 32 | occurrences.passage_nos[b]
+        falling = np.full(self.count, -1, np.float32)
+        np.negative(self._pairs.cosines, out=falling[: len(self._pairs.cosines)])
+        keys: list[np.ndarray] = [documents, falling]
+        return np.lexsort([passages, *keys] if len(passages) else keys)
+
+    def _places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The passages of both sides of some rows, int64 (rows,): places in the occurrences."""
+        of_texts, of_documents = self._split(rows)
+        a, b = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+        a[of_texts], b[of_texts] = _named(*self._texts(rows[of_texts]), self._occurrences)
+        b[of_documents] = self._others[rows[of_documents] - len(self._pairs.a)]
+        a[of_documents] = self._occurrences.first[self._occurrences.texts[b[of_documents]]]
+        return a, b
+
+    def _texts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._pairs.a[rows], self._pairs.b[rows]
+
+    def _split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in `rows` pairs of texts are, and where those of documents."""
+        of_texts = rows < len(self._pairs.a)
+        return np.flatnonzero(of_texts), np.flatnonzero(~of_texts)
+
+    def _table(self, rows: np.ndarray, ids: np.ndarray) -> pa.Table:
+        occurrences, around = self._occurrences, self._around
+        of_texts, of_documents = self._split(rows)
+        places = self._places(rows)
+        pairs = self._pairs.some(rows[of_texts])
+        cosines, jaccards = np.ones(len(rows), np.float32), np.ones(len(rows), np.float32)
+        cosines[of_texts], jaccards[of_texts] = pairs.cosines, pairs.jaccards
+        differences = np.zeros(len(rows), np.uint8)
+        differences[of_texts] = pairs.differences
+        near = pairs.jaccards.astype(np.float64) >= self._near
+        relations = np.full(len(rows), _RELATIONS.index(EXACT), np.int8)
+        relations[of_texts] = np.where(near, _RELATIONS.index(NEAR), _RELATIONS.index(PARAPHRASE))
+        self.relations += np.bincount(relations, minlength=len(_RELATIONS))
+        found = np.empty(len(rows), np.float32)
+        found[of_texts] = margins(pairs.cosines, around[pairs.a], around[pairs.b])
+        same = around[occurrences.texts[places[0][of_documents]]]
+        found[of_documents] = margins(cosines[of_documents], same, same)
+        columns = {
+            "cosine": cosines,
+            "relation": pa.array(_RELATIONS).take(pa.array(relations)),
+            "differences": difference_lists(differences),
+            "jaccard": jaccards,
+            "margin": pa.array(found, from_pandas=True),
+        }
+        for side, at in zip(("a", "b"), places, strict=True):
+            columns[f"doc_id_{side}"] = occurrences.doc_ids.take(pa.array(at))
+            columns[f"passage_no_{side}"] = occurrences.passage_nos[at]
+            columns[f"id_{side}"] = ids[occurrences.texts[at]]
+        return pa.table([columns[name] for name in pairs_schema().names], schema=pairs_schema())
 
 
-def _named(pairs: _Rows, occurrences: Occurrences) -> _Rows:
+def _named(of_a: np.ndarray, of_b: np.ndarray, occurrences: Occurrences) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of texts as pairs of passages: of the first document of each text, and of different documents in any case.
 
     Where the first documents of both texts are one, the first other document that either text has takes its place there.
     """
-    a, b = occurrences.first[pairs.a], occurrences.first[pairs.b]
+    a, b = occurrences.first[of_a], occurrences.first[of_b]
     if len(clash := np.flatnonzero(occurrences.ranks[a] == occurrences.ranks[b])):
         nobody = np.iinfo(np.int64).max
-        next_a, next_b = occurrences.second[pairs.a[clash]], occurrences.second[pairs.b[clash]]
+        next_a, next_b = occurrences.second[of_a[clash]], occurrences.second[of_b[clash]]
         rank_a, rank_b = (np.where(place < 0, nobody, occurrences.ranks[place]) for place in (next_a, next_b))
-        of_b = rank_b <= rank_a
-        a[clash], b[clash] = np.where(of_b, a[clash], next_a), np.where(of_b, next_b, b[clash])
+        side_b = rank_b <= rank_a
+        a[clash], b[clash] = np.where(side_b, a[clash], next_a), np.where(side_b, next_b, b[clash])
     turned = occurrences.ranks[a] > occurrences.ranks[b]
-    return replace(pairs, a=np.where(turned, b, a), b=np.where(turned, a, b))
+    return np.where(turned, b, a), np.where(turned, a, b)
 
 
-def _exact_pairs(occurrences: Occurrences, around: np.ndarray) -> _Rows:
-    """The first document of each text with each of its other documents: m − 1 rows for m documents, not m²."""
-    first_of = occurrences.first[occurrences.texts]
-    others = np.flatnonzero(occurrences.new_document & (first_of != np.arange(len(first_of))))
-    one, around = np.ones(len(others), np.float32), around[occurrences.texts[others]]
-    nothing = np.zeros(len(others), np.int8)
-    relations = nothing + np.int8(_RELATIONS.index(EXACT))
-    return _Rows(first_of[others], others, one, relations, nothing.astype(np.uint8), one, margins(one, around, around))
-
-
-def _joined(*parts: _Rows) -> _Rows:
-    return _Rows(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
-
-
-def _sorted(rows: _Rows, occurrences: Occurrences) -> _Rows:
-    """By (cosine descending, both documents, both passages)."""
-    # Ranks are below the number of passages of a worker's tables, and passage numbers below 2³¹: two fit into one integer.
-    documents = occurrences.ranks[rows.a] << 32 | occurrences.ranks[rows.b]
-    passages = occurrences.passage_nos.astype(np.int64)
-    keys = [documents, -rows.cosines]
-    if passages.any():
-        keys.insert(0, passages[rows.a] << 32 | passages[rows.b])
-    order = np.lexsort(keys)
-    return _Rows(*(values[order] for values in vars(rows).values()))
-
-
-def _tables(rows: _Rows, ids: np.ndarray, occurrences: Occurrences) -> Iterator[pa.Table]:
-    """Rows of `pairs_schema`, some at a time."""
-    relations = pa.array(_RELATIONS)
-    for low in range(0, len(rows.a), _ROWS_PER_TABLE):
-        part = _Rows(*(values[low : low + _ROWS_PER_TABLE] for values in vars(rows).values()))
-        columns = {
-            "cosine": part.cosines,
-            "relation": relations.take(pa.array(part.relations)),
-            "differences": difference_lists(part.differences),
-            "jaccard": part.jaccards,
-            "margin": pa.array(part.margins, from_pandas=True),
-        }
-        for side, places in (("a", part.a), ("b", part.b)):
-            columns[f"doc_id_{side}"] = occurrences.doc_ids.take(pa.array(places))
-            columns[f"passage_no_{side}"] = occurrences.passage_nos[places]
-            columns[f"id_{side}"] = ids[occurrences.texts[places]]
-        yield pa.table([columns[name] for name in pairs_schema().names], schema=pairs_schema())
-
-
-def _described(texts: pa.Table, occurrences: Occurrences, pairs: _Rows, dropped: Dropped, exact: bool) -> pa.Table:
+def _described(texts: pa.Table, occurrences: Occurrences, pairs: PairedTexts, dropped: Dropped, exact: bool) -> pa.Table:
     """Rows of `texts_schema`."""
     count = texts.num_rows
     lost, best = np.zeros(count, np.int64), np.full(count, np.nan, np.float32)
@@ -245,7 +234,7 @@ def _described(texts: pa.Table, occurrences: Occurrences, pairs: _Rows, dropped:
     columns = {name: texts[name] for name in texts.column_names} | {
         "doc_id": occurrences.doc_ids.take(pa.array(occurrences.first)),
         "passage_no": occurrences.passage_nos[occurrences.first],
-        "pairs": np.bincount(np.concatenate([pairs.a, pairs.b]), minlength=count).astype(np.int32),
+        "pairs": (np.bincount(pairs.a, minlength=count) + np.bincount(pairs.b, minlength=count)).astype(np.int32),
         "pairs_dropped": lost,
         "best_dropped": pa.array(best, from_pandas=True),
         "complete": (lost == 0) & exact,

@@ -165,7 +165,10 @@ class Encoder:
             if self._canary_passed:
                 return
             own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
-            canary = check_canary(own, self._model, spec.precision, spec.normalize)
+            # What is measured does not depend on the number of threads then, and beside a busy process, where threads of the
+            # library wait for each other by spinning, one takes a third of the processor time of two.
+            with _torch_threads(1):
+                canary = check_canary(own, self._model, spec.precision, spec.normalize)
             self._canary_passed = True
             self.fidelity = None if spec.precision == "int8" else canary
 
@@ -287,6 +290,19 @@ class Encoder:
 
         dtype = _AUTOCAST.get(self.spec.precision)
         return contextlib.nullcontext() if dtype is None else torch.autocast(self._model.device.type, getattr(torch, dtype))
+
+
+@contextlib.contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads for what this thread asks of it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _one_thread_each(threads: int) -> ThreadPoolExecutor:

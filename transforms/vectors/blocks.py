@@ -7,11 +7,12 @@ are two: vectors as the model gave them, for the index, and unit vectors, for al
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.files import filesystem_of, is_local, write_bytes
+from transforms.files import filesystem_of, is_local, write_atomically
 
 
 @dataclass(frozen=True, order=True)
@@ -43,10 +44,8 @@ def load_array(path: str) -> np.ndarray:
 
 
 def save_array(path: str, array: np.ndarray) -> None:
-    """Write an array as `.npy`, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    write_bytes(path, buffer.getvalue())
+    """Write an array as `.npy`, whole or not at all. No copy of a contiguous one is made."""
+    write_atomically(path, lambda file: np.save(file, np.ascontiguousarray(array), allow_pickle=False))
 
 
 def write_block(path: str, ids_path: str, start: int, ids: np.ndarray, vectors: np.ndarray) -> VectorBlock:
@@ -75,3 +74,14 @@ def load_all(blocks: list[VectorBlock]) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0, np.int64), np.empty((0, 0), np.float32)
     ordered = sorted(blocks)
     return np.concatenate([block.ids() for block in ordered]), np.concatenate([block.vectors() for block in ordered])
+
+
+def gather_rows(blocks: Sequence[VectorBlock], positions: np.ndarray) -> np.ndarray:
+    """The vectors at `positions` int (m,), in any order, float32 (m, dim), from blocks that together hold them."""
+    dim = blocks[0].dim if blocks else 0
+    found = np.empty((len(positions), dim), np.float32)
+    for block in blocks:
+        rows = np.flatnonzero((positions >= block.start) & (positions < block.start + block.rows))
+        if len(rows):
+            found[rows] = block.vectors()[positions[rows] - block.start]
+    return found

@@ -60,7 +60,9 @@ def test_texts_are_in_the_buckets_of_their_nearest_centroids(folder):
     assert np.all(np.diff(best, axis=1) < 0.01)
 
 
-def test_places_are_by_bucket_and_members_by_place(folder):
+@pytest.mark.parametrize("ordered", [7, 1000])
+def test_places_are_by_bucket_and_members_by_place(folder, monkeypatch, ordered):
+    monkeypatch.setattr("transforms.neighbors.approximate.buckets._ORDERED", ordered)
     assigned = np.random.default_rng(0).permuted(np.tile(np.arange(9, dtype=np.int32), (100, 1)), axis=1)[:, :3]
     assigned[assigned == 4] = 5  # nobody is in bucket 4; some are twice in 5
     pieces = []

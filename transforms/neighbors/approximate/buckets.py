@@ -24,6 +24,8 @@ _SEED = 1234
 _ROUNDS, _TEXTS_PER_CENTROID = 4, 16
 # Texts that are compared with all centroids at a time. Batches begin at multiples of it, whatever the tasks are.
 BATCH = 512
+# Texts that are counted into their buckets at a time.
+_ORDERED = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -156,21 +158,40 @@ def _nearest(batch: np.ndarray, centroids: np.ndarray, overlap: int) -> np.ndarr
 
 
 def order_texts(task: OrderTask, options: NeighborsOptions, threads: int | None = None) -> Order:
-    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker, 200 bytes a text."""
-    assigned = np.concatenate([piece.rows() for piece in sorted(task.assigned)])
-    texts, overlap = assigned.shape
+    """Number the texts by bucket, list the members of each, and divide the buckets into tasks. One worker.
+
+    Memory: 8 bytes a text for both numberings and 8 for each of its buckets, 56 with six buckets, and some rows.
+    """
+    pieces = sorted(task.assigned)
+    assigned = np.concatenate([piece.rows() for piece in pieces])
+    texts = len(assigned)
     position_of = np.argsort(assigned[:, 0], kind="stable").astype(np.int32)
     place_of = np.empty(texts, np.int32)
     place_of[position_of] = np.arange(texts, dtype=np.int32)
-    by_place = assigned[position_of].ravel()
-    members = (np.argsort(by_place, kind="stable") // overlap).astype(np.int32)
-    sizes = np.bincount(by_place, minlength=task.buckets)
+    sizes = sum((np.bincount(piece.rows().ravel(), minlength=task.buckets) for piece in pieces), np.zeros(task.buckets, int))
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    members = _members(assigned, position_of, starts)
     paths = [join(task.directory, f"{name}.npy") for name in ("position-of", "place-of", "members", "starts")]
     for path, array in zip(paths, (position_of, place_of, members, starts), strict=True):
         save_array(path, array)
     groups = _groups(sizes, options.rows_per_chunk)
     return Order(texts, paths[0], paths[1], paths[2], paths[3], groups, int(sizes.max()))
+
+
+def _members(assigned: np.ndarray, position_of: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The members of all buckets, int32: places, ascending in each bucket. Texts are counted into their buckets in that order,
+    some at a time: sorting all of them would take three times the memory.
+    """
+    members, free = np.empty(int(starts[-1]), np.int32), starts[:-1].copy()
+    overlap = assigned.shape[1]
+    for low in range(0, len(position_of), _ORDERED):
+        buckets = assigned[position_of[low : low + _ORDERED]].ravel()
+        order = np.argsort(buckets, kind="stable")
+        of_bucket = buckets[order]
+        rank = np.arange(len(order)) - np.searchsorted(of_bucket, of_bucket)
+        members[free[of_bucket] + rank] = low + order // overlap
+        free += np.bincount(buckets, minlength=len(free))
+    return members
 
 
 def _groups(sizes: np.ndarray, most: int) -> tuple[tuple[int, int], ...]:
