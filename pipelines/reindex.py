@@ -1,6 +1,7 @@
 """The driver of a reindex: plan, stages in order, gates, publish. All work on data happens in the stages' Beam jobs."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -142,8 +143,9 @@ def begin(config: Config) -> Iterator[Run]:
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:
         if runner.engine.has_foreign_workers:
-            # That the lease's own file is there is certain.
-            warn(runner.check_workers([lease.path, find_model(config.embedding.model, config.embedding.revision)]))
+            # That the lease's own file is there is certain. A model with a name may have another place on workers.
+            model = find_model(config.embedding.model, config.embedding.revision)
+            warn(runner.check_workers([lease.path, *([model] if model == os.path.abspath(config.embedding.model) else [])]))
         yield Run(config, runner, splitter, lease=lease)
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,16 @@ SMALL = [
     "neighbors.rows_per_tile=16",
     "duplicates.threshold=0.6",
     "topics.min_cluster_size=5",
+    "topics.n_epochs=11",
     f"runner.accelerator={ACCELERATOR}",
 ]
 _SUBJECTS = ("invoice", "password", "parcel", "settings page", "payment", "delivery", "account", "report")
 _EVENTS = ("is missing", "cannot be found", "was sent twice", "does not open", "crashed again", "is late", "was changed")
+
+
+def texts() -> list[str]:
+    """Some dozens of short texts, some of which nearly say the same."""
+    return [f"The {subject} {event}." for subject in _SUBJECTS for event in _EVENTS]
 
 
 class _SeenAllError(Exception):
@@ -51,34 +58,39 @@ class _SeenAllError(Exception):
 
 
 def run_jobs(record: Callable[[str, Runner, Any], None]) -> None:
-    """Reindex a part of a corpus in this process's memory, then begin to reindex all of it, once for each kind of graph.
+    """Reindex a part of a corpus in this process's memory, then begin to reindex all of it with other graphs and topics.
 
     `record` is called for the first job of each name, with the runner that the configuration asks for and the arguments of its
     `job`, once FnApiRunner has left the job's records.
     """
     fs = fsspec.filesystem("memory")
-    texts = [f"The {subject} {event}." for subject in _SUBJECTS for event in _EVENTS]
     for name, count in (("all", None), ("part", -5)):
-        lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
+        lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts())]
         fs.pipe_file(f"/corpus/{name}.jsonl", "\n".join(lines[:count]).encode())
     fs.pipe_file("/corpus/queries.txt", b"Where is my parcel?\nI forgot my password.")
     places = {"root": "memory://published", "index.recall_queries_file": "memory://corpus/queries.txt"}
     seen: set[str] = set()
 
-    def first(transform: Any, asked: Runner, arguments: Any) -> None:
+    def first(last: str | None, transform: Any, asked: Runner, arguments: Any) -> None:
         name = "-".join([type(transform).__name__, *([transform.step.__name__] if hasattr(transform, "step") else [])])
         if name not in seen:
             seen.add(name)
             record(name, asked, arguments)
-        elif name == "ReadWording":
-            # What follows the graph has the same jobs whatever the graph was.
+        if name == last:
             raise _SeenAllError
 
-    for name, exact_up_to in (("part", 100), ("all", 100), ("all", 10)):
-        overrides = {**places, "corpus.input": [f"memory://corpus/{name}.jsonl"], "neighbors.exact_up_to": exact_up_to}
+    # A graph from nothing and topics inside themes; a graph that is updated, other topics; an approximate graph. What comes
+    # after that is in all of them the same.
+    for name, exact_up_to, method, last in (
+        ("part", 100, "themes+hdbscan", None),
+        ("all", 100, "kmeans", "TopicsStep-find_topics"),
+        ("all", 10, "kmeans", "ApproximateStep-certify"),
+    ):
+        ways = {"neighbors.exact_up_to": exact_up_to, "topics.method": method}
+        overrides = {**places, **ways, "corpus.input": [f"memory://corpus/{name}.jsonl"]}
         config = load_config(str(CONFIG), SMALL, overrides, beam_options=BEAM_OPTIONS)
         here = config.model_copy(update={"runner": RunnerOptions()})
-        with _both(Runner(config.runner), first), suppress(_SeenAllError):
+        with _both(Runner(config.runner), partial(first, last)), suppress(_SeenAllError):
             reindex(here)
 
 

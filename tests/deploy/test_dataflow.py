@@ -68,7 +68,7 @@ def jobs(tmp_path_factory) -> list[Job]:
     secrets = dict.fromkeys(("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "HF_TOKEN"), SECRET)
     environment = {**os.environ, **secrets, "PYTHONPATH": str(REPOSITORY)}
     command = [_interpreter(), "-m", "tests.deploy.jobs", str(folder)]
-    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     return [
         Job(

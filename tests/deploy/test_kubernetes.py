@@ -223,6 +223,10 @@ def test_a_run_is_tried_again_only_where_that_can_help():
     assert job["concurrencyPolicy"] == "Forbid"
 
 
+def test_a_stopped_run_has_the_time_to_cancel_its_job():
+    assert pods()["corpusbeam-reindex"]["spec"]["terminationGracePeriodSeconds"] > submitted().runner.cancel_seconds
+
+
 def test_credentials_come_from_a_secret_for_workers_and_command_alike():
     secret = {"secretRef": {"name": "corpusbeam-storage", "optional": True}}
     for pod, name in (("flink-taskmanager", "worker-pool"), ("corpusbeam-reindex", "reindex")):
