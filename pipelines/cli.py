@@ -174,15 +174,9 @@ def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Names
 
 
 def _reindex(options: argparse.Namespace) -> int:
-    config = _configuration(options)
-    with contextlib.ExitStack() as stack:
-        encoder = None
-        if options.alone:
-            from pipelines.ahead import start_encoder
-
-            # Before the imports below, which take a second themselves.
-            if (encoder := start_encoder(config)) is not None:
-                stack.enter_context(encoder)
+    with _encoder_process(options) as started:
+        config = _configuration(options)
+        encoder = _encoder_for(config, started)
         from pipelines.errors import EXIT_REFUSED
         from pipelines.gates import Allowed
         from pipelines.reindex import reindex
@@ -192,6 +186,34 @@ def _reindex(options: argparse.Namespace) -> int:
         outcome = reindex(config, allowed, dry_run=options.dry_run, encoder=encoder)
         print_outcome(outcome, options.format, options.example_query)
         return EXIT_REFUSED if outcome.refused else 0
+
+
+def _encoder_process(options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+    """A process that imports what loads a model while this one imports the rest.
+
+    None where a later command of this process would have the model in memory, and without a core to do that on.
+    """
+    import joblib
+
+    if not options.alone or joblib.cpu_count() < 2:
+        return contextlib.nullcontext()
+    from pipelines.encoder_process import EncoderProcess
+
+    encoder = EncoderProcess()
+    encoder.start()
+    return encoder
+
+
+def _encoder_for(config: Any, started: Any) -> Any:
+    """What has been started, if a run with this configuration has a use for it. It is stopped until it is sure to be needed."""
+    from pipelines.ahead import embeds_here, looks_new
+
+    if started is None:
+        return None
+    here = embeds_here(config)
+    if not here or not looks_new(config):
+        started.close()
+    return started if here else None
 
 
 def _plan(options: argparse.Namespace) -> int:

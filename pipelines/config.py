@@ -82,6 +82,11 @@ class Config(BaseModel):
                 f"topics.n_neighbors={self.topics.n_neighbors} needs neighbors.k={needed} or more, it is {self.neighbors.k}: "
                 f"raise neighbors.k or lower topics.n_neighbors"
             )
+        if self.topics.reduce == "none" and self.topics.method != "kmeans" and self.neighbors.k < self.topics.min_samples:
+            raise ValueError(
+                f"topics.min_samples={self.topics.min_samples} with topics.reduce=none needs as many neighbours, neighbors.k "
+                f"is {self.neighbors.k}: raise neighbors.k or lower topics.min_samples"
+            )
         return self
 
     @model_validator(mode="after")
@@ -106,6 +111,15 @@ class Config(BaseModel):
                         f"{key}: {value!r} still has the placeholder {found[0]}: write what is yours there, in the file or on "
                         f"the command line ({_ON_THE_COMMAND_LINE[key]})"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _jobs_are_run(self) -> "Config":
+        if any(option.partition("=")[0] == "--dry_run" for option in self.runner.beam_options):
+            raise ValueError(
+                "runner.beam_options: --dry_run builds a job and does not run it, but each job reads what the last one has "
+                "written. Leave it out (Beam takes --dry_run=False for true): `corpusbeam plan` says what would be done"
+            )
         return self
 
     def results_digest(self) -> str:

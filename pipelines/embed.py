@@ -51,7 +51,7 @@ def embed_passages(
     """
     tasks = embed_tasks(run, passages, spec, stage, more)
     options = run.config.embedding
-    transform = EmbedPassages(spec, options, options.threads or run.runner.threads(len(tasks)))
+    transform = EmbedPassages(run.runner.encoder(spec), options, options.threads or run.runner.threads(len(tasks)))
     records: list[EmbedRecord] = run.job(stage, transform, tasks, EmbedRecord, ("texts_embedded", "texts_reused"))
     records.sort(key=lambda record: record.part)
     return EmbedResult(

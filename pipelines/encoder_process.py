@@ -1,7 +1,7 @@
 """An encoder in a process of its own, which starts early: importing torch and sentence-transformers takes seconds.
 
 A night embeds few texts. What it waits for are these imports, and a thread could not spare it that, since they hold the
-interpreter. So the command starts this process before it reads the corpus. The process imports, loads the model once it is
+interpreter. So the command starts this process before anything else. The process imports, loads the model once it is
 known that something has changed, and then stands for the encoder wherever this process asks for it.
 """
 
@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.processes import WorkerDiedError, death, start_module
-from transforms.embedding import EmbeddingOptions, Encoded, EncoderSpec, Fidelity, provide_encoder, withdraw_encoder
+
+if TYPE_CHECKING:
+    # The process starts before this one has imported anything that takes time.
+    from transforms.embedding import EmbeddingOptions, Encoded, EncoderSpec, Fidelity
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +35,13 @@ class Loaded:
 
     dim: int
     max_tokens: int
-    fidelity: Fidelity | None
+    fidelity: "Fidelity | None"
 
 
 class EncoderProcess:
     """A `TextEncoder` whose model is in another process. As a context manager it leaves no process behind.
+
+    It starts with `start`, or with `load` when that comes first or after `close`.
 
     The other process ends with this one, however this one ends: its standard input is a pipe that nobody else holds.
     Every method that asks it for something raises WorkerDiedError when it has ended, and otherwise what was raised there.
@@ -62,13 +67,16 @@ class EncoderProcess:
             arguments = [str(other.fileno()), *(["--debug"] if _log.isEnabledFor(logging.INFO) else [])]
             self._process = start_module("pipelines.encoder_server", arguments, pass_fds=(other.fileno(),))
 
-    def load(self, spec: EncoderSpec, options: EmbeddingOptions, threads: int) -> None:
+    def load(self, spec: "EncoderSpec", options: "EmbeddingOptions", threads: int) -> None:
         """Let it load a model and run the canary, without waiting for that; from now on `load_encoder` gives this encoder.
 
-        May be called once. What goes wrong there is raised by whoever needs the encoder first.
+        What goes wrong there is raised by whoever needs the encoder first; only after that, it may be told again.
         """
+        from transforms.embedding import provide_encoder
+
         if self._process is None:
             self.start()
+        self._withdraw()
         self._send("load", spec, options.device, threads, options.tokens_per_batch)
         self._provided = spec, options.device
         provide_encoder(spec, options.device, self)
@@ -84,25 +92,24 @@ class EncoderProcess:
         return self._when_loaded().max_tokens
 
     @property
-    def fidelity(self) -> Fidelity | None:
+    def fidelity(self) -> "Fidelity | None":
         """As `Encoder.fidelity`."""
         return self._when_loaded().fidelity
 
     def encode_documents(
         self, texts: Sequence[str], tokens_per_batch: int | None = None, on_batch: Callable[[int], None] | None = None
-    ) -> Encoded:
+    ) -> "Encoded":
         """As `Encoder.encode_documents`."""
         return self._encode("encode_documents", texts, tokens_per_batch, on_batch)
 
-    def encode_queries(self, texts: Sequence[str], tokens_per_batch: int | None = None) -> Encoded:
+    def encode_queries(self, texts: Sequence[str], tokens_per_batch: int | None = None) -> "Encoded":
         """As `Encoder.encode_queries`."""
         return self._encode("encode_queries", texts, tokens_per_batch, None)
 
     def close(self) -> None:
         """End the process now, whatever it is doing: it holds nothing that anybody needs."""
-        if self._provided is not None:
-            withdraw_encoder(*self._provided)
-            self._provided = None
+        self._withdraw()
+        self._loaded = None
         if self._process is not None:
             self._process.kill()
             with self._process:  # closes the pipe and waits
@@ -112,9 +119,16 @@ class EncoderProcess:
             self._connection.close()
             self._connection = None
 
+    def _withdraw(self) -> None:
+        if self._provided is not None:
+            from transforms.embedding import withdraw_encoder
+
+            withdraw_encoder(*self._provided)
+            self._provided = None
+
     def _encode(
         self, name: str, texts: Sequence[str], tokens_per_batch: int | None, on_batch: Callable[[int], None] | None
-    ) -> Encoded:
+    ) -> "Encoded":
         encoded: Encoded
         with self._lock:
             self._when_loaded()
@@ -139,16 +153,19 @@ class EncoderProcess:
         """The value of the request that was sent last; raises what it raised."""
         assert self._connection is not None
         try:
-            while True:
-                kind, value = self._connection.recv()
-                if kind == "value":
-                    return value
-                if kind == "error":
-                    raise value
+            while (answer := self._connection.recv())[0] == "batch":
                 if on_batch is not None:
-                    on_batch(value)
+                    on_batch(answer[1])
         except (EOFError, ConnectionError) as error:
             raise self._died() from error
+        except BaseException:
+            # The rest of this answer would be taken for that of the next request.
+            self.close()
+            raise
+        kind, value = answer
+        if kind == "error":
+            raise value
+        return value
 
     def _died(self) -> WorkerDiedError:
         assert self._process is not None

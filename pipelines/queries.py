@@ -61,7 +61,7 @@ def embed_queries(run: Run, queries: Queries, spec: EncoderSpec) -> QueriesResul
     def compute() -> QueriesResult:
         texts = write_table(join(run.scratch("queries"), "texts.parquet"), pa.table({"text": list(queries.texts)}))
         options = run.config.embedding
-        embed = EmbedQueries(spec, options, options.threads or run.runner.threads(1))
+        embed = EmbedQueries(run.runner.encoder(spec), options, options.threads or run.runner.threads(1))
         record: QueriesRecord
         try:
             (record,) = run.job("queries", embed, [QueriesTask(texts, run.scratch("queries"))], QueriesRecord)

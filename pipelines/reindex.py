@@ -438,14 +438,14 @@ def compute(
         [graph, texts, documents, config.topics.model_dump()],
         lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors),
     )
-    counts = {
+    counts: dict[str, int] = {
         "documents": corpus.rows,
         "passages": corpus.passages,
         "distinct_texts": passages.rows,
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
-        **{name: topics.counts[name] for name in ("topics", "noise_documents")},
+        **{name: topics.counts[name] for name in ("themes", "topics", "noise_documents") if name in topics.counts},
     }
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.

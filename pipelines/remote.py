@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextlib
+import logging
 import re
+import signal
 import sys
 import threading
 import time
@@ -12,8 +14,10 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 import grpc
+import psutil
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.worker import sdk_worker
 from tqdm import tqdm
 
 from pipelines.daemon import ignore_lost_connections, in_daemon_thread
@@ -64,6 +68,8 @@ class RemoteJob:
         project, and otherwise RemoteJobError when the job fails or is cancelled on the engine.
         """
         ignore_lost_connections()
+        if self.engine.environment == "LOOPBACK":
+            _quieten_workers()
         started = time.monotonic()
         deadline = None if limit is None else started + limit
         try:
@@ -94,8 +100,8 @@ class RemoteJob:
     def _submit(self, pipeline: beam.Pipeline, deadline: float | None) -> None:
         """Hand the job over, which takes seconds where all of the engine's code goes with it."""
         if self.engine.address is None:
-            # Beam starts the engine's server and sets handlers of signals, which only the main thread may do.
-            self._result = pipeline.run()
+            # Beam starts the engine's server and sets a handler of signals, which only the main thread may do.
+            self._result = _run_with_own_server(pipeline)
         else:
             self._submission = in_daemon_thread(pipeline.run)
             self._result = self._wait_for(self._submission, deadline)
@@ -206,7 +212,8 @@ class RemoteJob:
         error = original_error(RuntimeError(text))
         if error is not None and is_own(error):
             return error
-        reason = essence(text if error is None else str(error))
+        # The name of the step that Beam appends says nothing to a user, and is cut off with all that follows it.
+        reason = essence(text if error is None else str(error)).partition(" [while running ")[0]
         ended = {PipelineState.CANCELLED: "was cancelled on the engine"}.get(state, f"ended as {state}")
         return RemoteJobError(
             f"job {self._called()} {ended}: {reason or 'no reason was given'}; look at {self.engine.where_to_look}"
@@ -225,10 +232,43 @@ class RemoteJob:
         return self._errors[-1] if self._errors else ""
 
     def _called(self) -> str:
-        return self.name if self.id is None else f"{self.name} ({self.id})"
+        if self.id is None:
+            return self.name
+        # Flink's job servers make an id of the name.
+        return self.id if self.id.startswith(self.name) else f"{self.name} ({self.id})"
 
     def _place(self) -> str:
         return f"the job server at {self.engine.address}" if self.engine.address else "the engine"
+
+
+def _quieten_workers() -> None:
+    """Workers inside this process print every traceback that they also send to the engine, from where it comes back."""
+    if not logging.getLogger(__name__).isEnabledFor(logging.INFO):
+        vars(sdk_worker)["print"] = lambda *_, **__: None
+
+
+# Processes of engines that Beam has started for this one and uses again for the next job.
+_servers: list[psutil.Process] = []
+
+
+def _run_with_own_server(pipeline: beam.Pipeline) -> Any:
+    before, handler = set(psutil.Process().children()), signal.getsignal(signal.SIGINT)
+    try:
+        return pipeline.run()
+    finally:
+        _servers.extend(set(psutil.Process().children()) - before)
+        if threading.current_thread() is threading.main_thread():
+            # Beam's own handler would stop the server before the job can be cancelled on it.
+            signal.signal(signal.SIGINT, handler)
+
+
+def end_servers() -> None:
+    """End the engines that Beam has started, which an interpreter that is left in a hurry would leave behind."""
+    for server in _servers:
+        with contextlib.suppress(psutil.Error):
+            server.terminate()
+    psutil.wait_procs(_servers, timeout=_SECONDS_FOR_LAST_MESSAGES)
+    _servers.clear()
 
 
 def job_id(result: Any) -> str | None:

@@ -16,9 +16,11 @@ from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
 from pipelines.probe import probe_workers
-from pipelines.remote import RemoteJob
+from pipelines.remote import RemoteJob, end_servers
+from pipelines.resources import ask_for_machines
 from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
+from transforms.embedding import EncoderSpec
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
@@ -107,6 +109,9 @@ class Runner:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
+        if isinstance(value, KeyboardInterrupt):
+            # The process is about to end without what is asked for at exit.
+            end_servers()
 
     @property
     def workers(self) -> int | None:
@@ -117,6 +122,10 @@ class Runner:
         """Threads that a job of so many tasks may use in each worker."""
         elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
         return elsewhere or threads_of_each(self._workers(tasks))
+
+    def encoder(self, spec: EncoderSpec) -> EncoderSpec:
+        """What workers are told of the model: where it is, or, on other machines, what it is called and must consist of."""
+        return spec if self.engine.is_here else spec.for_elsewhere()
 
     @property
     def parallel_tasks(self) -> int:
@@ -144,6 +153,8 @@ class Runner:
 
         def build(pipeline: beam.Pipeline) -> None:
             do_tasks(pipeline, tasks, name, transform, record_type, records_path)
+            if self._name == "DataflowRunner":
+                ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
         if self._name != "FnApiRunner":
             job, pipeline = self._job(name)

@@ -1,4 +1,4 @@
-"""The topics stage: layout and clusters (one worker), then their description, part by part."""
+"""The topics stage: themes and the topics inside them, or topics of the whole corpus, then their description, part by part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent
 from pipelines.stage import Run
 from transforms.files import FileRef, join
-from transforms.topics import FindTopicsTask, FoundTopics, Step, describe_topics
-from transforms.topics.beam import FindTopics, TopicsStep
+from transforms.topics import FindTopicsTask, Step, describe_topics, find_inside_themes
+from transforms.topics import find_topics as find_whole
+from transforms.topics.beam import TopicsStep
 
 
 @dataclass(frozen=True)
 class TopicsResult:
-    """The two published tables and what they hold; `reused` when they are the published generation's."""
+    """The published tables and what they hold; `reused` when they are the published generation's."""
 
     published: list[FileRef]
     counts: dict[str, int]
@@ -42,20 +43,27 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) ->
 def find_topics(
     run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
 ) -> TopicsResult:
-    """Run the job that finds the topics, and those that describe them."""
+    """Run the jobs that find the topics, and those that describe them."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
-    task = FindTopicsTask(texts, tuple(part.file for part in neighbors.parts), join(scratch, "labels.parquet"))
-    (found,) = run.job("clusters", FindTopics(options), [task], FoundTopics)
+    graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
 
     def job(step: Step, tasks: Sequence[Any]) -> list[Any]:
         transform = TopicsStep(step, options)
         return run.job(step.__name__, transform, tasks, transform.record_type)
 
-    described = describe_topics(found, texts, embedded.unit_blocks, documents, scratch, folder, job)
+    if options.layers:
+        found = find_inside_themes(texts, graph, blocks, options, scratch, job)
+    else:
+        (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)])
+    described = describe_topics(found, texts, blocks, documents, scratch, folder, job)
     counts = {
         "topics": found.topics,
         "noise_documents": described.noise_documents,
         "unassigned_documents": described.unassigned_documents,
     }
-    return TopicsResult([described.topics, described.assignments], counts)
+    published = [described.topics, described.assignments]
+    if described.themes is not None:
+        counts["themes"] = found.layers[options.layer].topics
+        published.append(described.themes)
+    return TopicsResult(published, counts)

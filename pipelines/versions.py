@@ -8,6 +8,7 @@ _LIBRARIES = (
     "apache-beam",
     "corpusbeam",
     "faiss-cpu",
+    "graspologic-native",
     "hdbscan",
     "numba",
     "numpy",

@@ -1,14 +1,15 @@
 import gzip
 import os
+from datetime import UTC, datetime, timedelta
 
 import fsspec
 import pyarrow as pa
 import pytest
 
 from tests.corpus.helpers import build, write_jsonl, write_parquet
-from transforms.corpus import CorpusOptions, InputError, plan_units
+from transforms.corpus import PYTHON_DOCS, CorpusOptions, InputError, is_older, plan_units
 from transforms.corpus.lines import read_lines
-from transforms.corpus.sources import _fixed_part
+from transforms.corpus.sources import _fixed_part, _written
 from transforms.corpus.units import UNIT_BYTES_MIN, UNIT_SLICES, Slice, pack
 
 
@@ -258,3 +259,43 @@ def test_lines_of_an_object_store_are_those_of_a_local_file(s3_bucket, tmp_path,
     here, there = list(read_lines(str(tmp_path / name))), list(read_lines(f"{s3_bucket}/{name}"))
     assert here == there
     assert [line.rstrip() for _, line, _ in there] == lines
+
+
+class TestAge:
+    """Whether all files are older than a moment, by what each file system calls the time of writing."""
+
+    MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+    def test_one_new_file_among_those_that_are_input(self, folder):
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        for path in paths:
+            os.utime(path, (0, self.MOMENT.timestamp() - 1))
+        os.utime(folder / "f.csv", None)  # of no known format
+        options = CorpusOptions(input=[PYTHON_DOCS, str(folder / "*.ndjson"), str(folder)])
+        assert is_older(options, self.MOMENT)
+        assert not is_older(options, self.MOMENT - timedelta(seconds=1))
+        os.utime(folder / "deep/er/a.pq", (0, self.MOMENT.timestamp()))
+        assert not is_older(options, self.MOMENT)
+
+    @pytest.mark.parametrize(
+        ("info", "written"),
+        [
+            ({"mtime": 86400.0, "created": 0.0}, datetime(1970, 1, 2, tzinfo=UTC)),
+            ({"LastModified": MOMENT}, MOMENT),
+            ({"last_modified": MOMENT.replace(tzinfo=None)}, MOMENT),
+            ({"updated": "2026-03-04T05:06:07Z"}, MOMENT),
+            ({"updated": "yesterday"}, None),
+            ({"size": 1}, None),
+            ({"mtime": (2026, 3)}, None),
+        ],
+    )
+    def test_how_file_systems_say_it(self, info, written):
+        assert _written(info) == written
+
+    def test_without_times_nothing_is_known_to_be_old(self, monkeypatch, folder):
+        monkeypatch.setattr("transforms.corpus.sources._written", lambda _: None)
+        assert not is_older(CorpusOptions(input=[str(folder)]), datetime.now(UTC))
+
+    def test_input_that_means_nothing(self, tmp_path):
+        with pytest.raises(InputError, match="does not exist"):
+            is_older(CorpusOptions(input=[str(tmp_path / "absent")]), self.MOMENT)

@@ -31,6 +31,21 @@ def test_a_forward_pass_that_computes_something_else_is_stopped(minilm_spec):
     assert own.encode_documents(["a text"], 4096).vectors.shape == (1, 384)
 
 
+def test_it_can_be_run_before_there_are_documents_and_is_not_run_again(minilm_spec):
+    threads = torch.get_num_threads()
+    own = Encoder(minilm_spec, "cpu")
+    real = own._packed
+    own._packed = lambda token_ids: real(token_ids) + np.float32(0.01)
+    with pytest.raises(CanaryError):
+        own.check()
+    own._packed = real
+    own.check()
+    assert own.fidelity.texts == 32
+    own._packed = lambda token_ids: real(token_ids) + np.float32(0.01)
+    assert own.encode_documents(["a text"]).vectors.shape == (1, 384)
+    assert torch.get_num_threads() == threads
+
+
 def test_a_wrong_length_is_stopped_where_lengths_count(tmp_path):
     folder = build_model(tmp_path, similarity="dot")
     for metric, stopped in (("dot", True), ("cosine", False)):

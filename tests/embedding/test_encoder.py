@@ -492,3 +492,9 @@ def test_threads_of_the_process_stay_as_they_were(tiny_folder):
     other.join()
     assert seen == [threads]
     assert set(own._threads.map(lambda _: torch.get_num_threads(), range(20))) == {1}
+
+
+def test_a_worker_without_the_models_folder_says_what_it_needs(tiny_folder):
+    elsewhere = replace(encoder_spec(EmbeddingOptions(model=tiny_folder)), folder="/image/model")
+    with pytest.raises(ModelError, match=r"is not in /image/model on .*: workers need it at the same path"):
+        load_encoder(elsewhere)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.embedding.tiny import build_model
-from transforms.embedding import EmbeddingOptions, encoder_spec
+from transforms.embedding import EmbeddingOptions, ModelError, encoder_spec
+from transforms.embedding.fingerprint import find_here
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +167,53 @@ def test_a_file_that_changes_while_the_process_lives_is_seen(copy):
     before = fingerprint(copy)
     (copy / "modules.json").write_text((copy / "modules.json").read_text() + " ")
     assert fingerprint(copy) != before
+
+
+def test_elsewhere_a_model_is_found_by_its_name(minilm_spec):
+    sent = minilm_spec.for_elsewhere()
+    assert (sent.model, sent.folder) == (minilm_spec.model, "")
+    assert sent.fingerprint == minilm_spec.fingerprint
+    assert find_here(sent) == minilm_spec
+
+
+def test_elsewhere_a_folder_is_found_by_its_whole_path(copy, monkeypatch, tmp_path):
+    monkeypatch.chdir(copy.parent)
+    sent = encoder_spec(EmbeddingOptions(model="copy")).for_elsewhere()
+    monkeypatch.chdir(tmp_path.parent)
+    assert find_here(sent).folder == str(copy)
+
+
+def test_elsewhere_a_model_of_the_hub_is_found_at_its_commit(model, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    asked = []
+
+    def stored(place):
+        folder = tmp_path / place / "models--some--model" / "snapshots" / commit
+        shutil.copytree(model, folder)
+
+        def snapshot_download(repository, *, revision=None, **_):
+            asked.append((repository, revision))
+            return str(folder)
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+        return str(folder)
+
+    stored("here")
+    spec = encoder_spec(EmbeddingOptions(model="some/model"))
+    there = stored("there")
+    assert find_here(spec.for_elsewhere()).folder == there
+    assert asked == [("some/model", None), ("some/model", commit)]
+    assert spec.for_elsewhere().fingerprint == spec.fingerprint
+
+
+def test_elsewhere_a_model_that_is_not_the_same_is_refused(copy):
+    sent = encoder_spec(EmbeddingOptions(model=str(copy))).for_elsewhere()
+    path = copy / "tokenizer_config.json"
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(ModelError, match=r"on this worker is not the one .* tokenizer_config.json differs. Start the run with"):
+        find_here(sent)
+    shutil.rmtree(copy)
+    with pytest.raises(ModelError, match=r"is not a folder, not installed"):
+        find_here(sent)

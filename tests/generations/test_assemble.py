@@ -14,6 +14,7 @@ from transforms.generations import (
     move_current,
     move_into_generation,
     read_current,
+    started_at,
 )
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))
@@ -25,6 +26,13 @@ def test_ids_sort_by_time_whatever_the_time_zone(a, b, hours):
     zone = timezone(timedelta(hours=hours))
     first, second = generation_id(a, "0" * 64), generation_id(b.astimezone(zone), "0" * 64)
     assert (first < second, first == second) == (a < b, a == b)
+    assert started_at(second) == b
+
+
+@pytest.mark.parametrize("name", ["", "20260304T050607Z_0", "tmp-01234567"])
+def test_what_is_no_id_has_no_time(name):
+    with pytest.raises(ValueError, match="data"):
+        started_at(name)
 
 
 def test_an_id_says_when_and_what_and_is_one_that_current_takes(tmp_path):

@@ -18,16 +18,17 @@ def candidates(rows=3, k=2, spare=2, precision=FP32):
     return some, screen
 
 
+@pytest.mark.parametrize("for_columns", [False, True])
 @pytest.mark.parametrize("precision", [FP32, BF16])
-def test_of_any_number_at_once_the_best_are_kept_and_the_next_is_the_bound(precision):
+def test_of_any_number_at_once_the_best_are_kept_and_the_next_is_the_bound(precision, for_columns):
     some, screen = candidates(rows=ROWS + 2, precision=precision)
     generator = np.random.default_rng(0)
     # Far apart, so that the screen's error plays no part, in bf16 numbers.
     scores = generator.permutation(1000) / 1024
     if precision == BF16:
         scores = value(key(scores.astype(np.float32)) & ~0xFFFF)
-    rows = np.repeat([0, 1], 1000)
-    some.add(1, rows, np.tile(np.arange(1000), 2), key(np.tile(scores, 2).astype(np.float32)))
+    tile = (np.tile(key(scores.astype(np.float32)), (2, 1)) >> screen.shift).astype(screen.score_type)
+    some.take(slice(ROWS, ROWS + 2), np.ascontiguousarray(tile.T) if for_columns else tile, 0, for_columns)
     found = some.shortlist()
     assert found.counts[:ROWS].tolist() == [0] * ROWS
     assert np.isneginf(found.left_out[:ROWS]).all()

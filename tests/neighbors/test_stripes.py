@@ -93,8 +93,8 @@ def test_every_pair_is_compared_once(monkeypatch, tmp_path):
 
     names, kept = {}, []
 
-    def named(stripe, precision):
-        some = make(stripe, precision)
+    def named(stripe, *settings):
+        some = make(stripe, *settings)
         kept.append(some)  # no other one can have its id
         names[id(some)] = np.arange(stripe.start, stripe.start + stripe.rows)
         return some

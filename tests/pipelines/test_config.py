@@ -102,6 +102,12 @@ def test_a_placeholder_is_looked_for_only_where_the_files_have_some():
     assert load_config(None, ["embedding.document_prompt=<DOC>"]).embedding.document_prompt == "<DOC>"
 
 
+@pytest.mark.parametrize("option", ["--dry_run=True", "--dry_run=False", "--dry_run"])
+def test_a_dry_run_of_beam_is_refused(option):
+    with pytest.raises(ConfigurationError, match=r"--dry_run builds a job and does not run it.*corpusbeam plan"):
+        load_config(None, beam_options=[option])
+
+
 def test_beam_options_of_the_command_line_come_after_those_of_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text("runner: {beam_options: [--parallelism=2, --environment_type=LOOPBACK]}\n")
     options = load_config(str(tmp_path / "c.yaml"), beam_options=["--parallelism=3"]).runner.beam_options
@@ -134,6 +140,10 @@ def test_topics_that_need_more_neighbours_than_there_are_are_refused_before_anyt
     with pytest.raises(ConfigurationError, match=message):
         load_config(None, ["neighbors.k=13", "topics.n_neighbors=15"])
     assert load_config(None, ["neighbors.k=14", "topics.n_neighbors=15"]).neighbors.k == 14
+    exactly = ["topics.n_neighbors=5", "topics.min_samples=10", "topics.reduce=none"]
+    with pytest.raises(ConfigurationError, match=r"min_samples=10 with topics.reduce=none .* is 9: raise"):
+        load_config(None, ["neighbors.k=9", *exactly])
+    assert load_config(None, ["neighbors.k=10", *exactly]).topics.reduce == "none"
 
 
 @pytest.mark.parametrize(

@@ -90,16 +90,17 @@ def test_an_error_of_this_project_comes_as_it_was_raised(tmp_path, server):
         run(server, tmp_path, "bad input")
 
 
-def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server):
+def test_any_other_error_says_which_job_why_and_where_to_look(tmp_path, server, capfd):
     with pytest.raises(RemoteJobError) as failed:
         run(server, tmp_path, "defect")
     (job,) = re.findall(r"\((job-[-0-9a-f]+)\)", str(failed.value))
     assert states(server)[job] == "FAILED"
-    assert "ended as FAILED: something is wrong with this row [while running 'Doing/" in str(failed.value)
+    assert "ended as FAILED: something is wrong with this row; look at " in str(failed.value)
     assert f"look at the log of the job server at {next(o for o in server if 'endpoint' in o).partition('=')[2]}" in str(
         failed.value
     )
     assert "\n" not in str(failed.value)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_job_that_somebody_cancels_on_the_engine_has_failed(tmp_path, server, events):

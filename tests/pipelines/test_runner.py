@@ -1,5 +1,6 @@
 """The runner: records come back whatever the engine, and engines that lose data are refused."""
 
+import re
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -44,3 +45,17 @@ def test_other_runners_are_refused_by_name(name):
         Runner(RunnerOptions(runner=name))
     with pytest.raises(RunnerError, match=name):
         Runner(RunnerOptions(beam_options=(f"--runner={name}",)))
+
+
+def test_it_is_said_why_dask_is_refused():
+    with pytest.raises(RunnerError, match="computes only one branch of a pipeline and reports success"):
+        Runner(RunnerOptions(runner="apache_beam.runners.dask.dask_runner.DaskRunner"))
+
+
+def test_jobs_have_names_that_engines_take():
+    """Dataflow's rule is the strictest: lower case letters, digits and hyphens, from a letter to no hyphen."""
+    runner = Runner(RunnerOptions(beam_options=ENGINES["portable"]))
+    first, second = (runner._job("EmbedPassages")[0].name for _ in range(2))
+    assert first != second
+    for name in (first, second):
+        assert re.fullmatch(r"corpusbeam-embed-passages-[0-9a-f]{8}", name)

@@ -60,6 +60,7 @@ def write_topics(folder: Path, topics: Sequence[dict]) -> None:
     schema = pa.schema(
         [
             ("topic_id", pa.int32()), ("topic_uid", pa.string()), ("documents", pa.int32()), ("title", pa.string()),
+            ("theme_id", pa.int32()),
             ("terms", pa.list_(pa.string())), ("term_weights", pa.list_(pa.float32())),
             ("representative_doc_ids", pa.list_(pa.string())),
             ("representative_passage_nos", pa.list_(pa.int32())), ("x", pa.float32()), ("y", pa.float32()),
@@ -138,6 +139,18 @@ def metrics(**counts: int) -> dict:
     }
 
 
+def write_themes(folder: Path, themes: Sequence[dict]) -> None:
+    """topics/themes.parquet, also with a layer that no topics are in."""
+    schema = pa.schema(
+        [
+            ("layer", pa.int32()), ("theme_id", pa.int32()), ("documents", pa.int32()), ("topics", pa.int32()),
+            ("title", pa.string()), ("terms", pa.list_(pa.string())),
+        ]
+    )  # fmt: skip
+    rows = [{"layer": 0, "theme_id": 0, "documents": 40, "topics": None, "title": "all", "terms": ["all"]}, *themes]
+    write_table(f"{folder}/topics/themes.parquet", pa.Table.from_pylist(rows, schema=schema))
+
+
 def write_generation(folder: Path, *, evil: bool = False) -> dict:
     """A whole generation of forty documents in two topics and noise; returns its metrics, also in metrics.json."""
     tail = EVIL if evil else ""
@@ -157,10 +170,19 @@ def write_generation(folder: Path, *, evil: bool = False) -> dict:
                 "topic_id": t, "topic_uid": f"uid{t}", "documents": sum(r[1] == t for r in rows), "title": name + tail,
                 "terms": [name + tail, "number"], "term_weights": [0.5, 0.25],
                 "representative_doc_ids": [ids[t], ids[t + 2], ids[t + 6], ids[t + 8]], "x": 10.0 * t + 1, "y": 1.5,
+                "theme_id": 1,
             }
             for t, name in enumerate(["cats", "boats"])
         ],
     )  # fmt: skip
+    themes = [(0, 12, "rest"), (1, 28, f"pets and ships{tail}")]
+    write_themes(
+        folder,
+        [
+            {"layer": 1, "theme_id": i, "documents": size, "topics": 2 * i, "title": title, "terms": [title, "number"]}
+            for i, size, title in themes
+        ],
+    )
     write_groups(folder, [(7, ids[6], [(ids[8], 1.0), (ids[10], 0.91), (ids[12], 0.85)])])
     write_pairs(folder, [0.76, 0.855, 0.91, 1.0000001], ["paraphrase", "paraphrase", "near", "near"])
     write_recall(folder)

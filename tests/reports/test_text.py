@@ -23,7 +23,7 @@ def test_everything_that_a_person_wants_to_know(report: Report) -> None:
     text = terminal_summary(report, [("where do cats sleep", HITS), ("nothing", [])], report_path="/out/report.html")
     for part in (
         "recall@10 0.9500 of your queries",
-        "Pets", "40 documents", "39 different texts", "2 topics (20 % noise)", "recall@10 0.9912", "2 min 28 s",
+        "Pets", "40 documents", "39 different texts", "2 themes", "2 topics", "% noise)", "recall@10 0.9912", "2 min 28 s",
                  "1.7 GB", "1,234,567 texts embedded", "cats, number", "4 documents, 3 different texts",
                  "0.910", "where do cats sleep",
                  "0.712  doc1", "no answer", "/out/report.html"):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Faults in the SDK workers of a Flink cluster: what happens to each of them when it begins to embed is said by a file."""
+"""Faults in the SDK workers of a Flink cluster: what happens to them when they begin some work is said by a file."""
 
 import os
 import time
@@ -10,23 +10,31 @@ import os, sys
 
 if "tests.runners.engines.worker_server" in sys.orig_argv:
     import pathlib, time
+    from transforms.corpus import beam
     from transforms.vectors import PartFiller
 
-    add, folder = PartFiller.add, pathlib.Path(os.environ["FAULTS"])
+    folder = pathlib.Path(os.environ["FAULTS"])
 
-    def faulty(filler, task):
-        """Tell that embedding has begun in this process, then do what the file says now."""
-        (folder / f"embedding-{os.getpid()}").touch()
-        while (fault := (folder / "fault").read_text()) == "wait":
-            time.sleep(0.05)
-        if fault == "fail":
-            raise RuntimeError("the disk of this worker is broken")
-        return add(filler, task)
+    def faulty(work, call):
+        def begin(*arguments):
+            """Tell that the work has begun in this process, then do what the file says now."""
+            while True:
+                where, _, fault = (folder / "fault").read_text().partition(" ")
+                if where != work:
+                    return call(*arguments)
+                (folder / f"begun-{os.getpid()}").touch()
+                if fault == "fail":
+                    raise RuntimeError("the disk of this worker is broken")
+                if fault == "work":
+                    return call(*arguments)
+                time.sleep(0.05)
+        return begin
 
-    PartFiller.add = faulty
+    beam.read_unit = faulty("read", beam.read_unit)
+    PartFiller.add = faulty("embed", PartFiller.add)
 '''
 
-SECONDS = 180
+SECONDS = 240
 
 
 class Faults:
@@ -36,34 +44,31 @@ class Faults:
         folder.mkdir()
         self._folder = folder
         (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
-        self.arm("none")
+        self.arm("nothing", "")
 
     @property
     def environment(self) -> dict[str, str]:
         """What the cluster's processes must be started with."""
         return {"PYTHONPATH": str(self._folder), "FAULTS": str(self._folder)}
 
-    def arm(self, fault: str) -> None:
-        """From now on a worker that begins a part waits ("wait"), raises ("fail") or works ("none"); nobody has begun yet."""
-        self._write(fault)
-        for marker in self._folder.glob("embedding-*"):
+    def arm(self, work: str, fault: str) -> None:
+        """From now on a worker that begins to "read" or "embed" waits ("wait") or raises ("fail"); nobody has begun yet."""
+        for marker in self._folder.glob("begun-*"):
             marker.unlink()
+        self.become(work, fault)
 
-    def go_on(self) -> None:
-        """Let those that wait work."""
-        self._write("none")
-
-    def embedding(self) -> set[int]:
-        """Process ids of the workers that have begun to embed."""
-        return {int(marker.name.partition("-")[2]) for marker in self._folder.glob("embedding-*")}
-
-    def wait_until_embedding(self, workers: int) -> None:
-        """Return when so many workers embed."""
-        deadline = time.monotonic() + SECONDS
-        while len(self.embedding()) < workers:
-            assert time.monotonic() < deadline, f"{len(self.embedding())} workers embed"
-            time.sleep(0.05)
-
-    def _write(self, fault: str) -> None:
-        (self._folder / "next").write_text(fault)
+    def become(self, work: str, fault: str) -> None:
+        """The fault changes, also for those that wait; with "work" they go on."""
+        (self._folder / "next").write_text(f"{work} {fault}")
         os.replace(self._folder / "next", self._folder / "fault")
+
+    def begun(self) -> set[int]:
+        """Process ids of the workers that have begun."""
+        return {int(marker.name.partition("-")[2]) for marker in self._folder.glob("begun-*")}
+
+    def wait_until_begun(self, workers: int) -> None:
+        """Return when so many workers have begun."""
+        deadline = time.monotonic() + SECONDS
+        while len(self.begun()) < workers:
+            assert time.monotonic() < deadline, f"{len(self.begun())} workers have begun"
+            time.sleep(0.05)

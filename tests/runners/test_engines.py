@@ -1,7 +1,7 @@
 """The whole reindex of 2,000 real texts with the real model on every engine: what is published is the same, byte by byte."""
 
-import os
-from collections.abc import Iterator
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.config import load_config
 from pipelines.reindex import reindex
-from tests.runners.engines.engine import Engine, engine_or_skip
+from tests.runners.engines.engine import engine_or_skip
 from tests.runners.engines.flink_cluster import flink_cluster
 from tests.runners.engines.flink_embedded import flink_embedded
 from tests.runners.engines.java import TOOLS as JAVA
@@ -41,29 +41,53 @@ SETTINGS = (
 )
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    """Folder with the texts in PARTS files, and queries beside them."""
-    folder = tmp_path_factory.mktemp("corpus")
-    (folder / "texts").mkdir()
-    write_texts(folder / "texts", DOCUMENTS, PARTS)
-    (folder / "queries.txt").write_text("solve a linear system\nread a file\nsample from a distribution\n")
-    return folder
+@dataclass(frozen=True)
+class Night:
+    """A corpus (a folder of texts, and queries beside it), the root as it is before the run, and what must be published."""
+
+    corpus: Path
+    before: Path | None
+    expected: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def expected(corpus, tmp_path_factory) -> dict[str, str]:
-    """What this process publishes, without any engine but Beam's own in it."""
-    generation = publish(str(tmp_path_factory.mktemp("expected")), str(corpus))
+def first(tmp_path_factory) -> Night:
+    """The first run of a root, in this process, without any engine but Beam's own in it."""
+    corpus = tmp_path_factory.mktemp("corpus")
+    (corpus / "texts").mkdir()
+    write_texts(corpus / "texts", DOCUMENTS, PARTS)
+    (corpus / "queries.txt").write_text("solve a linear system\nread a file\nsample from a distribution\n")
+    generation = publish(str(tmp_path_factory.mktemp("first") / "root"), str(corpus))
     counts = generation.manifest.counts
     assert counts["documents"] == DOCUMENTS > counts["distinct_texts"], counts
     for count in ("pairs", "groups", "topics"):
         assert counts[count] > 0, f"the corpus is too simple: no {count}"
-    return digests(generation)
+    return Night(corpus, None, digests(generation))
+
+
+@pytest.fixture(scope="module")
+def second(first, tmp_path_factory) -> Night:
+    """The run after it, in which a hundredth of the texts is new."""
+    folder = tmp_path_factory.mktemp("second")
+    before = publish(str(folder / "before"), str(first.corpus))
+    shutil.copytree(first.corpus, folder / "corpus")
+    for path in (folder / "corpus" / "texts").iterdir():
+        lines = path.read_text().splitlines(keepends=True)
+        lines[::100] = [line.replace('"text": "', '"text": "Changed: ') for line in lines[::100]]
+        path.write_text("".join(lines))
+    shutil.copytree(before.root, folder / "root")
+    generation = publish(str(folder / "root"), str(folder / "corpus"))
+    assert generation.manifest.changes["changed"] == DOCUMENTS // 100, generation.manifest.changes
+    return Night(folder / "corpus", folder / "before", digests(generation))
+
+
+@pytest.fixture(params=["first", pytest.param("second", marks=pytest.mark.long)])
+def night(request) -> Night:
+    return request.getfixturevalue(request.param)
 
 
 def publish(root: str, corpus: str, beam_options: tuple[str, ...] = (), **runner: int) -> Generation:
-    """Reindex the corpus into an empty root and open what is published."""
+    """Reindex the corpus and open what is published."""
     overrides = {
         "root": root,
         "corpus.input": [f"{corpus}/texts"],
@@ -89,35 +113,40 @@ def check_equal(found: dict[str, str], expected: dict[str, str]) -> None:
     assert found == expected
 
 
-def test_two_worker_processes(tmp_path, corpus, expected):
-    check_equal(digests(publish(str(tmp_path), str(corpus), workers=2)), expected)
+def local_root(folder: Path, night: Night) -> str:
+    """A root of its own as it is before the night."""
+    if night.before is not None:
+        shutil.copytree(night.before, folder / "root")
+    return str(folder / "root")
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((job_service, ()), id="job service"),
-        pytest.param((prism, GO), id="Prism", marks=pytest.mark.tools(*GO)),
-        pytest.param((flink_embedded, JAVA), id="embedded Flink", marks=pytest.mark.tools(*JAVA)),
-    ]
+def test_two_worker_processes(tmp_path, night):
+    check_equal(digests(publish(local_root(tmp_path, night), str(night.corpus), workers=2)), night.expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "tools"),
+    [
+        pytest.param(job_service, (), id="job service"),
+        pytest.param(prism, GO, id="Prism", marks=pytest.mark.tools(*GO)),
+        pytest.param(flink_embedded, JAVA, id="embedded Flink", marks=pytest.mark.tools(*JAVA)),
+    ],
 )
-def engine(request, tmp_path) -> Iterator[Engine]:
-    make, tools = request.param
+def test_engines_that_let_this_process_work(tmp_path, night, make, tools):
     with engine_or_skip(make(tmp_path / "engine"), tools) as engine:
-        yield engine
-
-
-def test_engines_whose_workers_see_this_disk(tmp_path, corpus, expected, engine):
-    check_equal(digests(publish(str(tmp_path / "root"), str(corpus), engine.options)), expected)
+        found = publish(local_root(tmp_path, night), str(night.corpus), engine.options)
+        check_equal(digests(found), night.expected)
 
 
 @pytest.mark.tools(*JAVA)
-def test_a_flink_cluster_reads_from_s3_and_publishes_there(tmp_path, corpus, expected, s3_server, s3_bucket):
+def test_a_flink_cluster_reads_from_s3_and_publishes_there(tmp_path, night, s3_server, s3_bucket):
     """Three JVMs and their workers, which share no disk with this process as far as they are told."""
-    fsspec.filesystem("s3").put(str(corpus), f"{s3_bucket}/corpus", recursive=True)
+    fs = fsspec.filesystem("s3")
+    fs.put(str(night.corpus), f"{s3_bucket}/corpus", recursive=True)
+    if night.before is not None:
+        fs.put(str(night.before), f"{s3_bucket}/root", recursive=True)
     environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}
     with engine_or_skip(flink_cluster(tmp_path / "flink", environment=environment), JAVA) as cluster:
         published = publish(f"{s3_bucket}/root", f"{s3_bucket}/corpus", cluster.engine.options)
-        check_equal(digests(published), expected)
-        jobs = cluster.rest("jobs/overview")["jobs"]
-        assert {job["state"] for job in jobs} == {"FINISHED"}
-    assert not os.listdir(tmp_path / "flink" / "tmp") if (tmp_path / "flink" / "tmp").exists() else True
+        check_equal(digests(published), night.expected)
+        assert {job["state"] for job in cluster.rest("jobs/overview")["jobs"]} == {"FINISHED"}

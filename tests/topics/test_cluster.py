@@ -83,17 +83,19 @@ def test_equal_coordinates_share_a_label(others):
 
 def vote_by_hand(topic_id, neighbors, cosines):
     assigned = [int(topic) for topic in topic_id]
+    score = [float(topic >= 0) for topic in topic_id]
     while True:
         round_of = {}
         for row, topic in enumerate(assigned):
             votes = defaultdict(float)
             for other, cosine in zip(neighbors[row], cosines[row], strict=True):
-                if topic < 0 and assigned[other] >= 0 and cosine > 0:
+                if topic < 0 <= other and assigned[other] >= 0 and cosine > 0:
                     votes[assigned[other]] += float(cosine)
             if votes:
                 round_of[row] = min(votes, key=lambda name: (-votes[name], name))
+                score[row] = max(votes.values()) / sum(float(cosine) for cosine in cosines[row] if cosine > 0)
         if not round_of:
-            return assigned
+            return assigned, score
         for row, topic in round_of.items():
             assigned[row] = topic
 
@@ -107,8 +109,12 @@ def test_vote_is_the_brute_force_one(data):
     neighbors = np.array([rng.permutation(np.delete(np.arange(n), row))[:k] for row in range(n)]).reshape(n, k)
     # Eighths add up exactly: ties are real ties.
     cosines = (rng.integers(-2, 9, (n, k)) / 8).astype(np.float32)
-    assigned = assign_noise(topic_id, neighbors, cosines)
-    assert assigned.tolist() == vote_by_hand(topic_id, neighbors, cosines)
+    # A neighbour outside has no vote, but its cosine counts.
+    neighbors = np.where(rng.random((n, k)) < 0.2, -1, neighbors)
+    assigned, score = assign_noise(topic_id, neighbors, cosines)
+    expected, shares = vote_by_hand(topic_id, neighbors, cosines)
+    assert assigned.tolist() == expected
+    np.testing.assert_allclose(score, shares, rtol=1e-6)
     assert assigned.dtype == np.int32
 
 
@@ -117,7 +123,10 @@ def test_vote_leaves_topics_alone_and_reaches_far_noise():
     neighbors, cosines = graph_of(vectors, 10)
     topic_id = np.where(np.random.default_rng(0).random(120) < 0.1, truth, -1)
     topic_id[:2] = [0, 1] if truth[0] == 0 else [1, 0]
-    assigned = assign_noise(topic_id, neighbors, cosines)
+    assigned, score = assign_noise(topic_id, neighbors, cosines)
     np.testing.assert_array_equal(assigned[topic_id >= 0], topic_id[topic_id >= 0])
     assert (assigned >= 0).all()
-    assert (assign_noise(np.full(120, -1), neighbors, cosines) == -1).all()
+    assert (score[topic_id >= 0] == 1).all()
+    assert (score > 0).all()
+    for found, empty in zip(assign_noise(np.full(120, -1), neighbors, cosines), (-1, 0), strict=True):
+        assert (found == empty).all()

@@ -99,12 +99,12 @@ def test_topics_without_terms():
     assert choose([], topics=0) == []
     chosen = choose([(1, "aa", 4, 4)], topics=3)
     assert [terms.terms for terms in chosen] == [(), ("aa",), ()]
-    assert [terms.title(topic) for topic, terms in enumerate(chosen)] == ["topic 0", "aa", "topic 2"]
+    assert [terms.title(f"topic {topic}") for topic, terms in enumerate(chosen)] == ["topic 0", "aa", "topic 2"]
     assert choose([(-1, "aa", 4, 4)], topics=0) == []
 
 
 def test_title_is_the_first_three_terms():
-    assert Terms(("a", "b", "c", "d"), (4, 3, 2, 1)).title(0) == "a, b, c"
+    assert Terms(("a", "b", "c", "d"), (4, 3, 2, 1)).title("") == "a, b, c"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -15,7 +15,7 @@ import numpy as np
 
 from transforms.embedding.batching import packed_tokens, padded_tokens, plan_batches, plan_packed
 from transforms.embedding.canary import CANARY_TEXTS, Fidelity, check_canary, measure_fidelity
-from transforms.embedding.fingerprint import EncoderSpec
+from transforms.embedding.fingerprint import EncoderSpec, find_here
 from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
 from transforms.embedding.profiles import check_dimension
@@ -165,7 +165,10 @@ class Encoder:
             if self._canary_passed:
                 return
             own = self._encode(CANARY_TEXTS, None, "document", tokens_per_batch, None).vectors
-            canary = check_canary(own, self._model, spec.precision, spec.normalize)
+            # What is measured does not depend on the number of threads then, and beside a busy process, where threads of the
+            # library wait for each other by spinning, one takes a third of the processor time of two.
+            with _torch_threads(1):
+                canary = check_canary(own, self._model, spec.precision, spec.normalize)
             self._canary_passed = True
             self.fidelity = None if spec.precision == "int8" else canary
 
@@ -289,6 +292,19 @@ class Encoder:
         return contextlib.nullcontext() if dtype is None else torch.autocast(self._model.device.type, getattr(torch, dtype))
 
 
+@contextlib.contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads for what this thread asks of it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _one_thread_each(threads: int) -> ThreadPoolExecutor:
     """A pool of threads in each of which torch uses that thread only."""
     import torch
@@ -366,7 +382,7 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
                 torch.set_num_threads(threads)
             # Without this the library turns its threads off for good in a process that has ever forked.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-            _loaded[spec, device] = Encoder(spec, device, threads)
+            _loaded[spec, device] = Encoder(find_here(spec), device, threads)
         return _loaded[spec, device]
 
 

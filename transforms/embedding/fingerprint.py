@@ -2,11 +2,12 @@
 
 import functools
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from transforms.embedding.facts import read_facts, token_limit
-from transforms.embedding.models import find_model
+from transforms.embedding.models import ModelError, find_model
 from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.profiles import Metric, choose_metric, choose_profile
 from transforms.files import digest_of, sha256_of
@@ -40,6 +41,14 @@ class EncoderSpec:
     def fingerprint(self) -> str:
         """Hex sha256 of the canonical JSON of every field but the folder, the profile's name and the model's spelling."""
         return digest_of({"version": FINGERPRINT_VERSION, **_without(asdict(self), "folder", "model", "profile")})
+
+    def for_elsewhere(self) -> "EncoderSpec":
+        """The same without the folder, for a worker of another machine: `find_here` finds the model there."""
+        if self.folder == os.path.abspath(self.model):
+            return replace(self, model=self.folder, folder="")
+        # The hub's client keeps a model under its commit: the workers have this one, perhaps no other, perhaps more.
+        commit = re.search(r"/snapshots/([0-9a-f]{40})$", self.folder)
+        return replace(self, model=self.model if commit is None else f"{self.model}@{commit[1]}", folder="")
 
     @property
     def name(self) -> str:
@@ -79,6 +88,23 @@ def encoder_spec(options: EmbeddingOptions, precision: str | None = None) -> Enc
         normalize=choose_metric(options.model, options.metric, facts.metric, profile) == "cosine",
         profile=None if profile is None else profile.name,
     )
+
+
+def find_here(spec: EncoderSpec) -> EncoderSpec:
+    """`spec` with the folder that its model has on this machine, unchanged if it has one.
+
+    Raises ModelError when the model is not here, or is not the same.
+    """
+    if spec.folder:
+        return spec
+    found = re.fullmatch(r"(?P<name>[^@]+)@(?P<commit>[0-9a-f]{40})", spec.model)
+    folder = find_model(spec.model) if found is None else find_model(found["name"], found["commit"])
+    if missing := sorted(set(spec.files) ^ set(_file_digests(folder))):
+        raise ModelError(
+            f"model {spec.model!r} in {folder} on this worker is not the one that the run was started with: {missing[0][0]} "
+            "differs. Start the run with the image that the workers have, or put the same model into both"
+        )
+    return replace(spec, folder=folder)
 
 
 def _file_digests(folder: str) -> tuple[tuple[str, str], ...]:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.neighbors.compiled import NOBODY, take
 from transforms.neighbors.screen import NOTHING, Screen, key, value
 
 # Rows of a tile, and columns. Rows are locked in such blocks, so that two tiles without a row in common never wait.
 ROWS = 1024
-# Candidates that come in, beyond those that are kept, before a row is pruned. More lets weak ones in, fewer costs sorting.
+# Places beyond those of candidates that are kept. Half full they are pruned, when a tile is done: more lets weak ones in, fewer
+# costs sorting.
 _ROOM = 64
-# An entry is a key above a position: one sort puts both in order.
-_NOBODY = np.iinfo(np.int64).min
 _POSITION = 0xFFFFFFFF
 # A key below those of all scores of unit vectors, far enough from the smallest to subtract from.
 _NO_SCORE = NOTHING + (1 << 24)
@@ -98,9 +98,9 @@ def _merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
     if entries.shape[1] > keep:
         # Whoever ties with the first that is cut may be cut or not: `left_out` is not below either.
         dropped = entries[:, keep]
-        left_out = np.maximum(left_out, np.where(dropped == _NOBODY, np.float32(-np.inf), value(_keys(dropped))))
+        left_out = np.maximum(left_out, np.where(dropped == NOBODY, np.float32(-np.inf), value(_keys(dropped))))
     entries = entries[:, :keep]
-    listed = entries != _NOBODY
+    listed = entries != NOBODY
     error = np.max([part.error for part in lists], axis=0)
     place = max(part.place for part in lists)
     return Shortlist(listed.sum(axis=1), entries[listed] & _POSITION, value(_keys(entries[listed])), left_out, error, place)
@@ -108,7 +108,7 @@ def _merged(lists: Sequence[Shortlist], keep: int) -> Shortlist:
 
 def _lines(lists: Shortlist) -> np.ndarray:
     """Lists as entries, int64 (rows, length of the longest)."""
-    lines = np.full((len(lists), int(lists.counts.max(initial=0))), _NOBODY, np.int64)
+    lines = np.full((len(lists), int(lists.counts.max(initial=0))), NOBODY, np.int64)
     listed = np.arange(lines.shape[1]) < lists.counts[:, None]
     lines[listed] = (key(lists.above).astype(np.int64) << 32) | lists.positions
     return lines
@@ -134,7 +134,7 @@ class Candidates:
 
     def __init__(self, screen: Screen, k: int, spare: int) -> None:
         self._screen, self._k, self._keep = screen, k, k + spare
-        self._entries = np.full((len(screen), k + spare + _ROOM), _NOBODY, np.int64)
+        self._entries = np.full((len(screen), k + spare + _ROOM), NOBODY, np.int64)
         self._counts = np.zeros(len(screen), np.int32)
         self._left_out = np.full(len(screen), NOTHING, np.int32)
         self._lost = 0.0
@@ -167,38 +167,26 @@ class Candidates:
         """Exclude whoever cannot be among the `k` nearest where the k-th of others has the cosine `last`, -inf for none."""
         self._exclude(slice(None), last.astype(np.float64))
 
-    def add(self, number: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
-        """Add candidates in the block of this number: `rows`, ascending, count from its first row."""
-        with self._locks[number]:
-            self._add(number * ROWS, rows, positions, keys)
+    def take(self, rows: slice, scores: np.ndarray, first: int, for_columns: bool = False) -> None:
+        """Add those of a tile who score enough to the lists of `rows`, which are in one block.
+
+        `scores` (rows, others) with those at the positions from `first`, or, `for_columns`, (others, rows).
+        """
+        own = self._entries[rows], self._counts[rows], self._left_out[rows]
+        with self._locks[rows.start // ROWS]:
+            take(scores, self.limits(rows), for_columns, first, self._screen.shift, *own)
+            full = np.flatnonzero(own[1] > self._keep + _ROOM // 2)
+            if len(full):
+                self._prune(rows.start + full)
 
     def shortlist(self) -> Shortlist:
         """What has been found, as it holds for exact dot products."""
         return joined([self._shortlist(slice(low, low + ROWS)) for low in range(0, len(self._entries), ROWS)])
 
-    def _add(self, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
-        block = slice(start, start + ROWS)
-        entries, counts = self._entries[block], self._counts[block]
-        packed = (keys.astype(np.int64) << 32) | positions
-        while len(rows):
-            new = np.bincount(rows, minlength=len(counts))
-            place = np.arange(len(rows)) - (np.cumsum(new) - new)[rows] + counts[rows]
-            fits = place < entries.shape[1]
-            full = None if fits.all() else np.flatnonzero(counts + new > entries.shape[1])
-            if full is None:
-                entries[rows, place] = packed
-                counts += new.astype(np.int32)
-                return
-            entries[rows[fits], place[fits]] = packed[fits]
-            counts[:] = np.minimum(counts + new, entries.shape[1])
-            self._prune(start + full)
-            rest = ~fits & (packed >> 32 > self._left_out[block][rows])
-            rows, packed = rows[rest], packed[rest]
-
     def _shortlist(self, rows: slice) -> Shortlist:
         self._prune(np.arange(len(self._entries))[rows])
         entries, left_out, error = self._entries[rows, : self._keep], self._left_out[rows], self._error[rows]
-        listed = entries != _NOBODY
+        listed = entries != NOBODY
         counts, entries = listed.sum(axis=1), entries[listed]
         return Shortlist(
             counts,
@@ -215,7 +203,7 @@ class Candidates:
         lowest = np.where(last > NOTHING, self._at_least(np.maximum(last, _NO_SCORE), self._error[rows]), -np.inf)
         left_out = np.maximum(np.maximum(self._left_out[rows], dropped), self._excluded(lowest, self._error[rows]))
         kept = entries >> 32 > left_out[:, None]
-        self._entries[rows] = np.where(kept, entries, _NOBODY)
+        self._entries[rows] = np.where(kept, entries, NOBODY)
         self._counts[rows] = kept.sum(axis=1)
         self._left_out[rows] = left_out
 

@@ -12,6 +12,8 @@ moves a cosine by at most 2⁻²⁷·√d·2, that is 3e-7 at d = 384.
 
 import numpy as np
 
+from transforms.neighbors.compiled import pair_dots
+
 GRID = np.float32(2.0**26)
 _NORM_TOLERANCE = 1e-3
 
@@ -56,11 +58,9 @@ def exact_cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def exact_pair_cosines(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Cosines of the pairs (`a[rows[i]]`, `b[columns[i]]`) of snapped vectors: float32 (pairs,)."""
-    cosines = np.empty(len(rows), np.float32)
-    for low in range(0, len(rows), 256):  # 256 pairs stay in cache
-        part = slice(low, low + 256)
-        cosines[part] = _rounded(np.einsum("ij,ij->i", a[rows[part]], b[columns[part]], dtype=np.float64))
-    return cosines
+    dots = np.empty(len(rows))
+    pair_dots(a, b, rows, columns, dots)
+    return _rounded(dots)
 
 
 def exact_candidate_cosines(queries: np.ndarray, vectors: np.ndarray, columns: np.ndarray) -> np.ndarray:

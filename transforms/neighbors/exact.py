@@ -1,7 +1,6 @@
 """Exact nearest others: a screen in low precision leaves few candidates, and those are compared exactly."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import faiss
@@ -11,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from transforms.neighbors.candidates import Candidates, Shortlist, least_that_counts
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines
 from transforms.neighbors.screen import key, make_screen, precision_for, value
+from transforms.neighbors.threads import in_threads
 from transforms.neighbors.tiles import Side, compare
 
 # Rows and columns of the full exact search at a time: their cosines take 34 MB, the copies as float64 28 MB at 384 dimensions.
@@ -115,22 +115,23 @@ def best_of(
     chunks: Chunks,
     threads: int,
     *,
-    start: int | None = None,
     known: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest among those listed, by exact cosines: positions int64 and cosines float32 (rows, k).
 
-    Equal cosines are in the order of positions; empty places hold -1 and -inf. Rows of snapped `queries` (rows, dim) are at the
-    positions from `start` themselves, if it is given: then a pair of two of them is compared once. Who cannot have a cosine
-    of at least `known` float32 (rows,) may be left out.
+    `queries` (rows, dim) are snapped. Equal cosines are in the order of positions; empty places hold -1 and -inf. Who cannot
+    have a cosine of at least `known` float32 (rows,) may be left out.
     """
     rows, positions = _wanted(shortlist, k, known)
     cosines = np.empty(len(rows), np.float32)
     for first, vectors in chunks():
         here = np.flatnonzero((positions >= first) & (positions < first + len(vectors)))
-        pair = rows[here], positions[here] - first
-        same = None if start is None else start - first
-        cosines[here] = _compared(queries, vectors, *pair, same, threads)
+
+        def compare_some(low: int, here: np.ndarray = here, first: int = first, vectors: np.ndarray = vectors) -> None:
+            some = here[low : low + _PAIRS]
+            cosines[some] = exact_pair_cosines(queries, vectors, rows[some], positions[some] - first)
+
+        in_threads(compare_some, range(0, len(here), _PAIRS), threads)
     counts = np.bincount(rows, minlength=len(queries))
     ends = np.cumsum(counts)
     found = np.full((len(queries), k), _WORST, np.int64)
@@ -144,7 +145,7 @@ def best_of(
         lines[rows[pairs] - low, place] = _packed(cosines[pairs], positions[pairs])
         found[some] = np.sort(lines, axis=1)[:, : -k - 1 : -1]
 
-    _in_threads(sort, range(0, len(queries), _ROWS), threads)
+    in_threads(sort, range(0, len(queries), _ROWS), threads)
     return _unpacked(found)
 
 
@@ -179,41 +180,6 @@ def _wanted(shortlist: Shortlist, k: int, known: np.ndarray | None) -> tuple[np.
         needed = np.maximum(needed, least_that_counts(known.astype(np.float64)))
     wanted = shortlist.above >= np.repeat(needed, shortlist.counts)
     return shortlist.row_numbers()[wanted], shortlist.positions[wanted]
-
-
-def _compared(
-    queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray, columns: np.ndarray, same: int | None, threads: int
-) -> np.ndarray:
-    """Exact cosines of pairs; where column `same` + i is row i, of both (i, j) and (j, i) only one is computed."""
-    cosines = np.empty(len(rows), np.float32)
-    twin = np.zeros(len(rows), bool)
-    if same is not None:
-        other = columns - same
-        inside = (other >= 0) & (other < len(queries))
-        codes = np.where(inside, np.minimum(rows, other) * len(queries) + np.maximum(rows, other), -1 - np.arange(len(rows)))
-        order = np.argsort(codes)
-        twin[order[1:]] = codes[order[1:]] == codes[order[:-1]]
-        original = order[np.flatnonzero(twin[order]) - 1]
-        copies = order[twin[order]]
-    some = np.flatnonzero(~twin)
-
-    def work(low: int) -> None:
-        part = some[low : low + _PAIRS]
-        cosines[part] = exact_pair_cosines(queries, vectors, rows[part], columns[part])
-
-    _in_threads(work, range(0, len(some), _PAIRS), threads)
-    if same is not None:
-        cosines[copies] = cosines[original]
-    return cosines
-
-
-def _in_threads(work: Callable[[int], None], steps: range, threads: int) -> None:
-    if threads == 1 or len(steps) == 1:
-        for step in steps:
-            work(step)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, steps))
 
 
 def _packed(cosines: np.ndarray, positions: np.ndarray) -> np.ndarray:

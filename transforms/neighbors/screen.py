@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from transforms.neighbors.threads import in_threads
+
 # The longest vector that `snap` accepts has length 1.001 in float32 arithmetic.
 LONGEST = 1.0011
 # The key of no score: below those of all numbers.
@@ -47,7 +49,7 @@ _WORTH_IMPORTING, _WORTH_ROUNDING = 1 << 29, 1 << 26
 _PROBE = (512, 1024, 384)
 _ROUNDS = 5
 # Vectors that are rounded at a time.
-_ROWS = 4096
+_ROWS = 1024
 
 
 def key(values: np.ndarray) -> np.ndarray:
@@ -145,7 +147,7 @@ def in_order(scores: np.ndarray) -> None:
     scores[...] = _ordered(scores)
 
 
-def make_screen(vectors: np.ndarray, precision: str) -> Screen:
+def make_screen(vectors: np.ndarray, precision: str, threads: int = 1) -> Screen:
     """The screen of snapped vectors (rows, dim)."""
     if precision == FP32:
         return Screen(precision, vectors, np.zeros(len(vectors)))
@@ -154,19 +156,23 @@ def make_screen(vectors: np.ndarray, precision: str) -> Screen:
     exact = torch.from_numpy(np.ascontiguousarray(vectors))
     low = torch.empty(exact.shape, dtype=torch.bfloat16)
     squares = np.empty(len(vectors))
-    for start in range(0, len(vectors), _ROWS):
+
+    def round_some(start: int) -> None:
         part = slice(start, start + _ROWS)
-        low[part] = exact[part]
-        # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
-        rest = exact[part].sub(low[part]).numpy()
+        with one_thread(precision):
+            low[part] = exact[part]
+            # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
+            rest = exact[part].sub(low[part]).numpy()
         squares[part] = np.einsum("ij,ij->i", rest, rest)
+
+    in_threads(round_some, range(0, len(vectors), _ROWS), threads)
     return Screen(precision, low, np.sqrt(squares * (1 + 2.0**-22 * vectors.shape[1])))
 
 
 @contextlib.contextmanager
-def one_thread(screen: Screen) -> Iterator[None]:
-    """Let the calling thread alone multiply in the screen's library: tiles are small, and there is one for every thread."""
-    if screen.precision == FP32:
+def one_thread(precision: str) -> Iterator[None]:
+    """Let the calling thread alone compute in the precision's library: pieces are small, and there is one for every thread."""
+    if precision == FP32:
         yield
         return
     import torch

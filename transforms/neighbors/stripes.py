@@ -117,11 +117,11 @@ def compare_stripe(task: StripeTask, options: NeighborsOptions, threads: int = 1
         yield StripeLists(task.number, "", task)
         return
     precision = precision_for(total * total // 2)
-    screen = _screen(task.stripe, precision)
+    screen = _screen(task.stripe, precision, threads)
     own = Side(screen, task.stripe.start, Candidates(screen, k, options.margin))
     compare_within(own, k, threads)
     for number, rows, columns in _others(task):
-        screen = _screen(task.stripes[number], precision)
+        screen = _screen(task.stripes[number], precision, threads)
         other = Side(screen, task.stripes[number].start, Candidates(screen, k, options.margin))
         compare(own, other, k, threads, rows, columns)
         yield _saved(task, number, other)
@@ -136,19 +136,19 @@ def settle_stripe(lists: Sequence[StripeLists], options: NeighborsOptions, threa
     positions, cosines = np.empty((stripe.rows, k), np.int64), np.empty((stripe.rows, k), np.float32)
     unproven = np.empty(0, np.int64)
     if k:
-        ((_, queries),) = snapped_chunks(stripe.blocks, stripe.rows)
+        ((_, queries),) = snapped_chunks(stripe.blocks, stripe.rows, threads)
 
         def chunks() -> Iterator[tuple[int, np.ndarray]]:
             for other in task.stripes:
                 if other == stripe:
                     yield other.start, queries
                     continue
-                ((_, vectors),) = snapped_chunks(other.blocks, other.rows)
+                ((_, vectors),) = snapped_chunks(other.blocks, other.rows, threads)
                 yield other.start, vectors
 
         # In the order of their names, so that the same lists are merged in the same way.
         shortlist = _merged([found.path for found in sorted(lists, key=lambda found: found.path)], k + options.margin)
-        positions, cosines = best_of(shortlist, k, queries, chunks, threads, start=stripe.start)
+        positions, cosines = best_of(shortlist, k, queries, chunks, threads)
         unproven = np.flatnonzero(undecided(shortlist, cosines[:, -1]))
         if len(unproven):
             exact = search_exactly(queries[unproven], unproven + stripe.start, chunks, k, threads)
@@ -182,9 +182,9 @@ def _others(task: StripeTask) -> Iterator[tuple[int, slice, slice]]:
             yield other, everybody, slice(half, None)
 
 
-def _screen(stripe: Stripe, precision: str) -> Screen:
-    ((_, vectors),) = snapped_chunks(stripe.blocks, stripe.rows)
-    return make_screen(vectors, precision)
+def _screen(stripe: Stripe, precision: str, threads: int) -> Screen:
+    ((_, vectors),) = snapped_chunks(stripe.blocks, stripe.rows, threads)
+    return make_screen(vectors, precision, threads)
 
 
 def _saved(task: StripeTask, number: int, side: Side) -> StripeLists:

@@ -75,7 +75,7 @@ def _run(tiles: list[_Tile], k: int, threads: int, itself: np.ndarray | None = N
 
     def work(_: int) -> None:
         buffer = screen.buffer(ROWS, ROWS)
-        with one_thread(screen):
+        with one_thread(screen.precision):
             for tile in queue:  # of a list: its iterator gives each tile to one thread
                 _tile(*tile, k, buffer, itself)
 
@@ -92,22 +92,13 @@ def _tile(a: Side, rows: slice, b: Side, columns: slice, k: int, buffer: np.ndar
     tile = _Scores(a.screen.scores(rows, b.screen, columns, buffer), _same(a, rows, b, columns, itself))
     # On the diagonal every pair comes twice: there one direction has both.
     of_rows, of_columns = a.candidates, None if a is b and rows == columns else b.candidates
-    limits = [_limits(tile, of_rows, rows, k, 0), _limits(tile, of_columns, columns, k, 1)]
-    if any((least <= 0).any() for least in limits if least is not None):
-        tile.put_in_order()
-    scores = tile.scores
-    masks = [scores >= least for least in limits if least is not None]
-    found = np.flatnonzero(masks[0] if len(masks) == 1 else np.logical_or(masks[0], masks[1], out=masks[0]))
-    row, column = np.divmod(found, scores.shape[1])
-    score = scores.ravel()[found]
-    keys = a.screen.keys(score)
-    if of_rows is not None and limits[0] is not None:
-        some = np.flatnonzero(score >= limits[0][row, 0])
-        _add(of_rows, rows.start, row[some], column[some] + (b.start + columns.start), keys[some])
-    if of_columns is not None and limits[1] is not None:
-        some = np.flatnonzero(score >= limits[1][0, column])
-        some = some[np.argsort(column[some].astype(np.uint16), kind="stable")]  # by radix
-        _add(of_columns, columns.start, column[some], row[some] + (a.start + rows.start), keys[some])
+    for candidates, own, axis in ((of_rows, rows, 0), (of_columns, columns, 1)):
+        if candidates is not None:
+            _limit(tile, candidates, own, k, axis)
+    if of_rows is not None:
+        of_rows.take(rows, tile.scores, b.start + columns.start)
+    if of_columns is not None:
+        of_columns.take(columns, tile.scores, a.start + rows.start, for_columns=True)
 
 
 class _Scores:
@@ -129,17 +120,16 @@ class _Scores:
             self.scores[self._same] = np.iinfo(self.scores.dtype).min
 
 
-def _limits(tile: _Scores, candidates: Candidates | None, some: slice, k: int, axis: int) -> np.ndarray | None:
-    """The least scores wanted by the rows (axis 0), (rows, 1), or columns (1), (1, columns); None when they have no lists."""
-    if candidates is None:
-        return None
-    if candidates.unknown(some) and tile.scores.shape[1 - axis] > k:
+def _limit(tile: _Scores, candidates: Candidates, own: slice, k: int, axis: int) -> None:
+    """Exclude whom this tile proves to be too far away, if the rows (axis 0) or columns (1) exclude nobody yet."""
+    if candidates.unknown(own) and tile.scores.shape[1 - axis] > k:
         last = _kth(tile, k, axis)
         if (last <= 0).any():
             tile.put_in_order()
             last = _kth(tile, k, axis)
-        candidates.exclude_by_scores(some, last)
-    return np.expand_dims(candidates.limits(some), 1 - axis)
+        candidates.exclude_by_scores(own, last)
+    if (candidates.limits(own) <= 0).any():
+        tile.put_in_order()
 
 
 def _kth(tile: _Scores, k: int, axis: int) -> np.ndarray:
@@ -158,8 +148,3 @@ def _same(a: Side, rows: slice, b: Side, columns: slice, itself: np.ndarray | No
     place = itself[rows]
     inside = np.flatnonzero((place >= columns.start) & (place < columns.stop))
     return inside, place[inside] - columns.start
-
-
-def _add(candidates: Candidates, start: int, rows: np.ndarray, positions: np.ndarray, keys: np.ndarray) -> None:
-    block, before = divmod(start, ROWS)
-    candidates.add(block, rows + before, positions, keys)

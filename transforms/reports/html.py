@@ -25,7 +25,7 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     colours = assign_colours(report.topics)
     names = {
-        "map": "Map", "topics": "Topics", "duplicates": "Duplicates", "quality": "Quality",
+        "map": "Map", "themes": "Themes", "topics": "Topics", "duplicates": "Duplicates", "quality": "Quality",
         "quarantine": "Quarantine", "run": "Run",
     }  # fmt: skip
     return Template(_asset("report.html")).substitute(
@@ -40,6 +40,7 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
         warnings=sections.warnings(report),
         tiles=sections.tiles(report),
         map=sections.map_frame(report, options.hover_characters),
+        themes=sections.themes_list(report),
         topics=sections.topics_table(report, colours),
         duplicates=sections.duplicates(report),
         quality=sections.quality(report),

@@ -9,6 +9,7 @@ from transforms.reports.documents import Document
 from transforms.reports.formats import counted, duration, memory, moment, number, percent, words_of
 from transforms.reports.groups import DEFINITION, DEFINITION_WITHOUT_TEXT, Group
 from transforms.reports.summary import Pairs, QuarantineReason, Report, Topic
+from transforms.reports.themes import Theme
 
 # Rows of the topics table before a click shows all of them (report.css hides the others).
 FOLDED = 20
@@ -49,6 +50,8 @@ def tiles(report: Report) -> str:
         note = f"{number(replaced)} {whole}" if replaced is not None else ""
         found.append(("Duplicate groups", number(counts["groups"]), note))
     noise = counts.get("noise_documents")
+    if report.themes:
+        found.append(("Themes", number(len(report.themes)), ""))
     found.append(("Topics", number(counts["topics"]), "" if noise is None else f"{percent(noise, documents)} noise"))
     if report.recall:
         best = next((row for row in report.recall if row.k == 10), report.recall[0])
@@ -119,6 +122,29 @@ def map_frame(report: Report, characters: int) -> str:
 The first view leaves out the farthest points: zoom out for them.
 Point at a {report.unit} to read it. A click on a topic shows it alone, Escape shows all.
 The search looks in {escape(where)}.</p>"""
+
+
+def themes_list(report: Report) -> str:
+    """One line per theme that opens to the topics inside it."""
+    if not report.themes:
+        return "<p class='empty'>This generation has no themes.</p>"
+    topics = {topic.topic_id: topic for topic in report.topics}
+    items = "".join(_theme(theme, topics, report.counts["documents"]) for theme in report.themes)
+    return f"""<p class="lead">Every {report.unit} has a theme: a community of the graph of nearest neighbours. Open one for the
+topics inside it.</p>
+<div class="themes">{items}</div>"""
+
+
+def _theme(theme: Theme, topics: dict[int, Topic], documents: int) -> str:
+    inside = "".join(
+        f"<li><span dir='auto'>{escape(topics[topic].title)}</span> <data>{number(topics[topic].documents)}</data></li>"
+        for topic in theme.topic_ids
+    )
+    size = f"{counted(theme.documents, 'document')}, {percent(theme.documents, documents)}"
+    return f"""<details><summary><b dir="auto">{escape(theme.title)}</b>
+<span>{size}; {counted(len(theme.topic_ids), "topic")}</span></summary>
+<p class="id" dir="auto">{escape(", ".join(theme.terms))}</p><ul class="plain">{inside}</ul></details>
+"""
 
 
 def topics_table(report: Report, colours: list[int]) -> str:

@@ -13,6 +13,7 @@ from transforms.reports.groups import Group, interesting_groups
 from transforms.reports.options import ReportOptions
 from transforms.reports.points import MapPoints, read_points
 from transforms.reports.redaction import safe_text, without_secrets
+from transforms.reports.themes import Theme, read_themes
 
 STAGES = (
     "precision",
@@ -77,6 +78,7 @@ class Topic:
     terms: tuple[tuple[str, float], ...]
     examples: tuple[Document, ...]
     position: tuple[float, float] | None
+    theme_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     changes: Mapping[str, Any] | None = None
     graph_recall: GraphRecall | None = None
+    themes: tuple[Theme, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -245,6 +248,7 @@ def read_report(
         warnings=tuple(safe_text(str(warning)) for warning in metrics.get("warnings") or ()),
         changes=metrics.get("changes"),
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
+        themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
     )
 
 
@@ -316,6 +320,7 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
                 terms=tuple(terms),
                 examples=tuple(documents.get(passage, Document(passage[0], passage_no=passage[1])) for passage in examples),
                 position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
+                theme_id=row.get("theme_id"),  # an earlier version published none
             )
         )
     return tuple(sorted(topics, key=lambda topic: (-topic.documents, topic.topic_id)))

@@ -83,6 +83,8 @@ def _head(report: Report, width: int) -> list[str]:
         facts.append(f"{counted(counts['pairs'], 'similar pair')} in {counted(counts['groups'], 'group')}")
     noise = counts.get("noise_documents")
     share = "" if noise is None else f" ({percent(noise, counts['documents'])} noise)"
+    if report.themes:
+        facts.append(counted(len(report.themes), "theme"))
     facts.append(f"{counted(counts['topics'], 'topic')}{share}")
     facts += [f"recall@{row.k} {row.recall:.4f}{'' if row.own else ' of your queries'}" for row in report.recall if row.k == 10]
     if report.graph_recall is not None:

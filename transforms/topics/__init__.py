@@ -7,34 +7,60 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
 
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
-from transforms.topics.cluster import Clusters, assign_noise, cluster
-from transforms.topics.counting import CountRecord, CountTask, count_texts
+from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, best_terms, c_tf_idf, choose_terms
+from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import graph_arrays
-from transforms.topics.identity import TopicDigest, topic_uid
+from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
+from transforms.topics.kmeans import kmeans
+from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.naming import NameRecord, NameTask, name_topics
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
-from transforms.topics.reduce import Layouts, lay_out
+from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
 from transforms.topics.representatives import best_members, centroids, gather, member_scores, varied, vector_sums
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
-from transforms.topics.steps import RunStep, Step, describe_topics
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, TOPICS_SCHEMA
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
+from transforms.topics.theme_stages import (
+    Bundle,
+    ClusteredThemes,
+    ClusterThemesTask,
+    FindThemesTask,
+    FoundThemes,
+    JoinTopicsTask,
+    cluster_themes,
+    find_layer,
+    join_topics,
+)
+from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
+from transforms.topics.themes import community_graph, find_themes
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
     "COUNTS_SCHEMA",
     "LABELS_SCHEMA",
+    "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
+    "Bundle",
+    "ClusterThemesTask",
+    "ClusteredThemes",
     "Clusters",
     "CountRecord",
+    "CountRecords",
     "CountTask",
+    "FindThemesTask",
     "FindTopicsTask",
+    "FoundThemes",
     "FoundTopics",
+    "JoinTopicsTask",
+    "Labelling",
     "Layouts",
     "NameRecord",
     "NameTask",
@@ -46,6 +72,7 @@ __all__ = [
     "ScoreTask",
     "Step",
     "Terms",
+    "ThemeTopics",
     "TopicDigest",
     "TopicsOptions",
     "TopicsRecord",
@@ -58,23 +85,40 @@ __all__ = [
     "centroids",
     "choose_terms",
     "cluster",
+    "cluster_themes",
+    "cluster_tree",
+    "community_graph",
     "count_ranges",
     "count_terms",
+    "count_terms_of_each",
     "count_texts",
     "cut_parts",
     "cut_topics",
     "describe_topics",
+    "find_inside_themes",
+    "find_layer",
+    "find_themes",
     "find_topics",
+    "follow_landmarks",
     "gather",
     "graph_arrays",
+    "join_topics",
+    "kmeans",
+    "landmark_graph",
     "lay_out",
+    "lay_out_map",
     "member_scores",
     "merge_counts",
+    "mutual_reachability_tree",
     "name_topics",
+    "numbered_by_size",
     "place_documents",
     "publish_topics",
+    "reduced",
     "score_texts",
+    "theme_uid",
     "topic_uid",
+    "topics_of_theme",
     "varied",
     "vector_sums",
     "weigh_terms",

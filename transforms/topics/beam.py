@@ -1,4 +1,4 @@
-"""Beam wrappers of the topics room: one step finds the topics, the others describe them part by part."""
+"""The Beam wrapper of the topics room."""
 
 from dataclasses import dataclass
 from typing import cast, get_type_hints
@@ -6,24 +6,12 @@ from typing import cast, get_type_hints
 import apache_beam as beam
 
 from transforms.topics.options import TopicsOptions
-from transforms.topics.stages import FoundTopics, find_topics
 from transforms.topics.steps import Step
 
 
 @dataclass
-class FindTopics(beam.PTransform):
-    """FindTopicsTask → FoundTopics: layout and clusters of the whole graph. One worker."""
-
-    options: TopicsOptions
-
-    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        """Find each task's topics."""
-        return tasks | "LayOutAndCluster" >> beam.Map(find_topics, self.options).with_output_types(FoundTopics)
-
-
-@dataclass
 class TopicsStep(beam.PTransform):
-    """Tasks → records of one of the steps that describe topics, such as `count_texts`."""
+    """Tasks → records of one of the steps in `steps.py`, such as `count_texts`."""
 
     step: Step
     options: TopicsOptions

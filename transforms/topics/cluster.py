@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 
 
@@ -47,34 +48,60 @@ def cluster(coordinates: np.ndarray, options: TopicsOptions, weights: np.ndarray
         labels = _same_place_same_label(coordinates, model.labels_)
         strength = np.clip(np.nan_to_num(model.probabilities_, nan=1.0), 0, 1).astype(np.float32)
         strength[labels < 0] = 0
-    return Clusters(_numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
+    return Clusters(numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
 
 
-def assign_noise(topic_id: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """The topic of every document, int32 (n,): its own, or for noise the one that its neighbours vote for.
+def cluster_tree(tree: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None) -> Clusters:
+    """Cluster texts by their `mutual_reachability_tree` (n - 1, 3), as `cluster` does by coordinates.
+
+    Condensation and choice of clusters are the hdbscan package's; they have no public entrance that takes a tree.
+    """
+    n = len(tree) + 1
+    labels, strength = np.full(n, -1), np.zeros(n, np.float32)
+    min_cluster_size = options.cluster_size(n)
+    if n >= max(min_cluster_size, options.min_samples + 1):
+        from hdbscan._hdbscan_linkage import label
+        from hdbscan.hdbscan_ import _tree_to_labels
+
+        labels, probabilities, *_ = _tree_to_labels(
+            None, label(tree), min_cluster_size, cluster_selection_method=options.cluster_selection_method
+        )
+        strength = np.clip(probabilities, 0, 1).astype(np.float32)
+        strength[labels < 0] = 0
+    return Clusters(numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
+
+
+def assign_noise(topic_id: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The topic of every document and its score: int32 (n,) its own, or for noise the one that its neighbours vote for.
 
     Each neighbour votes for its topic with its cosine (negative ones not at all); ties go to the larger topic, that is the
     smaller number. Documents whose neighbours are all noise wait for a next round, in which those that were assigned
     vote too; what no round reaches stays -1, such as a corpus that is all noise.
 
-    `topic_id` (n,), `neighbors` positions (n, K), `cosines` (n, K).
+    The score, float32 (n,) in [0, 1], is 1 for a topic's own documents, for noise the winner's share of the cosines of all
+    neighbours, also of those without a vote, and 0 where there is no topic.
+
+    `topic_id` (n,), `neighbors` positions (n, K), -1 for a neighbour outside, which has no vote; `cosines` (n, K).
     """
     assigned = topic_id.astype(np.int32)
+    score = (assigned >= 0).astype(np.float32)
     topics = int(assigned.max(initial=-1)) + 1
     waiting = np.flatnonzero(assigned < 0)
     while topics and len(waiting):
-        votes = assigned[neighbors[waiting]]
-        weights = np.where(votes >= 0, np.maximum(cosines[waiting], 0), 0).astype(np.float64)
-        winner, weight = _heaviest(votes, weights)
+        near = neighbors[waiting]
+        votes = np.where(near >= 0, assigned[near], -1)
+        everybody = np.maximum(cosines[waiting], 0).astype(np.float64)
+        winner, weight = heaviest_vote(votes, np.where(votes >= 0, everybody, 0))
         reached = weight > 0
         if not reached.any():
             break
         assigned[waiting[reached]] = winner[reached]
+        score[waiting[reached]] = np.minimum(weight[reached] / everybody[reached].sum(axis=1), 1)
         waiting = waiting[~reached]
-    return assigned
+    return assigned, score
 
 
-def _heaviest(votes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def heaviest_vote(votes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per row the vote with the largest total weight, and that weight; ties to the smallest vote. All (m, K)."""
     order = np.argsort(votes, axis=1, kind="stable")
     votes, weights = np.take_along_axis(votes, order, 1), np.take_along_axis(weights, order, 1)
@@ -99,15 +126,3 @@ def _same_place_same_label(coordinates: np.ndarray, labels: np.ndarray) -> np.nd
         values, votes = np.unique(labels[rows], return_counts=True)
         labels[rows] = min(zip(-votes, values < 0, values, strict=True))[2]
     return labels
-
-
-def _numbered_by_size(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Renumber labels >= 0 by descending total weight, ties by first position; int32."""
-    members = np.flatnonzero(labels >= 0)
-    names, first, inverse = np.unique(labels[members], return_index=True, return_inverse=True)
-    sizes = np.bincount(inverse, weights[members], minlength=len(names))
-    number = np.empty(len(names), np.int32)
-    number[np.lexsort((first, -sizes))] = np.arange(len(names))
-    numbered = np.full(len(labels), -1, np.int32)
-    numbered[members] = number[inverse]
-    return numbered

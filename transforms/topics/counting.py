@@ -1,4 +1,4 @@
-"""What is summed up over the texts of a topic: its terms, and its vectors."""
+"""What is summed up over the texts of a topic or a theme: its terms, and its vectors."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import pyarrow as pa
 from transforms.files import FileRef, file_ref, join, read_table, write_table
 from transforms.topics.options import TopicsOptions
 from transforms.topics.representatives import vector_sums
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics.terms import COUNTS_SCHEMA, count_terms_of_each, merge_counts
 from transforms.vectors import VectorBlock, load_array, save_array
 
 # Work, not published: counts sorted by the hash of their terms, so that a range of terms is a range of rows.
@@ -18,50 +18,76 @@ HASHED_SCHEMA = COUNTS_SCHEMA.insert(0, pa.field("hash", pa.int64()))
 
 
 @dataclass(frozen=True)
+class Labelling:
+    """Labels of all texts, and how many topics these have. For the themes of a layer they are called topics all the same."""
+
+    labels: FileRef
+    topics: int
+
+
+@dataclass(frozen=True)
 class CountTask:
-    """Consecutive parts of the passages with their blocks, the labels, and how many topics these have."""
+    """Consecutive parts of the passages with their blocks, and all labellings."""
 
     part: int
     passages: tuple[FileRef, ...]
     blocks: tuple[VectorBlock, ...]
-    labels: FileRef
-    topics: int
+    labellings: tuple[Labelling, ...]
     directory: str
 
 
 @dataclass(frozen=True)
 class CountRecord:
-    """The sums of one task: `counts` in HASHED_SCHEMA, `occurrences` int64 (topics + 1,) of all terms in each topic, noise
-    first, and `vectors` float64 (topics, dim), the last two as `.npy`.
+    """The sums of one task for one labelling: `counts` in HASHED_SCHEMA, `occurrences` int64 (topics + 1,) of all terms in each
+    topic, noise first, and `vectors` float64 (topics, dim), the last two as `.npy`.
     """
 
-    part: int
     counts: FileRef
     occurrences: FileRef
     vectors: FileRef
 
 
-def count_texts(task: CountTask, options: TopicsOptions) -> CountRecord:
+@dataclass(frozen=True)
+class CountRecords:
+    """The sums of one task for each labelling."""
+
+    part: int
+    of_labellings: tuple[CountRecord, ...]
+
+
+def count_texts(task: CountTask, options: TopicsOptions) -> CountRecords:
     """Sum up over some texts. Each distinct text counts once: a mail-merge must not name a topic.
 
     Memory: one part of the texts with its words, the counts of all, and one block of vectors. Raises ValueError for labels of
     other texts.
     """
-    tables, vectors = [], np.zeros((task.topics, task.blocks[0].dim))
+    tables: list[list[pa.Table]] = [[] for _ in task.labellings]
+    vectors = [np.zeros((labelling.topics, task.blocks[0].dim)) for labelling in task.labellings]
     for passages, block in zip(task.passages, task.blocks, strict=True):
         texts = read_table(passages.path, ["id", "text"])
-        topic_id = read_labels(task.labels, passages, texts["id"].to_numpy(), ["topic_id"])["topic_id"].to_numpy()
-        tables.append(count_terms(texts["text"].to_pylist(), topic_id, options.ngram_max))
-        vectors += vector_sums(topic_id, task.topics, block.vectors())
+        ids = texts["id"].to_numpy()
+        labels = [read_labels(one.labels, passages, ids, ["topic_id"])["topic_id"].to_numpy() for one in task.labellings]
+        counted = count_terms_of_each(texts["text"].to_pylist(), labels, options.ngram_max)
+        for number, (labelling, topic_id) in enumerate(zip(task.labellings, labels, strict=True)):
+            tables[number].append(counted[number])
+            vectors[number] += vector_sums(topic_id, labelling.topics, block.vectors())
+    records = [
+        _written(f"{task.part:05d}-{number}", task.directory, labelling, tables[number], vectors[number])
+        for number, labelling in enumerate(task.labellings)
+    ]
+    return CountRecords(task.part, tuple(records))
+
+
+def _written(name: str, directory: str, labelling: Labelling, tables: list[pa.Table], vectors: np.ndarray) -> CountRecord:
     counts = merge_counts(tables)
     occurrences = np.bincount(
-        counts["topic_id"].to_numpy() + 1, counts["occurrences"].to_numpy().astype(np.float64), minlength=task.topics + 1
+        counts["topic_id"].to_numpy() + 1, counts["occurrences"].to_numpy().astype(np.float64), minlength=labelling.topics + 1
     ).astype(np.int64)
-    sums = [join(task.directory, f"{name}-{task.part:05d}.npy") for name in ("occurrences", "vectors")]
+    sums = [join(directory, f"{kind}-{name}.npy") for kind in ("occurrences", "vectors")]
     for path, array in zip(sums, (occurrences, vectors), strict=True):
         save_array(path, array)
-    table = write_table(join(task.directory, f"counts-{task.part:05d}.parquet"), _hashed(counts))
-    return CountRecord(task.part, table, file_ref(sums[0]), file_ref(sums[1]))
+    table = write_table(join(directory, f"counts-{name}.parquet"), _hashed(counts))
+    return CountRecord(table, file_ref(sums[0]), file_ref(sums[1]))
 
 
 def read_labels(labels: FileRef, passages: FileRef, ids: np.ndarray, columns: list[str]) -> pa.Table:

@@ -20,9 +20,9 @@ class Terms:
     terms: tuple[str, ...]
     weights: tuple[float, ...]
 
-    def title(self, topic_id: int) -> str:
-        """The first three terms, or the topic's number where no text of it has a usable word."""
-        return ", ".join(self.terms[:3]) or f"topic {topic_id}"
+    def title(self, otherwise: str) -> str:
+        """The first three terms, or `otherwise` where no text of it has a usable word."""
+        return ", ".join(self.terms[:3]) or otherwise
 
 
 def c_tf_idf(counts: pa.Table, of_topic: np.ndarray) -> pa.Table:

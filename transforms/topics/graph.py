@@ -1,8 +1,14 @@
 """The neighbour graph of the whole corpus as arrays of positions."""
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
+
+from transforms.files import FileRef, read_table
+from transforms.neighbors import read_neighbors
+from transforms.topics.tables import LABELS_SCHEMA
 
 
 def graph_arrays(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -36,3 +42,21 @@ def graph_arrays(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], ids
     if not positions:
         return np.empty((0, 0), np.int32), np.empty((0, 0), np.float32)
     return np.concatenate(positions), np.concatenate(cosines)
+
+
+class CorpusGraph:
+    """The neighbour graph of the whole corpus, read when asked for: one worker's memory holds it."""
+
+    def __init__(self, passages: tuple[FileRef, ...], neighbors: tuple[FileRef, ...]) -> None:
+        self._passages, self._neighbors = passages, neighbors
+
+    @cached_property
+    def texts(self) -> pa.Table:
+        """`id`, `content_key` and `n_documents` of every text."""
+        columns = ["id", "content_key", "n_documents"]
+        empty = pa.schema([LABELS_SCHEMA.field(name) for name in columns]).empty_table()
+        return pa.concat_tables([empty, *(read_table(ref.path, columns).cast(empty.schema) for ref in self._passages)])
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbour positions int32 (n, K) and cosines float32 (n, K)."""
+        return graph_arrays((read_neighbors(ref.path) for ref in self._neighbors), self.texts["id"].to_numpy())

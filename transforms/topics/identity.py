@@ -1,4 +1,4 @@
-"""Identity of a topic: a name that is a function of its members only."""
+"""Identity of topics and themes: a name that is a function of the members only."""
 
 import hashlib
 from collections.abc import Iterable
@@ -29,3 +29,8 @@ def topic_uid(member_keys: Iterable[bytes]) -> str:
     digest = TopicDigest()
     digest.add(sorted(member_keys))
     return digest.uid()
+
+
+def theme_uid(resolution: float, members_uid: str) -> str:
+    """16 hex characters for a theme, from its layer's resolution and the `topic_uid` of its members."""
+    return hashlib.sha256(f"corpusbeam theme {float(resolution)!r} {members_uid}".encode()).hexdigest()[:16]

@@ -17,6 +17,8 @@ from transforms.topics.tables import TOPICS_SCHEMA
 from transforms.topics.weighing import WeighRecord
 from transforms.vectors import VectorBlock
 
+# What a name without terms is made of: labelling 0 has the topics, the others have themes.
+_KINDS = ("topic", "theme")
 # Labels in memory at a time.
 _ROWS = 65_536
 
@@ -25,6 +27,7 @@ _ROWS = 65_536
 class NameTask:
     """The topics `low … high`, all labels, candidates for terms and representatives, counts of documents, and all blocks."""
 
+    labelling: int
     part: int
     low: int
     high: int
@@ -40,6 +43,7 @@ class NameTask:
 class NameRecord:
     """Rows of TOPICS_SCHEMA for a range of topics."""
 
+    labelling: int
     part: int
     topics: FileRef
 
@@ -69,9 +73,10 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
             {
                 "topic_id": topic,
                 "topic_uid": members.digests[number].uid(),
+                "theme_id": None,  # known once topics are published
                 "documents": int(documents[topic]),
                 "assigned_documents": int(assigned_documents[topic]),
-                "title": terms[number].title(topic),
+                "title": terms[number].title(f"{_KINDS[task.labelling > 0]} {topic}"),
                 "terms": terms[number].terms,
                 "term_weights": terms[number].weights,
                 "representative_doc_ids": chosen["doc_id"].to_pylist(),
@@ -81,7 +86,8 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
             }
         )
     table = pa.Table.from_pylist(rows, schema=TOPICS_SCHEMA)
-    return NameRecord(task.part, write_table(join(task.directory, f"topics-{task.part:05d}.parquet"), table))
+    path = join(task.directory, f"topics-{task.labelling}-{task.part:05d}.parquet")
+    return NameRecord(task.labelling, task.part, write_table(path, table))
 
 
 def _of_topics(files: list[FileRef], task: NameTask) -> pa.Table:

@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class TopicsOptions(BaseModel):
@@ -11,6 +11,28 @@ class TopicsOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
+    method: Literal["themes+hdbscan", "hdbscan", "kmeans"] = Field(
+        "themes+hdbscan",
+        description="themes+hdbscan finds themes in the neighbour graph and topics inside each; hdbscan finds topics in the "
+        "whole corpus, kmeans a given number of them without noise, both without themes",
+    )
+    resolutions: tuple[float, ...] = Field(
+        (0.5, 1.0, 2.0),
+        min_length=1,
+        max_length=8,
+        description="Resolution of each layer of themes, ascending: higher gives more and smaller themes",
+    )
+    resolution: float = Field(1.0, description="The layer of themes that topics are found in; one of topics.resolutions")
+    reduce: Literal["umap", "none"] = Field(
+        "umap",
+        description="What HDBSCAN clusters: umap is a layout of a few dimensions, none the exact cosines, with far more noise",
+    )
+    landmarks: int = Field(
+        200_000,
+        ge=1000,
+        description="method hdbscan: above so many texts, so many chosen by hash are clustered, the rest follow by vote",
+    )
+    k: int | None = Field(None, ge=2, description="method kmeans: number of topics; null chooses round(sqrt(n / 2))")
     n_neighbors: int = Field(
         15,
         ge=3,
@@ -31,7 +53,7 @@ class TopicsOptions(BaseModel):
     min_cluster_size: int | None = Field(
         None,
         ge=2,
-        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n)))",
+        description="Smallest topic, in distinct texts; null chooses max(5, round(0.5 * sqrt(n))) for n texts of a theme",
     )
     min_samples: int = Field(5, ge=1, le=200, description="HDBSCAN min_samples: higher is more conservative, more noise")
     cluster_selection_method: Literal["eom", "leaf"] = Field(
@@ -40,7 +62,31 @@ class TopicsOptions(BaseModel):
     n_terms: int = Field(10, ge=1, le=100, description="Terms per topic")
     ngram_max: int = Field(2, ge=1, le=5, description="Longest term in words")
     n_representatives: int = Field(3, ge=0, le=100, description="Representative documents per topic")
-    seed: int = Field(42, ge=0, le=2**32 - 1, description="Seed of both layouts; the same corpus and seed give the same bytes")
+    seed: int = Field(
+        42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
+    )
+
+    @model_validator(mode="after")
+    def _layers_are_in_order(self) -> "TopicsOptions":
+        if any(not 0 < layer <= 100 for layer in self.resolutions):
+            raise ValueError(f"topics.resolutions must be above 0 and at most 100, got {list(self.resolutions)}")
+        if sorted(set(self.resolutions)) != list(self.resolutions):
+            raise ValueError(f"topics.resolutions must ascend, each once, got {list(self.resolutions)}")
+        if self.resolution not in self.resolutions:
+            raise ValueError(
+                f"topics.resolution={self.resolution} is not in topics.resolutions={list(self.resolutions)}: add it"
+            )
+        return self
+
+    @property
+    def layers(self) -> tuple[float, ...]:
+        """The resolutions of the layers of themes, none where the method has no themes."""
+        return self.resolutions if self.method == "themes+hdbscan" else ()
+
+    @property
+    def layer(self) -> int:
+        """Place in `resolutions` of the layer that topics are found in."""
+        return self.resolutions.index(self.resolution)
 
     def cluster_size(self, n: int) -> int:
         """Smallest topic for `n` distinct texts: 45 for 8,000, 55 for 12,000, 124 for 61,000, unless configured.

@@ -7,8 +7,8 @@ from transforms.files import FileRef
 
 # There are about so many tasks at least, so that tens of workers have something to do, unless there are fewer parts.
 _TASKS = 64
-# Texts whose terms are counted by one task: with 25 terms that a text has alone, 200 MB.
-TEXTS_PER_TASK = 131_072
+# Texts whose terms are counted by one task: with 25 terms that a text has alone, 100 MB for the topics and each layer.
+TEXTS_PER_TASK = 65_536
 # Passages of documents that are given their topics by one task, which reads all labels once: about 100 MB.
 PASSAGES_PER_TASK = 1_000_000
 # Rows of term counts that are added up by one task: about 200 MB.

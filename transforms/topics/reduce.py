@@ -56,21 +56,55 @@ def lay_out(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) 
     # One BLAS thread: sums in another order change the last bits of the start, and the optimisation amplifies them.
     with threadpool_limits(limits=1, user_api="blas"):
         graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
-        start = spectral_start(graph, options.n_components, options.seed)
-        coordinates = _optimise(graph, start, options.min_dist, options)
+        coordinates = _clustered(graph, options)
         # From the clustered layout, not from scratch: what is one topic there then lies together on the map.
         xy = _optimise(graph, _even(_principal_axes(coordinates)), options.map_min_dist, options)
     return Layouts(coordinates, xy)
 
 
+def reduced(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> np.ndarray:
+    """A layout to cluster in of a part of a graph, such as one theme: float32 (n, n_components).
+
+    As in `lay_out`, but neighbours outside of the part are -1 and take no part; a text with fewer than `n_neighbors` - 1
+    others inside has a smaller neighbourhood.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _clustered(fuzzy_graph(*_inside_first(neighbors, cosines), options.n_neighbors), options)
+
+
+def lay_out_map(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> np.ndarray:
+    """The 2-d map alone, float32 (n, 2), for arguments as in `lay_out`: from a spectral start, with no layout to cluster in."""
+    if neighbors.shape[1] < max(options.n_neighbors - 1, 1) or neighbors.shape[1] >= len(neighbors) - 1:
+        return lay_out(neighbors, cosines, options).xy
+    with threadpool_limits(limits=1, user_api="blas"):
+        graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
+        return _optimise(graph, spectral_start(graph, 2, options.seed), options.map_min_dist, options)
+
+
+def _clustered(graph: sp.csr_matrix, options: TopicsOptions) -> np.ndarray:
+    start = spectral_start(graph, options.n_components, options.seed)
+    return _optimise(graph, start, options.min_dist, options)
+
+
+def _inside_first(neighbors: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every row's neighbours with those that are -1 at the end, the others in their order."""
+    order = np.argsort(neighbors < 0, axis=1, kind="stable")
+    return np.take_along_axis(neighbors, order, 1), np.take_along_axis(cosines, order, 1)
+
+
 def fuzzy_graph(neighbors: np.ndarray, cosines: np.ndarray, n_neighbors: int) -> sp.csr_matrix:
-    """UMAP's fuzzy union of local neighbourhoods: symmetric float32 (n, n) with memberships in (0, 1]."""
-    n = len(neighbors)
-    indices = np.empty((n, n_neighbors), np.int32)
-    distances = np.zeros((n, n_neighbors), np.float32)
-    indices[:, 0] = np.arange(n)  # UMAP counts the point itself as its first neighbour
-    indices[:, 1:] = neighbors[:, : n_neighbors - 1]
-    distances[:, 1:] = np.sqrt(np.maximum(2 - 2 * cosines[:, : n_neighbors - 1], 0))
+    """UMAP's fuzzy union of local neighbourhoods: symmetric float32 (n, n) with memberships in (0, 1].
+
+    A neighbour -1 is none; such are at the end of a row.
+    """
+    n, k = len(neighbors), min(neighbors.shape[1], n_neighbors - 1)
+    indices = np.full((n, n_neighbors), -1, np.int32)
+    # Nobody is farther away than 2: what is missing from a neighbourhood adds next to nothing to its size.
+    distances = np.full((n, n_neighbors), 2, np.float32)
+    indices[:, 0], distances[:, 0] = np.arange(n), 0  # UMAP counts the point itself as its first neighbour
+    indices[:, 1 : k + 1] = neighbors[:, :k]
+    chords = np.sqrt(np.maximum(2 - 2 * cosines[:, :k], 0))
+    distances[:, 1 : k + 1] = np.where(neighbors[:, :k] >= 0, chords, 2)
     graph, *_ = _umap().fuzzy_simplicial_set(
         np.empty((n, 1), np.float32),  # only its number of rows is read
         n_neighbors,

@@ -27,6 +27,7 @@ SCORES_SCHEMA = pa.schema(
 class ScoreTask:
     """Consecutive parts of the passages with their blocks, the labels, and the sums over all texts."""
 
+    labelling: int
     part: int
     passages: tuple[FileRef, ...]
     blocks: tuple[VectorBlock, ...]
@@ -39,6 +40,7 @@ class ScoreTask:
 class ScoreRecord:
     """The candidates among some texts, in SCORES_SCHEMA."""
 
+    labelling: int
     part: int
     scores: FileRef
 
@@ -61,7 +63,8 @@ def score_texts(task: ScoreTask, options: TopicsOptions) -> ScoreRecord:
         ]
         found.append(best_of(pa.table(columns, schema=SCORES_SCHEMA), options.n_representatives))
     table = best_of(pa.concat_tables(found), options.n_representatives)
-    return ScoreRecord(task.part, write_table(join(task.directory, f"scores-{task.part:05d}.parquet"), table))
+    path = join(task.directory, f"scores-{task.labelling}-{task.part:05d}.parquet")
+    return ScoreRecord(task.labelling, task.part, write_table(path, table))
 
 
 def best_of(table: pa.Table, count: int) -> pa.Table:

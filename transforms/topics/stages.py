@@ -1,57 +1,105 @@
-"""The one step that needs the whole graph: layout and clusters, on files."""
+"""Topics of the whole corpus at once, without themes, on files: the step of one worker that needs the whole graph."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
-from transforms.files import FileRef, read_table, write_table
-from transforms.neighbors import read_neighbors
-from transforms.topics.cluster import assign_noise, cluster
-from transforms.topics.graph import graph_arrays
+from transforms.files import FileRef, write_table
+from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.counting import Labelling
+from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.graph import CorpusGraph
+from transforms.topics.kmeans import kmeans
+from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import lay_out
+from transforms.topics.reduce import lay_out, lay_out_map
 from transforms.topics.tables import LABELS_SCHEMA
+from transforms.vectors import VectorBlock, gather_rows
 
 
 @dataclass(frozen=True)
 class FindTopicsTask:
-    """All passages parts and all neighbour parts, each in order; `path` is the labels file to write."""
+    """All passages parts, neighbour parts and vector blocks, each in order; `path` is the labels file to write."""
 
     passages: tuple[FileRef, ...]
     neighbors: tuple[FileRef, ...]
     path: str
+    blocks: tuple[VectorBlock, ...] = ()
 
 
 @dataclass(frozen=True)
 class FoundTopics:
-    """The labels file with its counts: distinct texts, topics, and texts that are noise."""
+    """The labels file with its counts: distinct texts, topics, and texts that are noise.
+
+    Where there are themes, `layers` has each layer of them as labels too, and `theme_of_topic` is int32 (topics,) as .npy.
+    """
 
     labels: FileRef
     distinct_texts: int
     topics: int
     noise_texts: int
+    layers: tuple[Labelling, ...] = ()
+    theme_of_topic: FileRef | None = None
+
+    @property
+    def labellings(self) -> tuple[Labelling, ...]:
+        """Everything that gives a text a number and has terms, examples and sizes to be found: topics, then layers."""
+        return (Labelling(self.labels, self.topics), *self.layers)
 
 
 def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
-    """Lay out and cluster the neighbour graph; writes one row of LABELS_SCHEMA per distinct text. Reads no text, no vector."""
-    columns = ["id", "content_key", "n_documents"]
-    empty = pa.schema([LABELS_SCHEMA.field(name) for name in columns]).empty_table()
-    texts = pa.concat_tables([empty, *(read_table(ref.path, columns).cast(empty.schema) for ref in task.passages)])
-    neighbors, cosines = graph_arrays((read_neighbors(ref.path) for ref in task.neighbors), texts["id"].to_numpy())
-    documents = texts["n_documents"].to_numpy()
-
-    layouts = lay_out(neighbors, cosines, options)
-    clusters = cluster(layouts.coordinates, options, documents)
+    """Find topics in the whole corpus, without themes; writes one row of LABELS_SCHEMA per distinct text. Reads no text."""
+    corpus = CorpusGraph(task.passages, task.neighbors)
+    texts, (neighbors, cosines) = corpus.texts, corpus.arrays()
+    clusters, xy = _whole_corpus(neighbors, cosines, task.blocks, options, texts["n_documents"].to_numpy())
     noise = clusters.topic_id < 0
+    assigned, score = assign_noise(clusters.topic_id, neighbors, cosines)
     found = {
         "id": texts["id"],
         "content_key": texts["content_key"],
+        "layer_theme_ids": pa.array([[]] * len(noise), pa.list_(pa.int32())),
         "topic_id": clusters.topic_id,
-        "assigned_topic_id": assign_noise(clusters.topic_id, neighbors, cosines),
+        "assigned_topic_id": assigned,
+        "assigned_score": score,
         "strength": clusters.strength,
-        "x": layouts.xy[:, 0],
-        "y": layouts.xy[:, 1],
+        "x": xy[:, 0],
+        "y": xy[:, 1],
         "n_documents": texts["n_documents"],
     }
     ref = write_table(task.path, pa.table(found, schema=LABELS_SCHEMA))
     return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()))
+
+
+def _whole_corpus(
+    neighbors: np.ndarray, cosines: np.ndarray, blocks: Sequence[VectorBlock], options: TopicsOptions, documents: np.ndarray
+) -> tuple[Clusters, np.ndarray]:
+    """Topics and the map of all texts."""
+    n = len(neighbors)
+    if options.method == "kmeans":
+        return kmeans(blocks, options, documents), lay_out_map(neighbors, cosines, options)
+    if n > options.landmarks:
+        # Positions are in the order of content keys, which are hashes.
+        chosen = gather_rows(blocks, np.arange(options.landmarks))
+        k = max(neighbors.shape[1], options.n_neighbors)
+        found, _ = _hdbscan(*landmark_graph(chosen, k), lambda: chosen, options, documents[: options.landmarks])
+        followed = follow_landmarks(found, neighbors, cosines)
+        topic_id = numbered_by_size(followed.topic_id, documents)
+        return Clusters(topic_id, followed.strength), lay_out_map(neighbors, cosines, options)
+    return _hdbscan(neighbors, cosines, lambda: gather_rows(blocks, np.arange(n)), options, documents)
+
+
+def _hdbscan(
+    neighbors: np.ndarray,
+    cosines: np.ndarray,
+    vectors: Callable[[], np.ndarray],
+    options: TopicsOptions,
+    documents: np.ndarray,
+) -> tuple[Clusters, np.ndarray]:
+    if options.reduce == "umap":
+        layouts = lay_out(neighbors, cosines, options)
+        return cluster(layouts.coordinates, options, documents), layouts.xy
+    tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors())
+    return cluster_tree(tree, options, documents), lay_out_map(neighbors, cosines, options)

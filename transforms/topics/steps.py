@@ -1,26 +1,40 @@
-"""Topics described: which steps are taken once they are found, and what each is given.
+"""Topics found and described: which steps are taken, and what each is given.
+
+Where the method has themes they are found first, in three steps: `find_layer` for each layer, `cluster_themes` for bundles of
+themes and the map, `join_topics`. Then, for topics and for the themes of every layer alike:
 
 1. `count_texts`, `place_documents`: sums over the texts of each topic; the topic of every passage of a document.
 2. `weigh_terms`, `score_texts`: the best terms, by ranges of terms, and the best texts, by parts.
 3. `name_topics`: rows of the topics table, by ranges of topics.
-4. `publish_topics`: both tables as one file each, by one worker.
+4. `publish_topics`: the tables as one file each, by one worker.
 
 What a task does depends on the corpus only, so that the tables do not depend on workers.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from transforms.files import FileRef
+from transforms.files import FileRef, join
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
-from transforms.topics.counting import CountRecord, CountTask, count_texts
+from transforms.topics.counting import CountRecords, CountTask, count_texts
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.options import TopicsOptions
 from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
-from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
+from transforms.topics.scoring import ScoreTask, score_texts
 from transforms.topics.stages import FoundTopics
-from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
+from transforms.topics.theme_stages import (
+    ClusteredThemes,
+    ClusterThemesTask,
+    FindThemesTask,
+    FoundThemes,
+    JoinTopicsTask,
+    cluster_themes,
+    find_layer,
+    join_topics,
+)
+from transforms.topics.weighing import WeighTask, weigh_terms
 from transforms.vectors import VectorBlock
 
 # A function of (task, options) to a record.
@@ -38,34 +52,92 @@ def describe_topics(
     directory: str,
     run: RunStep,
 ) -> TopicsRecord:
-    """Publish `topics.parquet` and `assignments.parquet` in `directory`; work files go to `scratch`.
+    """Publish `topics.parquet`, `assignments.parquet` and, where there are themes, `themes.parquet` in `directory`.
+
+    Work files go to `scratch`.
 
     `passages`, with the block of each, and `documents` are all parts in order.
     """
-    labels, topics = found.labels, found.topics
     # Passages and their blocks, for each task.
     texts = [(tuple(passages[cut]), tuple(blocks[cut])) for cut in cut_parts(passages, TEXTS_PER_TASK)]
+    themes = tuple(layer.topics for layer in found.layers)
     placing = [
-        PlaceTask(part, tuple(documents[cut]), labels, topics, scratch)
+        PlaceTask(part, tuple(documents[cut]), found.labels, found.topics, scratch, themes)
         for part, cut in enumerate(cut_parts(documents, PASSAGES_PER_TASK))
     ]
     placed: list[PlaceRecord] = sorted(run(place_documents, placing), key=lambda record: record.part)
-    named: list[NameRecord] = []
-    if topics:
-        counting = [CountTask(part, *own, labels, topics, scratch) for part, own in enumerate(texts)]
-        counted: list[CountRecord] = sorted(run(count_texts, counting), key=lambda record: record.part)
-        sums = tuple(counted)
-        ranges = count_ranges(sum(record.counts.rows or 0 for record in counted))
-        weighing = [WeighTask(part, ranges, sums, scratch) for part in range(ranges)]
-        weighed: list[WeighRecord] = sorted(run(weigh_terms, weighing), key=lambda record: record.part)
-        scoring = [ScoreTask(part, *own, labels, sums, scratch) for part, own in enumerate(texts)]
-        scored: list[ScoreRecord] = sorted(run(score_texts, scoring), key=lambda record: record.part)
-        candidates = tuple(weighed), tuple(scored)
-        naming = [
-            NameTask(part, low, high, labels, *candidates, tuple(placed), tuple(blocks), scratch)
-            for part, (low, high) in enumerate(cut_topics(topics, found.distinct_texts))
+    # A layer's themes are named by their own counts of documents.
+    placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
+    named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
+    if any(labelling.topics for labelling in found.labellings):
+        counting = [CountTask(part, *own, found.labellings, scratch) for part, own in enumerate(texts)]
+        counted: list[CountRecords] = sorted(run(count_texts, counting), key=lambda record: record.part)
+        sums = list(zip(*(record.of_labellings for record in counted), strict=True))
+        ranges = [count_ranges(sum(record.counts.rows or 0 for record in own)) for own in sums]
+        weighing = [
+            WeighTask(number, part, ranges[number], own, scratch)
+            for number, own in enumerate(sums)
+            for part in range(ranges[number])
         ]
-        named = sorted(run(name_topics, naming), key=lambda record: record.part)
+        weighed = _by_labelling(run(weigh_terms, weighing), len(sums))
+        scoring = [
+            ScoreTask(number, part, *own, labelling.labels, sums[number], scratch)
+            for number, labelling in enumerate(found.labellings)
+            for part, own in enumerate(texts)
+        ]
+        scored = _by_labelling(run(score_texts, scoring), len(sums))
+        naming = [
+            NameTask(
+                number,
+                part,
+                low,
+                high,
+                labelling.labels,
+                weighed[number],
+                scored[number],
+                placed_by[number],
+                tuple(blocks),
+                scratch,
+            )
+            for number, labelling in enumerate(found.labellings)
+            for part, (low, high) in enumerate(cut_topics(labelling.topics, found.distinct_texts))
+        ]
+        named = _by_labelling(run(name_topics, naming), len(sums))
     published: TopicsRecord
-    (published,) = run(publish_topics, [PublishTask(tuple(named), tuple(placed), directory)])
+    publishing = PublishTask(named[0], tuple(placed), directory, tuple(named[1:]), found.theme_of_topic)
+    (published,) = run(publish_topics, [publishing])
     return published
+
+
+def find_inside_themes(
+    passages: Sequence[FileRef],
+    neighbors: Sequence[FileRef],
+    blocks: Sequence[VectorBlock],
+    options: TopicsOptions,
+    scratch: str,
+    run: RunStep,
+) -> FoundTopics:
+    """Themes in every layer, and topics inside the themes of one. All arguments are all parts in order."""
+    graph = tuple(passages), tuple(neighbors)
+    finding = [FindThemesTask(layer, *graph, scratch) for layer in range(len(options.layers))]
+    layers: list[FoundThemes] = sorted(run(find_layer, finding), key=lambda record: record.layer)
+    # The map first: it takes longest.
+    clustering = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph)]
+    for bundle in layers[options.layer].bundles:
+        path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
+        clustering.append(ClusterThemesTask(path, bundle, blocks=tuple(blocks) if options.reduce == "none" else ()))
+    clustered: list[ClusteredThemes] = sorted(run(cluster_themes, clustering), key=lambda record: record.number)
+    xy, *topics = clustered
+    found: FoundTopics
+    (found,) = run(join_topics, [JoinTopicsTask(graph[0], tuple(layers), tuple(topics), xy.file, scratch)])
+    return found
+
+
+def _placed_in_layers(placed: Sequence[PlaceRecord], layers: int) -> list[tuple[PlaceRecord, ...]]:
+    return [tuple(replace(record, documents=record.layers[layer]) for record in placed) for layer in range(layers)]
+
+
+def _by_labelling(records: Sequence[Any], labellings: int) -> list[tuple[Any, ...]]:
+    """The records of each labelling, by part."""
+    ordered = sorted(records, key=lambda record: record.part)
+    return [tuple(record for record in ordered if record.labelling == number) for number in range(labellings)]

@@ -1,5 +1,6 @@
 """Schemas of the room's tables; every published column is described."""
 
+import numpy as np
 import pyarrow as pa
 
 from transforms.files import describe
@@ -9,8 +10,10 @@ LABELS_SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
         ("content_key", pa.binary(32)),
+        ("layer_theme_ids", pa.list_(pa.int32())),
         ("topic_id", pa.int32()),
         ("assigned_topic_id", pa.int32()),
+        ("assigned_score", pa.float32()),
         ("strength", pa.float32()),
         ("x", pa.float32()),
         ("y", pa.float32()),
@@ -23,6 +26,7 @@ TOPICS_SCHEMA = describe(
         [
             ("topic_id", pa.int32()),
             ("topic_uid", pa.string()),
+            ("theme_id", pa.int32()),
             ("documents", pa.int32()),
             ("assigned_documents", pa.int32()),
             ("title", pa.string()),
@@ -37,6 +41,7 @@ TOPICS_SCHEMA = describe(
     {
         "topic_id": "Number of the topic in this generation: 0 is the largest, by passages",
         "topic_uid": "Name of the topic, a digest of its members' content keys",
+        "theme_id": "The theme that the topic is in; null where the method has no themes",
         "documents": "Documents with a passage that HDBSCAN puts in the topic (noise not counted)",
         "assigned_documents": "Documents with a passage in the topic or, of the noise, nearest to it",
         "title": "The first three terms",
@@ -49,13 +54,51 @@ TOPICS_SCHEMA = describe(
     },
 )
 
+THEMES_SCHEMA = describe(
+    pa.schema(
+        [
+            ("layer", pa.int32()),
+            ("resolution", pa.float32()),
+            ("theme_id", pa.int32()),
+            ("theme_uid", pa.string()),
+            ("documents", pa.int32()),
+            ("topics", pa.int32()),
+            ("title", pa.string()),
+            ("terms", pa.list_(pa.string())),
+            ("term_weights", pa.list_(pa.float32())),
+            ("representative_doc_ids", pa.list_(pa.string())),
+            ("representative_passage_nos", pa.list_(pa.int32())),
+            ("x", pa.float32()),
+            ("y", pa.float32()),
+        ]
+    ),
+    {
+        "layer": "Place of the layer in topics.resolutions, from 0",
+        "resolution": "Resolution of the layer: higher has more and smaller themes",
+        "theme_id": "Number of the theme in its layer: 0 is the largest, by passages",
+        "theme_uid": "Name of the theme, a digest of its layer's resolution and its members' content keys",
+        "documents": "Documents with a passage in the theme",
+        "topics": "Topics inside the theme; null in a layer that topics are not found in",
+        "title": "The first three terms",
+        "terms": "Terms by descending c-TF-IDF weight within the layer",
+        "term_weights": "c-TF-IDF weight of each term",
+        "representative_doc_ids": "Documents near the theme's centre that differ from each other, best first",
+        "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
+        "x": "Median x of the theme's texts on the map",
+        "y": "Median y of the theme's texts on the map",
+    },
+)
+
 ASSIGNMENTS_SCHEMA = describe(
     pa.schema(
         [
             ("doc_id", pa.string()),
             ("passage_no", pa.int32()),
+            ("theme_id", pa.int32()),
+            ("layer_theme_ids", pa.list_(pa.int32())),
             ("topic_id", pa.int32()),
             ("assigned_topic_id", pa.int32()),
+            ("assigned_score", pa.float32()),
             ("topic_uid", pa.string()),
             ("strength", pa.float32()),
             ("x", pa.float32()),
@@ -65,11 +108,19 @@ ASSIGNMENTS_SCHEMA = describe(
     {
         "doc_id": "Document",
         "passage_no": "Passage of the document, from 0",
+        "theme_id": "Theme, in the layer that topics are found in: every passage has one; null where the method has no themes",
+        "layer_theme_ids": "Theme in each layer, in the order of topics.resolutions; empty where the method has no themes",
         "topic_id": "Topic by HDBSCAN; -1 is noise",
         "assigned_topic_id": "The topic, or for noise the topic that the nearest neighbours vote for; -1 when none has one",
+        "assigned_score": "1 in topic_id; for noise the assigned topic's share of the neighbours' cosines; 0 without a topic",
         "topic_uid": "Name of the assigned topic; null when there is none",
         "strength": "HDBSCAN membership strength in topic_id, 0 … 1; 0 for noise",
         "x": "Map coordinate",
         "y": "Map coordinate",
     },
 )
+
+
+def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
+    """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
+    return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)

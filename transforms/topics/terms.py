@@ -1,6 +1,6 @@
 """Term counts per topic: sums, so that they can be counted part by part in any order and added up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,12 @@ def count_terms(texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int)
     A term is a run of adjacent term words (`words.is_term_word`): a stop word, a number or punctuation between two words
     keeps them apart, so that "state of the art" is not the term "state art". One row per topic and term.
     """
+    (counts,) = count_terms_of_each(texts, [topic_of_text], ngram_max)
+    return counts
+
+
+def count_terms_of_each(texts: Sequence[str], topics_of_text: Sequence[np.ndarray], ngram_max: int) -> list[pa.Table]:
+    """As `count_terms` for several labellings of the same texts, each int (texts,): texts are split once for all."""
     split = [pieces(text) for text in texts]
     lengths = np.fromiter(map(len, split), np.int64, len(split))
     column = pa.array([piece for text in split for piece in text], pa.string()).dictionary_encode()
@@ -34,7 +40,7 @@ def count_terms(texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int)
 
     at = np.flatnonzero(wanted[codes]) if len(codes) else np.empty(0, np.int64)
     gram, names = codes[at], words
-    tables = []
+    tables: list[list[pa.Table]] = [[] for _ in topics_of_text]
     for size in range(1, ngram_max + 1):
         if size > 1:
             # A term of `size` words is one of size - 1 whose next piece is a term word of the same text.
@@ -45,8 +51,9 @@ def count_terms(texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int)
             at, pair = at[follows], gram[follows] * len(words) + codes[after[follows]]
             found, gram = np.unique(pair, return_inverse=True)
             names = [f"{names[head]} {words[tail]}" for head, tail in zip(*divmod(found, len(words)), strict=True)]
-        tables.append(_sum_up(gram, names, text_of[at], topic_of_text))
-    return pa.concat_tables(tables).combine_chunks()
+        for found_of_size, table in zip(tables, _sum_up(gram, names, text_of[at], topics_of_text), strict=True):
+            found_of_size.append(table)
+    return [pa.concat_tables(sizes).combine_chunks() for sizes in tables]
 
 
 def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
@@ -58,19 +65,23 @@ def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
     return summed.rename_columns(COUNTS_SCHEMA.names).cast(COUNTS_SCHEMA)
 
 
-def _sum_up(gram: np.ndarray, names: list[str], text_of: np.ndarray, topic_of_text: np.ndarray) -> pa.Table:
-    """Occurrences and documents per (topic, gram) from one entry per place: gram code and text number."""
-    in_text, occurrences = np.unique(text_of * max(len(names), 1) + gram, return_counts=True)
-    text, gram = np.divmod(in_text, max(len(names), 1))
-    # Topics start at -1.
-    key, inverse = np.unique((topic_of_text[text].astype(np.int64) + 1) * max(len(names), 1) + gram, return_inverse=True)
-    topic, gram = np.divmod(key, max(len(names), 1))
-    return pa.table(
-        [
-            (topic - 1).astype(np.int32),
-            pa.array(names, pa.string()).take(pa.array(gram)),
-            np.bincount(inverse, occurrences, minlength=len(key)).astype(np.int64),
-            np.bincount(inverse, minlength=len(key)).astype(np.int64),
-        ],
-        schema=COUNTS_SCHEMA,
-    )
+def _sum_up(
+    gram: np.ndarray, names: list[str], text_of: np.ndarray, topics_of_text: Sequence[np.ndarray]
+) -> Iterator[pa.Table]:
+    """Per labelling, occurrences and documents per (topic, gram) from one entry per place: gram code and text number."""
+    width, terms = max(len(names), 1), pa.array(names, pa.string())
+    in_text, occurrences = np.unique(text_of * width + gram, return_counts=True)
+    text, gram = np.divmod(in_text, width)
+    for topic_of_text in topics_of_text:
+        # Topics start at -1.
+        key, inverse = np.unique((topic_of_text[text].astype(np.int64) + 1) * width + gram, return_inverse=True)
+        topic, gram_of_key = np.divmod(key, width)
+        yield pa.table(
+            [
+                (topic - 1).astype(np.int32),
+                terms.take(pa.array(gram_of_key)),
+                np.bincount(inverse, occurrences, minlength=len(key)).astype(np.int64),
+                np.bincount(inverse, minlength=len(key)).astype(np.int64),
+            ],
+            schema=COUNTS_SCHEMA,
+        )

@@ -15,6 +15,7 @@ _HASHES = 1 << 32
 class WeighTask:
     """All counts, and which of `parts` equal ranges of hashes of terms is weighed."""
 
+    labelling: int
     part: int
     parts: int
     counted: tuple[CountRecord, ...]
@@ -25,6 +26,7 @@ class WeighTask:
 class WeighRecord:
     """The candidates of one range of terms: columns of `c_tf_idf`, sorted by topic."""
 
+    labelling: int
     part: int
     terms: FileRef
 
@@ -36,5 +38,5 @@ def weigh_terms(task: WeighTask, options: TopicsOptions) -> WeighRecord:
         read_table(record.counts.path, COUNTS_SCHEMA.names, key="hash", low=low, high=high) for record in task.counted
     )
     weighted = c_tf_idf(counts, summed([record.occurrences for record in task.counted]))
-    path = join(task.directory, f"terms-{task.part:05d}.parquet")
-    return WeighRecord(task.part, write_table(path, best_terms(weighted, options.n_terms)))
+    path = join(task.directory, f"terms-{task.labelling}-{task.part:05d}.parquet")
+    return WeighRecord(task.labelling, task.part, write_table(path, best_terms(weighted, options.n_terms)))

@@ -6,7 +6,7 @@ written is exact, and a shard that was changed since is not believed.
 """
 
 from transforms.vectors.batches import cut_batches, text_costs
-from transforms.vectors.blocks import VectorBlock, load_all, load_array, save_array, unit_vectors, write_block
+from transforms.vectors.blocks import VectorBlock, gather_rows, load_all, load_array, save_array, unit_vectors, write_block
 from transforms.vectors.fill import (
     SHARDS_PER_PART,
     EmbedRecord,
@@ -47,6 +47,7 @@ __all__ = [
     "fill_part",
     "fill_parts",
     "find_vectors",
+    "gather_rows",
     "is_named_by",
     "load_all",
     "load_array",

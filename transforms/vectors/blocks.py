@@ -7,6 +7,7 @@ are two: vectors as the model gave them, for the index, and unit vectors, for al
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,3 +74,14 @@ def load_all(blocks: list[VectorBlock]) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0, np.int64), np.empty((0, 0), np.float32)
     ordered = sorted(blocks)
     return np.concatenate([block.ids() for block in ordered]), np.concatenate([block.vectors() for block in ordered])
+
+
+def gather_rows(blocks: Sequence[VectorBlock], positions: np.ndarray) -> np.ndarray:
+    """The vectors at `positions` int (m,), in any order, float32 (m, dim), from blocks that together hold them."""
+    dim = blocks[0].dim if blocks else 0
+    found = np.empty((len(positions), dim), np.float32)
+    for block in blocks:
+        rows = np.flatnonzero((positions >= block.start) & (positions < block.start + block.rows))
+        if len(rows):
+            found[rows] = block.vectors()[positions[rows] - block.start]
+    return found

@@ -29,7 +29,7 @@ class UnavailableError(Exception):
     """An engine cannot be made here, although its tools are there: no network, most likely."""
 
 
-def missing_tools(tools: Sequence[str]) -> list[str]:
+def missing_tools(*tools: str) -> list[str]:
     """Which of these commands are not on PATH."""
     return [tool for tool in tools if shutil.which(tool) is None]
 
@@ -42,7 +42,7 @@ def in_ci() -> bool:
 @contextmanager
 def engine_or_skip(made: AbstractContextManager[Made], tools: Sequence[str]) -> Iterator[Made]:
     """Start an engine. Skips the test when a tool that it needs is absent, or when it cannot be fetched outside of CI."""
-    if missing := missing_tools(tools):
+    if missing := missing_tools(*tools):
         pytest.skip(f"not on PATH: {', '.join(missing)}")
     try:
         engine = made.__enter__()

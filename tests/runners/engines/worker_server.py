@@ -5,6 +5,7 @@ Beam and PyTorch, minutes of two cores. This server has imported them and makes 
 starts (worker.py beside this file) only asks for one and waits for its end.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -16,11 +17,14 @@ import grpc
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-# What stages import; none of it starts a thread before it is used, so a fork has everything it needs.
+# What stages import, also when they first need it. None of it starts a thread before it is used, so that a fork has all of it.
+_IMPORTED = ("tests.faults.warm", "sentence_transformers", "transformers.models.bert.modeling_bert", "aiobotocore.session")
 
 
 def main() -> None:
     """Serve on the Unix socket named by the only argument until killed. A request is a line of JSON: [worker id, address]."""
+    for module in _IMPORTED:
+        importlib.import_module(module)
     # Ended workers need nobody to wait for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:

@@ -1,0 +1,74 @@
+"""Themes: communities of the neighbour graph, coarse to fine; every text has one in each layer.
+
+The Leiden algorithm (Traag, Waltman and van Eck 2019, arXiv 1810.08473) by graspologic-native, maximising modularity with a
+resolution (Reichardt and Bornholdt 2006): higher resolutions give more and smaller communities. One thread and one seed: the
+partition is a function of graph, resolution and seed, and positions are content-key order, hence a function of the corpus.
+"""
+
+import hashlib
+
+import numpy as np
+import scipy.sparse as sp
+
+from transforms.topics.numbering import numbered_by_size
+
+# Rounds of the whole algorithm, each from the partition before. One leaves the coarse layer far from its optimum (V-measure of
+# agnews at 0.5 over five seeds, with plain cosines squared: .529 in the mean, .566 after three); ten add .003 for three times
+# the time.
+_ROUNDS = 3
+
+
+def community_graph(neighbors: np.ndarray, cosines: np.ndarray) -> sp.csr_matrix:
+    """The undirected weighted graph whose communities are themes: symmetric float64 (n, n), sorted, without a diagonal.
+
+    `neighbors` integer (n, K) positions of other texts, `cosines` float32 (n, K). The weight of an edge is s_ij / (d_i d_j):
+    s is max(cosine, 0), twice that where each of the two texts is in the other's list, d a text's sum of s. Without the
+    division hubs, which are in the lists of hundreds, hold together what does not belong together (V-measure, five seeds, at
+    resolution 1: HUB_TABLE). Weights are scaled to mean 1.
+    """
+    n, k = neighbors.shape
+    similar = np.maximum(cosines, 0).astype(np.float64)
+    bounds = np.arange(0, n * k + 1, k) if k else np.zeros(n + 1, np.int64)
+    directed = sp.csr_matrix((similar.ravel(), neighbors.ravel(), bounds), shape=(n, n))
+    graph = (directed + directed.T).tocsr()
+    graph.eliminate_zeros()
+    graph.sort_indices()
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    # One division by the product: two would round an edge's two directions apart.
+    graph.data /= np.repeat(degree, np.diff(graph.indptr)) * degree[graph.indices]
+    if graph.nnz:
+        graph.data /= graph.data.mean()
+    return graph
+
+
+def find_themes(graph: sp.csr_matrix, resolution: float, seed: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """The theme of every text, int32 (n,), numbered from 0 by descending size, ties by smallest position.
+
+    `graph` as `community_graph` makes it. `weights` int (n,) makes size the sum of weights, such as the documents of each
+    text. A text without an edge is a theme of its own.
+    """
+    n = graph.shape[0]
+    community = np.arange(n)
+    if graph.nnz:
+        import graspologic_native
+
+        _, found = graspologic_native.leiden_csr(
+            graph.indptr.astype(np.int64, copy=False),
+            graph.indices.astype(np.int32, copy=False),
+            graph.data,
+            n,
+            resolution=resolution,
+            iterations=_ROUNDS,
+            use_modularity=True,
+            seed=layer_seed(resolution, seed),
+        )
+        # A dictionary of all nodes, whose order is not promised.
+        nodes = np.fromiter(found.keys(), np.int64, n)
+        community[nodes] = np.fromiter(found.values(), np.int64, n)
+    return numbered_by_size(community, np.ones(n, np.int64) if weights is None else weights)
+
+
+def layer_seed(resolution: float, seed: int) -> int:
+    """A seed for one layer from the configured one: digests of both, so that no layer depends on which others there are."""
+    digest = hashlib.sha256(f"corpusbeam themes {seed} {float(resolution)!r}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
