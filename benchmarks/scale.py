@@ -42,9 +42,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # graph is exact, shared; by the measured power, in one worker; not at all.
 SHARED, ONE, SQUARE, POWER, FIXED = "shared", "one worker", "square, shared", "power, one worker", "fixed"
 
-# An approximate graph of a million texts in 4,000 buckets took 169 seconds of a core (benchmarks/neighbors_approximate.py): 10 to
-# train, which grows with the square of the buckets in one worker, 22 to assign (5.6 ns for each text and bucket), and 137 s for
-# all that grows with the texts.
+# An approximate graph of a million texts in 4,000 buckets took 169 seconds of a core (benchmarks/neighbors_approximate.py): 10
+# to train, which grows with the square of the buckets in one worker, 22 to assign (5.6 ns for each text and bucket), and 137
+# for all that grows with the texts.
 TRAIN, ASSIGN, JOIN = 10 / 4000**2, 5.6e-9, 137e-6
 # Seconds of a core for each document that is embedded: two cores did 253 a second (benchmarks/embedding.py --pipeline ROOT).
 EMBEDDING = 2 / 253
