@@ -141,8 +141,10 @@ def measured(root: Path, documents: int, seconds: float | None) -> Measured:
 
 
 def power(runs: Sequence[Measured], job: str) -> float:
-    """Seconds grow as documents to this power, from the smallest to the largest run."""
+    """Seconds grow as documents to this power, from the smallest to the largest run; of a single run 1 is assumed."""
     first, last = runs[0], runs[-1]
+    if first.documents == last.documents:
+        return 1.0
     ratio = max(last.jobs[job]["cpu_seconds"], 1e-3) / max(first.jobs[job]["cpu_seconds"], 1e-3)
     return math.log(ratio) / math.log(last.documents / first.documents)
 
