@@ -13,7 +13,6 @@ and 64 workers, each as fast as one of these.
 
 import argparse
 import hashlib
-import json
 import math
 import os
 import platform
@@ -24,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import load_config
+from transforms.files import read_json
+from transforms.generations import open_generation
+from transforms.neighbors import NeighborsOptions
 from transforms.reports.formats import duration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -39,8 +42,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # graph is exact, shared; by the measured power, in one worker; not at all.
 SHARED, ONE, SQUARE, POWER, FIXED = "shared", "one worker", "square, shared", "power, one worker", "fixed"
 
-# Seconds of a core for each text of an approximate graph: a million took 169 (benchmarks/neighbors_approximate.py).
-APPROXIMATE = 169e-6
+# An approximate graph of a million texts in 4,000 buckets took 169 seconds of a core (benchmarks/neighbors_approximate.py): 10
+# to train, which grows with the square of the buckets in one worker, 22 to assign (5.6 ns for each text and bucket), and 137
+# for all that grows with the texts.
+TRAIN, ASSIGN, JOIN = 10 / 4000**2, 5.6e-9, 137e-6
 # Seconds of a core for each document that is embedded: two cores did 253 a second (benchmarks/embedding.py --pipeline ROOT).
 EMBEDDING = 2 / 253
 
@@ -61,6 +66,10 @@ JOBS = {
     "pairs": ("part of the graph, rows_per_tile texts", SHARED),
     "groups": ("all pairs", ONE),
     "clusters": ("the graph", POWER),
+    "find_topics": ("the graph", POWER),
+    "find_layer": ("layer of themes, each of the whole graph", POWER),
+    "cluster_themes": ("bundle of themes, 4,096 texts; the map of the whole graph", POWER),
+    "join_topics": ("one table of labels", ONE),
     "place_documents": ("parts of the documents, at most a million passages", SHARED),
     "count_texts": ("parts of the texts, at most 131,072 texts", SHARED),
     "weigh_terms": ("range of terms, two million counts", SHARED),
@@ -106,6 +115,8 @@ def sample(table: pa.Table, documents: int) -> pa.Table:
 
 def run(folder: Path, table: pa.Table, workers: int, vectors: str | None, options: Sequence[str]) -> Measured:
     source, root = folder / "corpus.parquet", folder / "root"
+    if (root / "CURRENT").exists():
+        return measured(root, len(table), None)
     folder.mkdir(parents=True)
     if vectors is not None:
         shutil.copytree(vectors, root / "vectors")
@@ -113,23 +124,32 @@ def run(folder: Path, table: pa.Table, workers: int, vectors: str | None, option
     command = [sys.executable, "-m", "pipelines.cli", "reindex", "--root", str(root), "--input", str(source)]
     command += ["--set", "corpus.sample=null", "--workers", str(workers), "--format", "json", *options]
     started = time.monotonic()
-    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    seconds = time.monotonic() - started
+    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    return measured(root, len(table), time.monotonic() - started)
+
+
+def measured(root: Path, documents: int, seconds: float | None) -> Measured:
+    """What the published generation of a root says of its run; its own seconds, without the start of the process, for None."""
+    metrics = read_json(open_generation(str(root)).path("metrics.json"))
+    started, finished = (datetime.fromisoformat(metrics[name]) for name in ("started", "finished"))
     sizes: dict[str, int] = {}
     for path in [*root.glob("generations/*/*/*"), *root.glob("vectors/*/*")]:
-        name = path.relative_to(root).parts[0 if "vectors" in path.relative_to(root).parts[0] else 2]
+        parts = path.relative_to(root).parts
+        name = parts[0] if parts[0] == "vectors" else parts[2]
         sizes[name] = sizes.get(name, 0) + path.stat().st_size
-    return Measured(len(table), seconds, json.loads(done.stdout)["stages"], sizes)
+    return Measured(documents, seconds or (finished - started).total_seconds(), metrics["stages"], sizes)
 
 
 def power(runs: Sequence[Measured], job: str) -> float:
-    """Seconds grow as documents to this power, from the smallest to the largest run."""
+    """Seconds grow as documents to this power, from the smallest to the largest run; of a single run 1 is assumed."""
     first, last = runs[0], runs[-1]
+    if first.documents == last.documents:
+        return 1.0
     ratio = max(last.jobs[job]["cpu_seconds"], 1e-3) / max(first.jobs[job]["cpu_seconds"], 1e-3)
     return math.log(ratio) / math.log(last.documents / first.documents)
 
 
-def expected(last: Measured, job: str, documents: int, workers: int, exponent: float, exact_up_to: int) -> float:
+def expected(last: Measured, job: str, documents: int, workers: int, exponent: float, neighbors: NeighborsOptions) -> float:
     """Seconds of a job for so many documents on so many workers of one core, from the CPU seconds of the largest run."""
     seconds, growth = last.jobs[job]["cpu_seconds"], documents / last.documents
     kind = JOBS[job][1]
@@ -137,7 +157,10 @@ def expected(last: Measured, job: str, documents: int, workers: int, exponent: f
         return documents * EMBEDDING / workers
     if kind == SQUARE:
         texts = last.texts * growth
-        return (seconds * growth**2 if texts <= exact_up_to else texts * APPROXIMATE) / workers
+        if texts <= neighbors.exact_up_to:
+            return seconds * growth**2 / workers
+        buckets = texts / neighbors.texts_per_bucket
+        return TRAIN * buckets**2 + texts * (JOIN + ASSIGN * buckets) / workers
     if kind == SHARED:
         return seconds * growth / workers
     return seconds * growth ** {ONE: 1, FIXED: 0, POWER: exponent}[kind]
@@ -188,20 +211,21 @@ def print_growth(runs: Sequence[Measured]) -> None:
 
 def print_arithmetic(runs: Sequence[Measured], options: Sequence[str]) -> None:
     overrides = [options[i + 1] for i, option in enumerate(options[:-1]) if option == "--set"]
-    exact_up_to = load_config(None, overrides, {}).neighbors.exact_up_to
+    neighbors = load_config(None, overrides, {}).neighbors
     last = runs[-1]
     targets = [(documents, workers) for documents in (10_000_000, 100_000_000) for workers in (16, 64)]
     rows = [["job", "rate", *(f"{documents // 10**6} M on {workers}" for documents, workers in targets)]]
     totals = [0.0] * len(targets)
     for name in [job for job in JOBS if job in last.jobs]:
         exponent, kind = power(runs, name), JOBS[name][1]
-        found = [expected(last, name, *target, exponent, exact_up_to) for target in targets]
+        found = [expected(last, name, *target, exponent, neighbors) for target in targets]
         totals = [total + seconds for total, seconds in zip(totals, found, strict=True)]
         seconds = last.jobs[name]["cpu_seconds"]
         rates = {
             SHARED: f"{1e6 * seconds / last.documents:,.0f} µs of a core a document",
             ONE: f"{1e6 * seconds / last.documents:,.0f} µs a document, one worker",
-            SQUARE: f"approximate above {exact_up_to:,}: {1e6 * APPROXIMATE:.0f} µs of a core a text",
+            SQUARE: f"approximate above {neighbors.exact_up_to:,}: {1e6 * JOIN:.0f} µs of a core a text, {1e9 * ASSIGN:.1f} ns "
+            f"for each text and bucket; {1e9 * TRAIN:.0f} ns × buckets², one worker",
             POWER: f"{duration(seconds)} × growth^{exponent:.2f}, one worker",
             FIXED: duration(seconds),
         }
@@ -217,7 +241,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 30_000, 60_000])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--vectors", help="folder of stored vectors of the same model that each run starts from")
-    parser.add_argument("--keep", help="folder for the runs' roots, which are kept (default: a temporary one)")
+    parser.add_argument("--keep", help="folder for the runs' roots, which are kept; a run that is there is not repeated")
     parser.add_argument("options", nargs="*", help="options of corpusbeam reindex, after --")
     arguments = parser.parse_args()
     table = pq.read_table(arguments.data, columns=["id", "text"])
