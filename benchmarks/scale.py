@@ -230,8 +230,8 @@ def print_arithmetic(runs: Sequence[Measured], options: Sequence[str]) -> None:
         rates = {
             SHARED: f"{1e6 * seconds / last.documents:,.0f} µs of a core a document",
             ONE: f"{1e6 * seconds / last.documents:,.0f} µs a document, one worker",
-            SQUARE: f"approximate above {config.neighbors.exact_up_to:,}: {1e6 * JOIN:.0f} µs of a core a text, {1e9 * ASSIGN:.1f} ns "
-            f"for each text and bucket; {1e9 * TRAIN:.0f} ns × buckets², one worker",
+            SQUARE: f"approximate above {config.neighbors.exact_up_to:,}: {1e6 * JOIN:.0f} µs of a core a text, "
+            f"{1e9 * ASSIGN:.1f} ns for each text and bucket; {1e9 * TRAIN:.0f} ns × buckets², one worker",
             POWER: f"{duration(seconds)} × growth^{exponent:.2f}, one worker",
             FIXED: duration(seconds),
         }
