@@ -151,9 +151,10 @@ class Runner:
         Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
         """
         name = type(transform).__name__
+        in_this_process = self._name == "FnApiRunner" and self._workers(len(tasks)) == 1
 
         def build(pipeline: beam.Pipeline) -> None:
-            do_tasks(pipeline, tasks, name, transform, record_type, records_path)
+            do_tasks(pipeline, tasks, name, transform, record_type, records_path, spread=not in_this_process)
             if self._name == "DataflowRunner":
                 ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
@@ -161,11 +162,11 @@ class Runner:
             job, pipeline = self._job(name)
             build(pipeline)
             job.run(pipeline)
-        elif self._workers(len(tasks)) > 1:
-            self._pool.run(build, self._beam_arguments(), name)
-        else:
+        elif in_this_process:
             with beam.Pipeline(options=self._beam_arguments()) as pipeline:
                 build(pipeline)
+        else:
+            self._pool.run(build, self._beam_arguments(), name)
         return read_result(records_path, record_type, counted)
 
     def check_answers(self) -> None:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from pipelines.memory import high_water_mark_mb, reset_high_water_mark
 from transforms.files import read_json, write_bytes
 
-_DONE = "done"
+_DONE, _RECORDS = "done", "records"
 
 
 @dataclass(frozen=True)
@@ -94,30 +94,51 @@ def work_of(jobs: Sequence[JobDone]) -> dict[str, Any]:
 
 
 def do_tasks(
-    pipeline: beam.Pipeline, tasks: Sequence[Any], name: str, transform: beam.PTransform, record_type: type, path: str
+    pipeline: beam.Pipeline,
+    tasks: Sequence[Any],
+    name: str,
+    transform: beam.PTransform,
+    record_type: type,
+    path: str,
+    *,
+    spread: bool = True,
 ) -> None:
-    """Add one job to an empty pipeline: hand out the tasks, do the transform, and write what comes back to the file `path`."""
-    handed = pipeline | "HandOut" >> HandOut(tuple(tasks))
+    """Add one job to an empty pipeline: hand out the tasks, do the transform, and write what comes back to the file `path`.
+
+    `spread` over the workers; a shuffle for nothing where there is only one. Each step here costs every job some 10 ms.
+    """
+    handed = pipeline | "HandOut" >> HandOut(tuple(tasks), spread)
     records = handed.tasks | name >> transform
-    lines = records | "ToJson" >> beam.ParDo(_ToJson(record_type)).with_output_types(str)
-    _ = (
-        pipeline
-        | "Once" >> beam.Create([path])
-        | "Write" >> beam.Map(_write_lines, beam.pvalue.AsIter(lines), beam.pvalue.AsIter(handed[_DONE]))
-    )
+    lines = records | "ToJson" >> beam.ParDo(_ToJson(record_type)).with_output_types(tuple[str, str])
+    told = (handed[_DONE], lines) | "Together" >> beam.Flatten()
+    _ = pipeline | "Once" >> beam.Impulse() | "Write" >> beam.ParDo(_Write(path), beam.pvalue.AsIter(told))
 
 
 @dataclass
 class HandOut(beam.PTransform):
-    """An empty pipeline → `tasks`, spread over the workers, and beside them `done`, a line of JSON for each one done."""
+    """An empty pipeline → `tasks`, `spread` over the workers or not, and beside them `done`, a line for each one done.
+
+    A line is a pair of what it tells of and JSON.
+    """
 
     given: tuple[Any, ...]
+    spread: bool = True
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
         """Spread the numbers of the tasks over the workers, and give each number's task there."""
         take = beam.ParDo(_Take(self.given, this_process())).with_outputs(_DONE, main="tasks")
-        numbers = beam.Create(list(range(len(self.given))), reshuffle=False).with_output_types(int)
-        return pipeline | "Numbers" >> numbers | "Spread" >> beam.Reshuffle().with_output_types(int) | "Take" >> take
+        numbers = pipeline | "Start" >> beam.Impulse() | "Numbers" >> beam.ParDo(_Count(len(self.given))).with_output_types(int)
+        if self.spread:
+            numbers |= "Spread" >> beam.Reshuffle().with_output_types(int)
+        return numbers | "Take" >> take
+
+
+class _Count(beam.DoFn):
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def process(self, _: bytes) -> Iterable[int]:
+        return range(self._number)
 
 
 class _Take(beam.DoFn):
@@ -133,7 +154,7 @@ class _Take(beam.DoFn):
         started = _clocks()
         yield self._tasks[number]
         # What is done with a task is fused with this step, up to a shuffle, so that it is done by now.
-        yield beam.pvalue.TaggedOutput(_DONE, json.dumps(_seen(started)))
+        yield beam.pvalue.TaggedOutput(_DONE, (_DONE, json.dumps(_seen(started))))
 
 
 class _ToJson(beam.DoFn):
@@ -143,8 +164,20 @@ class _ToJson(beam.DoFn):
     def setup(self) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(self._type)
 
-    def process(self, record: Any) -> Iterator[str]:
-        yield f'{{"record": {self._adapter.dump_json(record).decode()}, "seen": {json.dumps(_seen(_clocks()))}}}'
+    def process(self, record: Any) -> Iterator[tuple[str, str]]:
+        yield _RECORDS, f'{{"record": {self._adapter.dump_json(record).decode()}, "seen": {json.dumps(_seen(_clocks()))}}}'
+
+
+class _Write(beam.DoFn):
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def process(self, _: bytes, told: Iterable[tuple[str, str]]) -> None:
+        lines: dict[str, list[str]] = {_RECORDS: [], _DONE: []}
+        for kind, line in told:
+            lines[kind].append(line)
+        kinds = [f'"{kind}": [\n' + ",\n".join(of_kind) + "\n]" for kind, of_kind in lines.items()]
+        write_bytes(self._path, ("{" + ",\n".join(kinds) + "}\n").encode())
 
 
 def this_process() -> str:
@@ -159,11 +192,6 @@ def _clocks() -> tuple[float, float]:
 
 def _seen(started: tuple[float, float]) -> dict[str, Any]:
     return {"worker": this_process(), "from": started, "to": _clocks(), "peak_rss_mb": round(high_water_mark_mb(), 1)}
-
-
-def _write_lines(path: str, records: Iterable[str], done: Iterable[str]) -> None:
-    kinds = [f'"{kind}": [\n' + ",\n".join(lines) + "\n]" for kind, lines in (("records", records), ("done", done))]
-    write_bytes(path, ("{" + ",\n".join(kinds) + "}\n").encode())
 
 
 def read_result(path: str, record_type: type, counted: Sequence[str] = ()) -> JobResult:
