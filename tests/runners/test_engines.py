@@ -93,6 +93,9 @@ def publish(root: str, corpus: str, beam_options: tuple[str, ...] = (), **runner
         "corpus.input": [f"{corpus}/texts"],
         "index.recall_queries_file": f"{corpus}/queries.txt",
         "runner.beam_options": beam_options,
+        # How fast is not what is tested here.
+        "runner.answer_seconds": 600,
+        "runner.probe_seconds": 600,
         **{f"runner.{name}": value for name, value in runner.items()},
     }
     assert reindex(load_config(None, SETTINGS, overrides)).published
