@@ -163,7 +163,7 @@ def _seen(started: tuple[float, float]) -> dict[str, Any]:
 
 def _write_lines(path: str, records: Iterable[str], done: Iterable[str]) -> None:
     kinds = [f'"{kind}": [\n' + ",\n".join(lines) + "\n]" for kind, lines in (("records", records), ("done", done))]
-    write_bytes(path, ("{" + ",\n".join(kinds) + "}\n").encode())
+    write_bytes(path, ("{" + ",\n".join(kinds) + "}\n").encode(), durable=False)
 
 
 def read_result(path: str, record_type: type, counted: Sequence[str] = ()) -> JobResult:
