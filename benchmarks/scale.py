@@ -30,10 +30,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import load_config
+from pipelines.config import Config, load_config
 from transforms.files import read_json
 from transforms.generations import open_generation
-from transforms.neighbors import NeighborsOptions
+from transforms.index import inverted_lists, resolve_type
 from transforms.reports.formats import duration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,6 +46,9 @@ SHARED, ONE, SQUARE, POWER, FIXED = "shared", "one worker", "square, shared", "p
 # to train, which grows with the square of the buckets in one worker, 22 to assign (5.6 ns for each text and bucket), and 137
 # for all that grows with the texts.
 TRAIN, ASSIGN, JOIN = 10 / 4000**2, 5.6e-9, 137e-6
+# Seconds of a core for each sampled text and centroid of k-means, its ten rounds together, at 384 dimensions: FAISS on 49,152
+# texts and 512 or 1,024 centroids took 64 to 68 ns. An index that is trained takes train_points_per_list texts for each list.
+CLUSTERING = 64e-9
 # Seconds of a core for each document that is embedded: two cores did 253 a second (benchmarks/embedding.py --pipeline ROOT).
 EMBEDDING = 2 / 253
 
@@ -149,17 +152,20 @@ def power(runs: Sequence[Measured], job: str) -> float:
     return math.log(ratio) / math.log(last.documents / first.documents)
 
 
-def expected(last: Measured, job: str, documents: int, workers: int, exponent: float, neighbors: NeighborsOptions) -> float:
+def expected(last: Measured, job: str, documents: int, workers: int, exponent: float, config: Config) -> float:
     """Seconds of a job for so many documents on so many workers of one core, from the CPU seconds of the largest run."""
     seconds, growth = last.jobs[job]["cpu_seconds"], documents / last.documents
     kind = JOBS[job][1]
     if job == "embed" and not last.stages["embed"]["texts_embedded"]:
         return documents * EMBEDDING / workers
+    texts = last.texts * growth
+    if job == "train":
+        lists = inverted_lists(resolve_type(config.index.type, int(texts)))
+        return CLUSTERING * lists * min(config.index.train_points_per_list * lists, texts)
     if kind == SQUARE:
-        texts = last.texts * growth
-        if texts <= neighbors.exact_up_to:
+        if texts <= config.neighbors.exact_up_to:
             return seconds * growth**2 / workers
-        buckets = texts / neighbors.texts_per_bucket
+        buckets = texts / config.neighbors.texts_per_bucket
         return TRAIN * buckets**2 + texts * (JOIN + ASSIGN * buckets) / workers
     if kind == SHARED:
         return seconds * growth / workers
@@ -211,26 +217,28 @@ def print_growth(runs: Sequence[Measured]) -> None:
 
 def print_arithmetic(runs: Sequence[Measured], options: Sequence[str]) -> None:
     overrides = [options[i + 1] for i, option in enumerate(options[:-1]) if option == "--set"]
-    neighbors = load_config(None, overrides, {}).neighbors
+    config = load_config(None, overrides, {})
     last = runs[-1]
     targets = [(documents, workers) for documents in (10_000_000, 100_000_000) for workers in (16, 64)]
     rows = [["job", "rate", *(f"{documents // 10**6} M on {workers}" for documents, workers in targets)]]
     totals = [0.0] * len(targets)
     for name in [job for job in JOBS if job in last.jobs]:
         exponent, kind = power(runs, name), JOBS[name][1]
-        found = [expected(last, name, *target, exponent, neighbors) for target in targets]
+        found = [expected(last, name, *target, exponent, config) for target in targets]
         totals = [total + seconds for total, seconds in zip(totals, found, strict=True)]
         seconds = last.jobs[name]["cpu_seconds"]
         rates = {
             SHARED: f"{1e6 * seconds / last.documents:,.0f} µs of a core a document",
             ONE: f"{1e6 * seconds / last.documents:,.0f} µs a document, one worker",
-            SQUARE: f"approximate above {neighbors.exact_up_to:,}: {1e6 * JOIN:.0f} µs of a core a text, {1e9 * ASSIGN:.1f} ns "
-            f"for each text and bucket; {1e9 * TRAIN:.0f} ns × buckets², one worker",
+            SQUARE: f"approximate above {config.neighbors.exact_up_to:,}: {1e6 * JOIN:.0f} µs of a core a text, "
+            f"{1e9 * ASSIGN:.1f} ns for each text and bucket; {1e9 * TRAIN:.0f} ns × buckets², one worker",
             POWER: f"{duration(seconds)} × growth^{exponent:.2f}, one worker",
             FIXED: duration(seconds),
         }
         if name == "embed" and not last.stages["embed"]["texts_embedded"]:
             rates[kind] = f"{1e6 * EMBEDDING:,.0f} µs of a core a document (benchmarks/embedding.py)"
+        if name == "train":
+            rates[kind] = f"{1e9 * CLUSTERING:.0f} ns of one core for each sampled text and list; a Flat index is not trained"
         rows.append([name, rates[kind], *map(duration, found)])
     print(table_of([*rows, ["sum", "", *map(duration, totals)]]))
 
