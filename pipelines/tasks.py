@@ -177,7 +177,7 @@ class _Write(beam.DoFn):
         for kind, line in told:
             lines[kind].append(line)
         kinds = [f'"{kind}": [\n' + ",\n".join(of_kind) + "\n]" for kind, of_kind in lines.items()]
-        write_bytes(self._path, ("{" + ",\n".join(kinds) + "}\n").encode())
+        write_bytes(self._path, ("{" + ",\n".join(kinds) + "}\n").encode(), durable=False)
 
 
 def this_process() -> str:

@@ -28,7 +28,7 @@ def folder(tmp_path):
     write_parquet(tmp_path / "in/deep/er/a.pq", {"id": ["2"], "text": ["x"]})
     write_jsonl(tmp_path / "in/c.ndjson", [{"id": "3", "text": "x"}])
     (tmp_path / "in/d.md").write_text("x")
-    (tmp_path / "in/e.txt.gz").write_bytes(gzip.compress(b"x"))
+    (tmp_path / "in/e.txt.gz").write_bytes(gzip.compress(b"x", mtime=0))
     for name in ("f.csv", ".hidden.txt", "_SUCCESS", "g.parquet.gz"):
         (tmp_path / "in" / name).write_text("x")
     (tmp_path / "in/_temporary").mkdir()
@@ -70,7 +70,7 @@ def test_order_and_repeats_of_inputs_do_not_matter_for_the_files(folder):
 def test_any_fsspec_url():
     fs = fsspec.filesystem("memory")
     fs.pipe("/bucket/a/x.txt", b"hello")
-    fs.pipe("/bucket/a/y.txt.gz", gzip.compress(b"world"))
+    fs.pipe("/bucket/a/y.txt.gz", gzip.compress(b"world", mtime=0))
     try:
         (unit,) = plan("memory://bucket/**/*.txt*")
         assert [(piece.path, piece.name) for piece in unit.slices] == [
@@ -198,7 +198,7 @@ def test_a_file_that_is_not_parquet_stops_the_plan_or_is_quarantined(tmp_path, d
 
 
 @pytest.mark.parametrize(
-    "content", [b"PAR1\x00\x01\xff\nPAR1", b"[\n 1,\n 2\n]\n", b'[{"id": 1, "text": "x"}]', gzip.compress(b"{}")]
+    "content", [b"PAR1\x00\x01\xff\nPAR1", b"[\n 1,\n 2\n]\n", b'[{"id": 1, "text": "x"}]', gzip.compress(b"{}", mtime=0)]
 )
 def test_a_file_that_is_not_json_lines_stops_the_plan_or_is_quarantined(tmp_path, content):
     (tmp_path / "bad.jsonl").write_bytes(content)

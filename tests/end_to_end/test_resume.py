@@ -28,7 +28,7 @@ BATCHES = (*SETTINGS, "topics.n_epochs=20", f"embedding.characters_per_batch={CH
 _SITECUSTOMIZE = """
 import os, sys
 
-if {"pipelines.cli", "pipelines.worker"} & set(sys.orig_argv):
+if {"pipelines.cli", "pipelines.worker", "pipelines.encoder_server"} & set(sys.orig_argv):
     import json
     from transforms.embedding import Encoder
 

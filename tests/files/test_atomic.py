@@ -81,6 +81,9 @@ def test_the_content_is_on_disk_before_the_name_and_the_name_before_the_return(t
     monkeypatch.setattr(os, "replace", replace)
     write_bytes(str(tmp_path / "target"), b"12345")
     assert calls == [("sync", False, 5), ("rename", True, None), ("sync", True, None)]
+    calls.clear()
+    write_bytes(str(tmp_path / "other"), b"12345", durable=False)
+    assert calls == [("rename", True, None)]
 
 
 @given(data=st.binary(max_size=3000))

@@ -113,7 +113,7 @@ def write_documents(task: PartTask, plan: DocumentsPlan, threshold: bytes | None
     return DocumentsRecord(
         part=task.part,
         documents=write_table(join(plan.directory, name), _published(passages, plan)),
-        keys=write_table(join(plan.work, name), _keys_run(passages), RUN_GROUP_ROWS),
+        keys=write_table(join(plan.work, name), _keys_run(passages), RUN_GROUP_ROWS, durable=False),
         quarantine=_quarantine(join(plan.quarantine, f"part-documents-{task.part:05d}.parquet"), rejected, plan.keep_text),
         rows=kept.num_rows,
         passages=passages.num_rows,

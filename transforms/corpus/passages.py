@@ -80,7 +80,7 @@ def write_keys_run(documents: FileRef, path: str) -> FileRef:
     if "text" not in names:
         table = table.append_column("text", pa.nulls(table.num_rows, pa.string()))
     table = table.append_column("n_documents", pa.array(np.ones(table.num_rows, np.int32)))
-    return write_table(path, distinct_texts(table.select(KEYS_SCHEMA.names).cast(KEYS_SCHEMA)), RUN_GROUP_ROWS)
+    return write_table(path, distinct_texts(table.select(KEYS_SCHEMA.names).cast(KEYS_SCHEMA)), RUN_GROUP_ROWS, durable=False)
 
 
 def write_passages(task: PartTask, plan: PassagesPlan) -> PassagesRecord:
@@ -97,7 +97,7 @@ def write_passages(task: PartTask, plan: PassagesPlan) -> PassagesRecord:
     path = join(plan.directory, f"part-{task.part:05d}.parquet")
     documents = int(texts["n_documents"].to_numpy().sum())
     characters = pc.sum(pc.utf8_length(passages["text"])).as_py() or 0
-    return PassagesRecord(task.part, write_table(path, passages), passages.num_rows, documents, characters)
+    return PassagesRecord(task.part, write_table(path, passages, durable=False), passages.num_rows, documents, characters)
 
 
 def distinct_texts(rows: pa.Table) -> pa.Table:

@@ -135,5 +135,5 @@ class _Spill:
         if self._tables:
             path = f"{self._prefix}-{len(self._files):03d}.parquet"
             table = self._prepare(pa.concat_tables(self._tables))
-            self._files.append(write_table(path, table, RUN_GROUP_ROWS))
+            self._files.append(write_table(path, table, RUN_GROUP_ROWS, durable=False))
         self._tables, self._bytes = [], 0

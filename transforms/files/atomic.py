@@ -13,12 +13,14 @@ from transforms.files.paths import filesystem_of, fsync_directory, is_local, mak
 _OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: str, write: Callable[[BinaryIO], None], *, durable: bool = True) -> None:
     """Call `write` with an open binary file; what it wrote appears at `path` only when it returns.
 
     Local: a temporary file in the same directory (a rename across file systems is a copy, hence not atomic), synced,
     renamed, and the directory synced. Elsewhere: a temporary object moved to its name; object stores show an object
-    only when it is complete. Raises OSError with the path, also where the system names none, as on a full disk.
+    only when it is complete. Without `durable` nothing is synced: for what only one run needs, and what another one uses
+    only after a look at its checksum. After a power failure less of it may be there. Raises OSError with the path, also
+    where the system names none, as on a full disk.
     """
     fs, inner = filesystem_of(path)
     make_parent(fs, inner)
@@ -27,10 +29,12 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
         if is_local(path):
             with open(temporary, "wb") as file:
                 write(file)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, inner)
-            fsync_directory(os.path.dirname(inner))
+            if durable:
+                fsync_directory(os.path.dirname(inner))
         else:
             with fs.open(temporary, "wb") as file:
                 write(file)
@@ -50,9 +54,9 @@ def with_path(error: OSError, path: str) -> OSError:
     return OSError(error.errno, os.strerror(error.errno), path)
 
 
-def write_bytes(path: str, data: bytes) -> None:
+def write_bytes(path: str, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path`, whole or not at all."""
-    write_atomically(path, lambda file: _discard(file.write(data)))
+    write_atomically(path, lambda file: _discard(file.write(data)), durable=durable)
 
 
 def write_json(path: str, value: Any) -> None:

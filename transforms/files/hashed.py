@@ -37,7 +37,7 @@ class _Hashed:
         return len(view)
 
 
-def write_hashed(path: str, write: Callable[[BinaryIO], None], rows: int | None = None) -> FileRef:
+def write_hashed(path: str, write: Callable[[BinaryIO], None], rows: int | None = None, *, durable: bool = True) -> FileRef:
     """`write_atomically`, for a `write` that only appends; returns the reference of what was written.
 
     Raises OSError with the path, as on a full disk.
@@ -49,6 +49,6 @@ def write_hashed(path: str, write: Callable[[BinaryIO], None], rows: int | None 
             hashed.append(_Hashed(file, thread))
             write(cast(BinaryIO, hashed[-1]))
 
-        write_atomically(path, append)
+        write_atomically(path, append, durable=durable)
         (done,) = hashed
         return FileRef(path, done.size, rows, done.digest.hexdigest())

@@ -38,7 +38,9 @@ def describe(schema: pa.Schema, descriptions: Mapping[str, str]) -> pa.Schema:
     return schema
 
 
-def write_batches(path: str, schema: pa.Schema, tables: Iterable[pa.Table], row_group_rows: int = ROW_GROUP_ROWS) -> FileRef:
+def write_batches(
+    path: str, schema: pa.Schema, tables: Iterable[pa.Table], row_group_rows: int = ROW_GROUP_ROWS, *, durable: bool = True
+) -> FileRef:
     """Write tables of one schema as one Parquet file, streaming; returns its reference.
 
     No dictionary encoding: it makes reading vectors six times slower and its bytes depend on how rows were batched.
@@ -54,13 +56,13 @@ def write_batches(path: str, schema: pa.Schema, tables: Iterable[pa.Table], row_
                 rows += table.num_rows
                 writer.write_table(table.cast(schema), row_group_size=row_group_rows)
 
-    write_atomically(path, write)
+    write_atomically(path, write, durable=durable)
     return file_ref(path, rows)
 
 
-def write_table(path: str, table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS) -> FileRef:
+def write_table(path: str, table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS, *, durable: bool = True) -> FileRef:
     """Write one table as one Parquet file, whole or not at all; returns its reference."""
-    return write_batches(path, table.schema, [table], row_group_rows)
+    return write_batches(path, table.schema, [table], row_group_rows, durable=durable)
 
 
 def write_named_by_digest(

@@ -27,7 +27,7 @@ class Progress:
     def flush(self) -> None:
         """Write the count now."""
         if self._path is not None:
-            write_bytes(self._path, str(self._done).encode())
+            write_bytes(self._path, str(self._done).encode(), durable=False)
             self._written_at = time.monotonic()
 
 

@@ -32,7 +32,7 @@ def fingerprint_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_index(index: faiss.Index, path: str) -> FileRef:
+def write_index(index: faiss.Index, path: str, *, durable: bool = True) -> FileRef:
     """Write an index, whole or not at all, without a second copy in memory. Raises OSError with the path, as on a full disk."""
 
     def write(file: BinaryIO) -> None:
@@ -42,7 +42,7 @@ def write_index(index: faiss.Index, path: str) -> FileRef:
         # Hands on what it has buffered.
         del writer
 
-    return write_hashed(path, write)
+    return write_hashed(path, write, durable=durable)
 
 
 @contextlib.contextmanager

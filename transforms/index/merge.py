@@ -64,7 +64,7 @@ def merge_files(template: str, sources: Sequence[Source], target: str, piece: in
     """
     lists, index = locate_lists(template)
     merging = _Merging(lists, [open_lists(source.path, lists) for source in sources], sources, piece)
-    file = write_hashed(target, lambda out: write_lists(out, index, lists, merging.sizes, merging.write))
+    file = write_hashed(target, lambda out: write_lists(out, index, lists, merging.sizes, merging.write), durable=False)
     return Merged(file, merging.sizes)
 
 
@@ -93,7 +93,7 @@ def merge_in_memory(template: str, sources: Sequence[Source], target: str) -> Me
     left_out = sum(0 if source.without is None else len(source.without) for source in sources)
     if sum(other.ntotal for other in read) - left_out != sizes.sum():
         raise ShardError(_ABSENT)
-    return Merged(write_index(index, target), sizes)
+    return Merged(write_index(index, target, durable=False), sizes)
 
 
 _ABSENT = "texts that are to be left out are not in the published index: index everything anew with --set index.retrain=always"

@@ -96,7 +96,7 @@ def encode_shard(task: EncodeTask, threads: int | None = None) -> ShardRecord:
     progress.flush()
     if codes:
         store(index, np.concatenate(ids), np.concatenate(lists), np.concatenate(codes))
-    file = write_index(index, join(task.directory, f"shard-{task.part:05d}.faiss"))
+    file = write_index(index, join(task.directory, f"shard-{task.part:05d}.faiss"), durable=False)
     return ShardRecord(task.part, file, index.ntotal, task.fingerprint, encoded)
 
 

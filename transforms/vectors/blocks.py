@@ -44,8 +44,11 @@ def load_array(path: str) -> np.ndarray:
 
 
 def save_array(path: str, array: np.ndarray) -> None:
-    """Write an array as `.npy`, whole or not at all. No copy of a contiguous one is made."""
-    write_atomically(path, lambda file: np.save(file, np.ascontiguousarray(array), allow_pickle=False))
+    """Write an array as `.npy` for this run, whole or not at all; no copy of a contiguous one is made.
+
+    Not synced: who uses an earlier run's compares checksums.
+    """
+    write_atomically(path, lambda file: np.save(file, np.ascontiguousarray(array), allow_pickle=False), durable=False)
 
 
 def write_block(path: str, ids_path: str, start: int, ids: np.ndarray, vectors: np.ndarray) -> VectorBlock:
