@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from transforms.index import recall_interval, wilson_bounds
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
 def test_the_interval_is_that_of_scipy(trials, data, confidence):
     successes = data.draw(st.integers(0, trials))
