@@ -7,10 +7,11 @@ import numpy as np
 from pipelines.embed import damage_warnings
 from pipelines.errors import warn
 from transforms.corpus import InputError, content_key
-from transforms.duplicates import Curve, LabelledPairs, curve_of, curve_table, read_labels, wilson_interval
+from transforms.duplicates import Curve, LabelledPairs, curve_of, curve_table, read_labels
 from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec, warnings_of
 from transforms.files import join, write_table
 from transforms.generations import Generation
+from transforms.index import wilson_bounds
 from transforms.neighbors import exact_pair_cosines, snap
 from transforms.search import find_passages, matching_spec
 from transforms.vectors import ShardIndex, describe_shards, stored_shards, vectors_of
@@ -105,7 +106,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _at(curve: Curve, place: int, threshold: float) -> dict[str, Any]:
-    low, high = wilson_interval(curve.duplicates[place : place + 1], curve.selected[place : place + 1], CONFIDENCE)
+    low, high = wilson_bounds(curve.precision[place : place + 1], curve.selected[place : place + 1], CONFIDENCE)
     return {
         "threshold": threshold,
         "pairs": int(curve.selected[place]),

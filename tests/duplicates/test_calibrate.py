@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
-from transforms.duplicates import Curve, curve_of, curve_table, wilson_interval
+from transforms.duplicates import Curve, curve_of, curve_table
+from transforms.index import wilson_bounds
 
 # Few different cosines, so that there are ties, two of them neighbours in float32.
 COSINES = [np.float32(value) for value in (-0.5, 0.0, 0.25, 0.7, np.nextafter(np.float32(0.7), np.float32(1)), 0.71, 1.0)]
@@ -47,15 +47,6 @@ def test_a_decimal_is_as_short_as_can_be():
     assert [curve.decimal(place) for place in range(4)] == [0.9, 0.634, 0.6, 0.1]
 
 
-@given(st.integers(1, 300), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
-def test_the_interval_is_that_of_scipy(trials, data, confidence):
-    successes = data.draw(st.integers(0, trials))
-    low, high = wilson_interval(np.array([successes]), np.array([trials]), confidence)
-    expected = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high))
-    assert 0 <= low[0] <= successes / trials <= high[0] <= 1
-
-
 def test_the_promise_is_kept_by_the_lower_bound_at_the_lowest_threshold():
     generator = np.random.default_rng(3)
     cosines = generator.random(500).astype(np.float32)
@@ -63,7 +54,7 @@ def test_the_promise_is_kept_by_the_lower_bound_at_the_lowest_threshold():
     curve = curve_of(cosines, labels)
     place = curve.promising(0.8)
     assert place is not None
-    low, _ = wilson_interval(curve.duplicates, curve.selected)
+    low, _ = wilson_bounds(curve.precision, curve.selected)
     assert low[place] >= 0.8
     assert np.all(low[place + 1 :] < 0.8)
     # Ten pairs, all right, promise 0.72 at most.

@@ -1,10 +1,20 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from transforms.index import recall_interval
+from transforms.index import recall_interval, wilson_bounds
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
+def test_the_interval_is_that_of_scipy(trials, data, confidence):
+    successes = data.draw(st.integers(0, trials))
+    low, high = wilson_bounds(np.array([successes / trials]), np.array([trials]), confidence)
+    expected = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high))
+    assert 0 <= low[0] <= successes / trials <= high[0] <= 1
 
 
 @pytest.mark.parametrize(("found", "queries"), [(0, 10), (7, 10), (10, 10), (990, 1000), (1000, 1000), (1, 1)])

@@ -18,7 +18,7 @@ from transforms.duplicates.against import (
     measure_around,
     texts_of,
 )
-from transforms.duplicates.calibrate import Curve, curve_of, curve_table, wilson_interval
+from transforms.duplicates.calibrate import Curve, curve_of, curve_table
 from transforms.duplicates.grouping import groups_from_pairs
 from transforms.duplicates.keep import KeepError, check_dates, columns_of
 from transforms.duplicates.labels import LabelledPairs, read_labels
@@ -80,7 +80,6 @@ __all__ = [
     "read_labels",
     "texts_of",
     "texts_schema",
-    "wilson_interval",
     "wordings_of",
     "write_wording",
 ]

@@ -1,12 +1,12 @@
 """What a threshold does to pairs that people have labelled: precision, recall, F1, and which threshold keeps a promise."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pyarrow as pa
 
 from transforms.files import describe
+from transforms.index import wilson_bounds
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Curve:
 
     def promising(self, precision: float, confidence: float = 0.95) -> int | None:
         """The lowest threshold where even the lower bound of the precision's interval is `precision`; None where none is."""
-        low, _ = wilson_interval(self.duplicates, self.selected, confidence)
+        low, _ = wilson_bounds(self.precision, self.selected, confidence)
         kept = np.flatnonzero(low >= precision)
         return int(kept[-1]) if len(kept) else None
 
@@ -87,22 +87,9 @@ def curve_of(cosines: np.ndarray, labels: np.ndarray) -> Curve:
     return Curve(ranked[last], last + 1, duplicates, len(labels), int(labels.sum()))
 
 
-def wilson_interval(successes: np.ndarray, trials: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of a proportion, two-sided, float64: the score interval of Wilson (1927), Probable inference, the law of
-    succession, and statistical inference, JASA 22, 209-212. `trials` are at least 1.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4.0 * trials * trials))
-    scale = 1 + z * z / trials
-    # At 0 and at 1 a bound is the share itself: rounding must not carry it beyond.
-    return np.clip((centre - spread) / scale, 0, share), np.clip((centre + spread) / scale, share, 1)
-
-
 def curve_table(curve: Curve, confidence: float = 0.95) -> pa.Table:
     """One row for each place of the curve, highest threshold first."""
-    low, high = wilson_interval(curve.duplicates, curve.selected, confidence)
+    low, high = wilson_bounds(curve.precision, curve.selected, confidence)
     columns = {
         "threshold": curve.cosines,
         "pairs": curve.selected,

@@ -20,7 +20,7 @@ from transforms.index.faiss_files import (
     write_index,
 )
 from transforms.index.ids import IdCollisionError, ids_schema, write_ids
-from transforms.index.interval import recall_interval
+from transforms.index.interval import recall_interval, wilson_bounds
 from transforms.index.layout import LayoutError, copy_with_nprobe
 from transforms.index.measure import (
     ExactRecord,
@@ -117,6 +117,7 @@ __all__ = [
     "train_index",
     "trained_template",
     "type_beside",
+    "wilson_bounds",
     "write_ids",
     "write_index",
     "write_training",
