@@ -1,7 +1,7 @@
 """Flink's own REST API: for what Beam's job server does not do, cancelling a batch job on the cluster.
 
-The job server waits for a batch job in a thread. Asked to cancel, it ends its waiting and reports CANCELLED, but the job goes on
-in the cluster (seen with Beam 2.54 on Flink 1.16).
+The job server waits for a batch job in a thread. Asked to cancel, it ends its waiting and reports CANCELLED, but the job goes
+on in the cluster (seen with Beam 2.54 on Flink 1.16).
 """
 
 import json
