@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from pipelines.daemon import ignore_lost_connections, in_daemon_thread
 from pipelines.engine import Engine
+from pipelines.flink import cancel_job
 from pipelines.monitor import SECONDS_BETWEEN_LINES
 from pipelines.remote_errors import original_error
 
@@ -156,10 +157,18 @@ class RemoteJob:
         self._said_at = time.monotonic()
         say(f"job {self._called()}: {state} after {seconds:.0f} s{counted}")
 
-    def _ask(self, question: Callable[[], Value]) -> Value:
+    def _is_flink(self) -> bool:
+        """Whether a job server of Flink has the job: it has options of Flink's."""
+        stub = getattr(self._result, "_job_service", None)
+        if stub is None or self.engine.address is None:
+            return False
+        described = stub.DescribePipelineOptions(beam_job_api_pb2.DescribePipelineOptionsRequest())
+        return any(option.name == "flink_master" for option in described.options)
+
+    def _ask(self, question: Callable[[], Value], more_seconds: float = 0.0) -> Value:
         """The answer to a question that may never be answered."""
         future = in_daemon_thread(question)
-        deadline = time.monotonic() + self.answer_seconds
+        deadline = time.monotonic() + self.answer_seconds + more_seconds
         while not concurrent.futures.wait([future], timeout=_LONGEST_WAIT).done:
             if time.monotonic() > deadline:
                 raise TimeoutError("no answer")
@@ -194,6 +203,14 @@ class RemoteJob:
                 if (state := self._ask(lambda: self._result.state)) in _ENDED:
                     break
                 time.sleep(_FIRST_LOOK)
+            if self.engine.flink:
+                flink = self.engine.flink
+                state = self._ask(lambda: cancel_job(flink, self.name, deadline), max(0.0, deadline - time.monotonic()))
+                state = PipelineState.CANCELLED if state == "CANCELED" else state
+            elif self._ask(self._is_flink):
+                state = (
+                    "not known: cancel it in Flink, whose address --flink_master=HOST:8081 tells, because its job server cannot"
+                )
         except Exception as error:  # whatever it is, what stopped this process is more important
             state = f"unknown ({_reason(error)})"
         if state in _ENDED:
