@@ -172,7 +172,8 @@ def order_texts(task: OrderTask, options: NeighborsOptions, threads: int | None 
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     members = _members(assigned, position_of, starts)
     paths = [join(task.directory, f"{name}.npy") for name in ("position-of", "place-of", "members", "starts")]
-    for path, array in zip(paths, (position_of, place_of, members, starts), strict=True):
+    arrays: tuple[np.ndarray, ...] = (position_of, place_of, members, starts)
+    for path, array in zip(paths, arrays, strict=True):
         save_array(path, array)
     groups = _groups(sizes, options.rows_per_chunk)
     return Order(texts, paths[0], paths[1], paths[2], paths[3], groups, int(sizes.max()))
