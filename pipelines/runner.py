@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines import stopped
 from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
@@ -110,8 +111,8 @@ class Runner:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
-        if isinstance(value, KeyboardInterrupt):
-            # The process is about to end without what is asked for at exit.
+        if isinstance(value, KeyboardInterrupt) or stopped.received:
+            # The process is about to end without what is asked for at exit. Beam may have made another error of the interrupt.
             end_servers()
 
     @property
