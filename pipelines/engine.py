@@ -39,6 +39,11 @@ class Engine:
         return self.runner not in ("FnApiRunner", "DataflowRunner") and self.environment != "LOOPBACK"
 
     @property
+    def workers_may_stay(self) -> bool:
+        """Whether workers may go on with a job, and write its files, when the process that submitted it has died."""
+        return self.runner != "FnApiRunner" and self.environment != "LOOPBACK"
+
+    @property
     def address(self) -> str | None:
         """HOST:PORT of a job server that must answer; None where Beam starts one, or the engine is a cloud service."""
         return None if self.job_server == _EMBEDDED else self.job_server

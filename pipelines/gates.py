@@ -230,8 +230,14 @@ def _rows(files: Iterable[FileRef]) -> int:
 
 
 def check_written(run: Run, files: Iterable[FileRef]) -> CheckedResult:
-    """Read finished files again, as a stage of many tasks: a driver that read them all would be the slowest stage."""
-    return run.stage("checksums", CheckedResult, None, lambda: CheckedResult(tuple(find_differing(run, "checksums", files))))
+    """Read finished files again, as a stage of many tasks: a driver that read them all would be the slowest stage.
+
+    With one that differs, no later run takes over a stage of this one: who knows what was read of that file, and when.
+    """
+    found = run.stage("checksums", CheckedResult, None, lambda: CheckedResult(tuple(find_differing(run, "checksums", files))))
+    if found.differing:
+        run.forget_stages()
+    return found
 
 
 def find_differing(run: Run, job: str, files: Iterable[FileRef]) -> list[FileRef]:

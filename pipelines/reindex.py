@@ -146,7 +146,9 @@ def begin(config: Config) -> Iterator[Run]:
             # That the lease's own file is there is certain. A model with a name may have another place on workers.
             model = find_model(config.embedding.model, config.embedding.revision)
             warn(runner.check_workers([lease.path, *([model] if model == os.path.abspath(config.embedding.model) else [])]))
-        yield Run(config, runner, splitter, lease=lease)
+        run = Run(config, runner, splitter, lease=lease)
+        run.remove_old_scratch()
+        yield run
 
 
 def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess | None) -> Outcome:

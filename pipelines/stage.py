@@ -1,7 +1,10 @@
 """Stages of a run: what each one is given, the record it leaves, and how a run that died is picked up."""
 
+import contextlib
 import dataclasses
+import json
 import logging
+import posixpath
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +20,26 @@ from pipelines.runner import Runner
 from pipelines.tasks import JobDone, work_of
 from pipelines.versions import installed_versions
 from transforms.corpus import PassageSplitter
-from transforms.files import FileRef, digest_of, is_whole, join, reached, read_json, remove, write_json
+from transforms.files import (
+    FileRef,
+    digest_of,
+    filesystem_of,
+    is_whole,
+    join,
+    list_files,
+    reached,
+    read_json,
+    remove,
+    write_json,
+)
 from transforms.generations import Lease
 
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+# Folder below that of a run's settings with a folder for each run, where runs need their own.
+_SCRATCH = "scratch"
 
 
 @dataclass
@@ -36,6 +53,7 @@ class Run:
     # What a run that ends early can still say to monitoring: changes, counts, gates.
     facts: dict[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
     # What was done so far in the stage that runs.
     jobs: list[JobDone] = field(default_factory=list)
 
@@ -55,8 +73,30 @@ class Run:
         return join(self.work, "generation")
 
     def scratch(self, name: str) -> str:
-        """Folder for files that a stage hands to later stages but that are not published."""
-        return join(self.work, name)
+        """Folder for files that a stage hands to later stages but that are not published.
+
+        Where workers may outlive the command it is this run's own: those of a run that died may still write into that one's.
+        """
+        if not self.runner.engine.workers_may_stay:
+            return join(self.work, name)
+        return join(self.work, _SCRATCH, self.token, name)
+
+    def remove_old_scratch(self) -> None:
+        """Remove scratch folders of earlier runs' own, but those with files that the record of a finished stage names."""
+        fs, inner = filesystem_of(join(self.work, _SCRATCH))
+        fs.invalidate_cache(inner)
+        if not fs.isdir(inner):
+            return
+        records = [json.dumps(read_json(path)) for path in list_files(join(self.work, "stages"), ".json")]
+        for entry in fs.ls(inner, detail=True):
+            token = posixpath.basename(entry["name"].rstrip("/"))
+            if not any(token in record for record in records):
+                with contextlib.suppress(OSError):  # somebody may still write there; a later run tries again
+                    remove(join(self.work, _SCRATCH, token))
+
+    def forget_stages(self) -> None:
+        """Let no later run take over what this one has found: it was made from files that then turned out to be changed."""
+        remove(join(self.work, "stages"))
 
     def job(
         self, name: str, transform: beam.PTransform, tasks: Sequence[Any], record_type: type, counted: Sequence[str] = ()

@@ -54,3 +54,10 @@ def test_flink_is_named_as_an_address_for_a_browser(address):
 def test_a_server_of_another_engine_is_named():
     assert "server:8099" in engine(*SERVER).where_to_look
     assert "Dataflow" in engine("--runner=DataflowRunner", "--project=p", "--region=r").where_to_look
+
+
+def test_workers_outside_this_process_may_stay_when_it_has_died():
+    assert not engine().workers_may_stay
+    assert not engine(*SERVER, "--environment_type=LOOPBACK").workers_may_stay
+    assert engine(*SERVER, "--environment_type=EXTERNAL").workers_may_stay
+    assert engine("--runner=DataflowRunner", "--project=p", "--region=r").workers_may_stay

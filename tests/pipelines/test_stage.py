@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -14,6 +15,7 @@ import pytest
 
 from pipelines import monitor
 from pipelines.config import load_config
+from pipelines.gates import check_written
 from pipelines.monitor import StageMonitor
 from pipelines.runner import Runner
 from pipelines.stage import Run, files_of
@@ -67,6 +69,51 @@ def test_a_job_leaves_no_file_of_its_records(run):
     for _ in range(2):
         assert sorted(run.job("count", beam.Map(len), ["a", "bc"], int)) == [1, 2]
     assert [name for _, _, names in os.walk(run.work) for name in names] == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path) -> Callable[[], Run]:
+    """Makes runs with one configuration, whose workers may outlive them."""
+    options = ["--runner=PortableRunner", "--job_endpoint=server:8099", "--environment_type=EXTERNAL"]
+    config = load_config(None, [], {"root": str(tmp_path), "runner.beam_options": options})
+    return lambda: Run(config, Runner(config.runner))
+
+
+def test_workers_of_a_run_that_died_do_not_write_where_another_run_reads(run, elsewhere):
+    again = Run(run.config, run.runner)
+    assert run.scratch("keys") == again.scratch("keys")
+    first, second = elsewhere(), elsewhere()
+    assert first.work == second.work == run.work
+    assert len({run.scratch("keys"), first.scratch("keys"), second.scratch("keys")}) == 3
+
+
+def test_of_earlier_runs_only_what_a_finished_stage_has_made_is_kept(run, elsewhere):
+    finished, dead, now = elsewhere(), elsewhere(), elsewhere()
+    for one in (finished, dead):
+        write_bytes(join(one.scratch("index"), "merged.faiss"), b"index")
+
+    def result(one: Run) -> FileRef:
+        return one.stage("index", FileRef, [1], lambda: file_ref(join(one.scratch("index"), "merged.faiss")))
+
+    made = result(finished)
+    now.remove_old_scratch()
+    assert not os.path.exists(dead.scratch("index"))
+    assert result(now) == made
+    assert now.metrics["index"]["resumed"]
+    now.forget_stages()
+    # Also a run on this machine tidies up.
+    run.remove_old_scratch()
+    assert not os.path.exists(finished.scratch("index"))
+
+
+def test_nothing_is_taken_over_that_was_made_beside_a_file_that_has_changed(run):
+    made = _stage(run, ["a"], [])
+    run.stage("count", int, [1], lambda: 1)
+    assert check_written(run, [made.file]).differing == ()
+    assert run.has_finished("count", int, [1])
+    write_bytes(made.file.path, b"of another run")
+    assert check_written(run, [made.file]).differing == (made.file,)
+    assert not run.has_finished("count", int, [1])
 
 
 def test_other_inputs_run_the_stage_again(run):
