@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import logging
 import posixpath
 import time
@@ -87,10 +86,11 @@ class Run:
         fs.invalidate_cache(inner)
         if not fs.isdir(inner):
             return
-        records = [json.dumps(read_json(path)) for path in list_files(join(self.work, "stages"), ".json")]
+        # As bytes: a record may be damaged.
+        records = [fs.cat_file(filesystem_of(path)[1]) for path in list_files(join(self.work, "stages"), ".json")]
         for entry in fs.ls(inner, detail=True):
             token = posixpath.basename(entry["name"].rstrip("/"))
-            if not any(token in record for record in records):
+            if not any(token.encode() in record for record in records):
                 with contextlib.suppress(OSError):  # somebody may still write there; a later run tries again
                     remove(join(self.work, _SCRATCH, token))
 

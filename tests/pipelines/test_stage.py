@@ -96,6 +96,7 @@ def test_of_earlier_runs_only_what_a_finished_stage_has_made_is_kept(run, elsewh
         return one.stage("index", FileRef, [1], lambda: file_ref(join(one.scratch("index"), "merged.faiss")))
 
     made = result(finished)
+    write_bytes(join(run.work, "stages", "topics.json"), b'{"inputs": "half of a rec')
     now.remove_old_scratch()
     assert not os.path.exists(dead.scratch("index"))
     assert result(now) == made
