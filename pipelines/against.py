@@ -82,13 +82,17 @@ def against_files(config: Config, files: Sequence[str], excerpt: Excerpt) -> dic
 
 
 def _local_runner(config: Config) -> Runner:
-    """The runner, which must be this machine: what is compared waits in a temporary folder. Raises RunnerError otherwise."""
+    """The runner, which must be this machine: what is compared waits in a temporary folder. Raises RunnerError otherwise.
+
+    Raises RemoteJobError when its job server, if it has one, does not answer.
+    """
     runner = Runner(config.runner)
     if not runner.engine.is_here:
         raise RunnerError(
             f"runner.runner {runner.engine.runner!r}: duplicates --against works with files of this machine, so its workers "
             "must be here too; add --set runner.runner=FnApiRunner --set runner.beam_options=[]"
         )
+    warn(runner.check_answers())
     return runner
 
 

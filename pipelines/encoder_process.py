@@ -51,7 +51,10 @@ class EncoderProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._provided: tuple[EncoderSpec, str | None] | None = None
+        # Of the last `load`: whether its answer is still to come, and what that was.
+        self._loading = False
         self._loaded: Loaded | None = None
+        self._failed: Exception | None = None
         self._lock = threading.RLock()
 
     def __enter__(self) -> "EncoderProcess":
@@ -70,13 +73,17 @@ class EncoderProcess:
     def load(self, spec: "EncoderSpec", options: "EmbeddingOptions", threads: int) -> None:
         """Let it load a model and run the canary, without waiting for that; from now on `load_encoder` gives this encoder.
 
-        What goes wrong there is raised by whoever needs the encoder first; only after that, it may be told again.
+        What goes wrong there is raised by whoever needs the encoder, until it is told to load again.
         """
         from transforms.embedding import provide_encoder
 
+        if self._loading:
+            # Nobody waits for that answer any more, and it must not be taken for the next one.
+            self.close()
         if self._process is None:
             self.start()
         self._withdraw()
+        self._loading, self._loaded, self._failed = True, None, None
         self._send("load", spec, options.device, threads, options.tokens_per_batch)
         self._provided = spec, options.device
         provide_encoder(spec, options.device, self)
@@ -109,7 +116,7 @@ class EncoderProcess:
     def close(self) -> None:
         """End the process now, whatever it is doing: it holds nothing that anybody needs."""
         self._withdraw()
-        self._loaded = None
+        self._loading, self._loaded = False, None
         if self._process is not None:
             self._process.kill()
             with self._process:  # closes the pipe and waits
@@ -138,8 +145,16 @@ class EncoderProcess:
 
     def _when_loaded(self) -> Loaded:
         with self._lock:
+            if self._failed is not None:
+                raise self._failed
             if self._loaded is None:
-                self._loaded = self._answer(None)
+                try:
+                    self._loaded = self._answer(None)
+                except Exception as error:
+                    self._failed = error
+                    raise
+                finally:
+                    self._loading = False
             return self._loaded
 
     def _send(self, name: str, *arguments: Any) -> None:

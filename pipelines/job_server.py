@@ -11,8 +11,11 @@ from pipelines.remote import RemoteJobError
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def check_answers(address: str, seconds: float) -> None:
-    """Raise RemoteJobError unless the Beam job service at `address`, HOST:PORT, answers a question within `seconds`."""
+def check_answers(address: str, seconds: float) -> frozenset[str]:
+    """The names of the options that the Beam job service at `address`, HOST:PORT, knows.
+
+    Raises RemoteJobError unless it answers within `seconds`.
+    """
     deadline = time.monotonic() + seconds
     advice = (
         "check the address in --job_endpoint, that the job server runs there and listens to other machines, and that no "
@@ -32,10 +35,11 @@ def check_answers(address: str, seconds: float) -> None:
                     ) from None
         stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
         try:
-            stub.DescribePipelineOptions(
+            described = stub.DescribePipelineOptions(
                 beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=max(1.0, deadline - time.monotonic())
             )
         except grpc.RpcError as error:
             raise RemoteJobError(
                 f"what answers at {address} is no Beam job server that works ({error.code().name}: {error.details()}): {advice}"
             ) from error
+        return frozenset(option.name for option in described.options)

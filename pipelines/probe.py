@@ -36,13 +36,13 @@ def probe_workers(job: RemoteJob, pipeline: beam.Pipeline, seconds: float, exist
     look = f"look at {job.engine.where_to_look}"
     try:
         job.run(pipeline, seconds)
-        reports = _reports(job)
     except JobTooSlowError as error:
         raise RemoteJobError(
             f"no worker has answered within {seconds:g} s (runner.probe_seconds): {_advice(job.engine.environment)}; {look}"
         ) from error
     except RemoteJobError as error:
         raise RemoteJobError(f"the workers cannot run a job: {error}; {_advice(job.engine.environment)}") from error
+    reports = _reports(job)
     if problems := [problem for report in reports for problem in _problems(report)]:
         raise RemoteJobError("; ".join(dict.fromkeys(problems)))
     return list(dict.fromkeys(warning for report in reports for warning in _differences(report)))

@@ -138,7 +138,7 @@ def begin(config: Config) -> Iterator[Run]:
     """
     runner, splitter, publish = Runner(config.runner), passage_splitter(config), config.publish
     check_places(config, runner)
-    runner.check_answers()
+    warn(runner.check_answers())
     if publish.unconditional_writes and not has_conditional_writes(config.root):
         warn([f"root {redact(config.root)!r} has no conditional writes: of two runs at once both can publish, and one is lost"])
     with hold_lease(config.root, publish.lease_seconds, publish.unconditional_writes) as lease, runner:

@@ -76,8 +76,8 @@ class RemoteJob:
         try:
             self._submit(pipeline, deadline)
             state = self._watch(started, deadline)
-        except BaseException:
-            self._cancel()
+        except BaseException as error:
+            self._cancel(error)
             raise
         finally:
             self._clean_up()
@@ -85,9 +85,19 @@ class RemoteJob:
             raise self._failure(state)
 
     def counters(self) -> dict[str, int]:
-        """Counters of the job's transforms by "namespace/name", as far as the engine knows them now."""
+        """Counters of the job's transforms by "namespace/name", as far as the engine knows them now.
+
+        Raises RemoteJobError when the engine does not answer.
+        """
         found: dict[str, int] = {}
-        for result in self._query()["counters"]:
+        try:
+            counted = self._ask(self._query)["counters"]
+        except (grpc.RpcError, TimeoutError) as error:
+            raise RemoteJobError(
+                f"{self._place()} does not say what job {self._called()} has counted ({_reason(error)}); look at "
+                f"{self.engine.where_to_look}"
+            ) from error
+        for result in counted:
             value = result.committed if result.committed is not None else result.attempted
             name = f"{result.key.metric.namespace}/{result.key.metric.name}"
             found[name] = found.get(name, 0) + (value or 0)
@@ -100,7 +110,7 @@ class RemoteJob:
 
     def _submit(self, pipeline: beam.Pipeline, deadline: float | None) -> None:
         """Hand the job over, which takes seconds where all of the engine's code goes with it."""
-        if self.engine.address is None:
+        if self.engine.address is None and self.engine.runner != "DataflowRunner":
             # Beam starts the engine's server and sets a handler of signals, which only the main thread may do.
             self._result = _run_with_own_server(pipeline)
         else:
@@ -151,7 +161,7 @@ class RemoteJob:
         counted = ""
         if state in _ENDED or state == before:
             with contextlib.suppress(Exception):  # a job is not worse for an engine that cannot count
-                counters = sorted(self._ask(self.counters).items())
+                counters = sorted(self.counters().items())
                 # Not what engines count by themselves, nor the probe's reports.
                 counted = "".join(f", {name} {value:,}" for name, value in counters if _COUNTER.fullmatch(name))
         self._said_at = time.monotonic()
@@ -182,41 +192,59 @@ class RemoteJob:
                 if found.importance == beam_job_api_pb2.JobMessage.JOB_MESSAGE_ERROR:
                     self._errors.append(found.message_text)
 
-    def _cancel(self) -> None:
-        """Ask the engine to cancel the job and wait until it has, as long as is allowed. A second signal ends the waiting."""
+    def _cancel(self, error: BaseException) -> None:
+        """Ask the engine to cancel the job and wait until it has, as long as is allowed. A second signal ends the waiting.
+
+        `error` is why. Flink is asked whatever its job server says: the server may have died, and the job goes on.
+        """
         deadline = time.monotonic() + self.cancel_seconds
-        if self._result is None and self._submission is not None:
-            # It may arrive at any moment.
-            concurrent.futures.wait([self._submission], timeout=self.cancel_seconds)
-            if not self._submission.done() or self._submission.exception() is not None:
-                return
-            self._result = self._submission.result()
-            self.id = job_id(self._result)
-        if self._result is None:
+        if not self._may_have_begun(error):
             return
         state = "unknown"
         try:
-            if (state := self._ask(lambda: self._result.state)) in _ENDED:
-                return
-            self._ask(self._result.cancel)
-            while time.monotonic() < deadline:
+            if self._result is not None:
                 if (state := self._ask(lambda: self._result.state)) in _ENDED:
-                    break
-                time.sleep(_FIRST_LOOK)
-            if self.engine.flink:
-                flink = self.engine.flink
+                    return
+                state = self._cancel_on_server(deadline)
+        except Exception as failed:  # whatever it is, what stopped this process is more important
+            state = f"unknown ({_reason(failed)})"
+        if self.engine.flink:
+            flink = self.engine.flink
+            try:
                 state = self._ask(lambda: cancel_job(flink, self.name, deadline), max(0.0, deadline - time.monotonic()))
                 state = PipelineState.CANCELLED if state == "CANCELED" else state
-            elif self._ask(self._is_flink):
-                state = (
-                    "not known: cancel it in Flink, whose address --flink_master=HOST:8081 tells, because its job server cannot"
-                )
-        except Exception as error:  # whatever it is, what stopped this process is more important
-            state = f"unknown ({_reason(error)})"
+            except Exception as failed:
+                state = f"unknown ({_reason(failed)})"
         if state in _ENDED:
             say(f"job {self._called()}: {state}", quiet=self.quiet)
         else:
             say(f"job {self._called()} was to be cancelled, its state is {state}: look at {self.engine.where_to_look}")
+
+    def _may_have_begun(self, error: BaseException) -> bool:
+        """Whether there is something to cancel; `error` ends this job. A job that is being handed over is waited for."""
+        if self._result is not None:
+            return True
+        if self._submission is None:
+            # The engine's own server is ended with this process, but not a Flink cluster that it has handed the job to.
+            return bool(self.engine.flink) and not isinstance(error, Exception)
+        concurrent.futures.wait([self._submission], timeout=self.cancel_seconds)
+        if not self._submission.done():
+            return True
+        if (failed := self._submission.exception()) is not None:
+            # What the server did not answer in time it may do all the same.
+            return bool(self.engine.flink) and isinstance(failed, grpc.RpcError)
+        self._result = self._submission.result()
+        self.id = job_id(self._result)
+        return True
+
+    def _cancel_on_server(self, deadline: float) -> str:
+        """The state, when all is well the last one, of a job that runs, after asking to cancel it."""
+        self._ask(self._result.cancel)
+        while (state := self._ask(lambda: self._result.state)) not in _ENDED and time.monotonic() < deadline:
+            time.sleep(_FIRST_LOOK)
+        if not self.engine.flink and self._ask(self._is_flink):
+            return "not known: cancel it in Flink, whose address --flink_master=HOST:8081 tells, because its job server cannot"
+        return str(state)
 
     def _clean_up(self) -> None:
         # Stops the server that the workers of a loopback environment are in.

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines import stopped
 from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
@@ -104,14 +105,17 @@ class Runner:
         if self._beam_arguments().view_as(DirectOptions).direct_running_mode == "multi_processing":
             # Beam's own worker processes: a run would wait for ever for one that died.
             raise RunnerError("--direct_running_mode=multi_processing is not supported; use --workers (key runner.workers)")
+        # A job server may have options of its engine's; it is asked when a run begins.
+        if self._unknown and self.engine.address is None:
+            raise RunnerError(f"Beam has no option {min(self._unknown)!r}: check the options after --")
 
     def __enter__(self) -> "Runner":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.close()
-        if isinstance(value, KeyboardInterrupt):
-            # The process is about to end without what is asked for at exit.
+        if isinstance(value, KeyboardInterrupt) or stopped.received:
+            # The process is about to end without what is asked for at exit. Beam may have made another error of the interrupt.
             end_servers()
 
     @property
@@ -169,10 +173,25 @@ class Runner:
             self._pool.run(build, self._beam_arguments(), name)
         return read_result(records_path, record_type, counted)
 
-    def check_answers(self) -> None:
-        """Raise RemoteJobError when the job server that the options name does not answer."""
-        if self.engine.address is not None:
-            check_answers(self.engine.address, self.options.answer_seconds)
+    def check_answers(self) -> list[str]:
+        """Ask the job server that the options name, if they do, what options it has, and return warnings.
+
+        Raises RemoteJobError when it does not answer, RunnerError for an option that neither Beam nor it knows.
+        """
+        if (address := self.engine.address) is None:
+            return []
+        known = check_answers(address, self.options.answer_seconds)
+        if unknown := self._unknown - known:
+            raise RunnerError(
+                f"neither Beam nor the job server at {address} has an option {min(unknown)!r}: check the options after --"
+            )
+        # Workers inside this process end with it, and the job with them.
+        if "flink_master" not in known or self.engine.flink or self.engine.is_here:
+            return []
+        return [
+            "the job server is Flink's, which cannot cancel a job on the cluster: when this command is stopped, its job goes "
+            "on. Give the address of Flink's REST API, --flink_master=HOST:8081, and it is cancelled there"
+        ]
 
     def check_workers(self, existing: Sequence[str]) -> list[str]:
         """Ask workers elsewhere what they have, and return warnings about what differs there.
@@ -210,6 +229,12 @@ class Runner:
         return engine_of(self._beam_arguments(), self._name)
 
     @cached_property
+    def _unknown(self) -> set[str]:
+        """Names of options that Beam does not know: it would only warn, and run without them."""
+        options = self._beam_arguments()
+        return set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+
+    @cached_property
     def _name(self) -> str:
         # Asked several times for each job, and Beam takes 10 ms to parse its options.
         return self._beam_arguments().get_all_options()["runner"] or self.options.runner
@@ -224,8 +249,4 @@ class Runner:
         arguments += ["--experiments=disable_logging_submission_environment"]
         # For handing a job over; nothing here waits with it for a job to end.
         arguments += [f"--job_server_timeout={math.ceil(self.options.answer_seconds)}", *self.options.beam_options]
-        options = PipelineOptions(arguments)
-        # Beam itself only warns about an option that it does not know, and runs without it.
-        if unknown := set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options()):
-            raise RunnerError(f"Beam has no option {sorted(unknown)[0]!r}: check the options after --")
-        return options
+        return PipelineOptions(arguments)

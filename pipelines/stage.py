@@ -69,6 +69,7 @@ class Run:
         records = join(self.work, "records", f"{name}-{uuid.uuid4().hex}.json")
         started = time.monotonic()
         done = self.runner.job(transform, tasks, record_type, records, counted)
+        remove(records)
         self.jobs.append(JobDone(name, len(tasks), round(time.monotonic() - started, 3), done.work))
         return done.records
 

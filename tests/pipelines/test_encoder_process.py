@@ -10,7 +10,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import MagicMock
 
+import joblib
 import numpy as np
 import psutil
 import pytest
@@ -18,7 +20,7 @@ import pytest
 from pipelines.ahead import embeds_here, looks_new
 from pipelines.cli import _encoder_process
 from pipelines.config import load_config
-from pipelines.encoder_process import EncoderProcess
+from pipelines.encoder_process import EncoderProcess, Loaded
 from pipelines.processes import WorkerDiedError, death
 from pipelines.reindex import reindex
 from tests.embedding.tiny import MAX_TOKENS, build_model
@@ -99,11 +101,53 @@ def test_a_death_is_told_and_the_next_one_loads_the_model_here(spec, options):
         assert not isinstance(load_encoder(spec, "cpu", 1), EncoderProcess)
 
 
+class Answers:
+    """Stands for the connection: what the process sends, in order; asked for more, it does not wait for ever."""
+
+    def __init__(self, *answers: tuple[str, object]) -> None:
+        self.left = list(answers)
+
+    def send(self, request: object) -> None:
+        pass
+
+    def recv(self) -> tuple[str, object]:
+        return self.left.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_answer_to_a_load_is_told_as_often_as_asked_and_never_that_of_another(spec, options, monkeypatch):
+    first = Answers(("error", ModelError("no model")), ("value", Loaded(3, 9, None)), ("value", Loaded(4, 9, None)))
+    second = Answers(("value", Loaded(5, 9, None)))
+    connections, processes = [first, second], []
+
+    def start(encoder: EncoderProcess) -> None:
+        processes.append(MagicMock())
+        encoder._process, encoder._connection = processes[-1], connections.pop(0)
+
+    monkeypatch.setattr(EncoderProcess, "start", start)
+    with EncoderProcess() as encoder:
+        encoder.load(spec, options, 1)
+        for _ in range(2):
+            with pytest.raises(ModelError, match="no model"):
+                _ = encoder.dim
+        for dim in (3, 4):
+            encoder.load(spec, options, 1)
+            assert encoder.dim == encoder.dim == dim
+        encoder.load(spec, options, 1)
+        # It has not answered that one, and never will.
+        encoder.load(spec, options, 1)
+        processes[0].kill.assert_called_once()
+        assert encoder.dim == 5
+
+
 @pytest.mark.parametrize(("code", "told"), [(1, "exit code 1"), (-11, "killed by SIGSEGV"), (-40, "killed by signal 40")])
 def test_what_a_death_is_called(code, told):
     assert told in death(code)
 
 
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="with one processor there is no such process")
 def test_it_ends_with_a_driver_that_is_killed(tmp_path, model, write_corpus):
     """The command as it is started by a scheduler, killed while it reads and its other process imports or loads."""
     reached = tmp_path / "reached"

@@ -23,6 +23,8 @@ class Cluster(ThreadingHTTPServer):
         }
         self.after = ["CANCELLING", "CANCELED"]
         self.cancelled: list[str] = []
+        # How often the jobs are asked for before they are there.
+        self.questions_before = 0
 
     @property
     def address(self) -> str:
@@ -36,7 +38,8 @@ class _Handler(BaseHTTPRequestHandler):
         for job in self.server.cancelled:
             if self.server.after:
                 self.server.jobs[job]["state"] = self.server.after.pop(0)
-        self._answer({"jobs": list(self.server.jobs.values())})
+        self.server.questions_before -= 1
+        self._answer({"jobs": [] if self.server.questions_before >= 0 else list(self.server.jobs.values())})
 
     def do_PATCH(self) -> None:
         path, _, query = self.path.partition("?")
@@ -77,7 +80,20 @@ def test_the_state_is_told_when_time_is_up(cluster):
     assert cancel_job(cluster.address, "mine", time.monotonic() + 0.5) == "CANCELLING"
 
 
-def test_a_job_that_is_not_there_and_a_cluster_that_is_not(cluster):
-    assert cancel_job(cluster.address, "nobody's", time.monotonic() + 60) == "unknown"
+def test_a_job_is_cancelled_also_when_time_is_up(cluster):
+    assert cancel_job(cluster.address, "mine", time.monotonic()) == "RUNNING"
+    assert cluster.cancelled == ["cc"]
+
+
+def test_a_job_that_is_on_its_way_is_waited_for(cluster):
+    cluster.questions_before = 2
+    assert cancel_job(cluster.address, "mine", time.monotonic() + 60) == "CANCELED"
+    assert cluster.cancelled == ["cc"]
+
+
+def test_a_job_that_is_not_there_and_a_cluster_that_is_not(cluster, monkeypatch):
+    assert cancel_job(cluster.address, "nobody's", time.monotonic()) == "unknown"
+    monkeypatch.setattr("pipelines.flink._SECONDS_TO_APPEAR", 0.1)
+    assert cancel_job(cluster.address, "nobody's", time.monotonic() + 600) == "unknown"
     with pytest.raises(OSError, match="refused"):
         cancel_job("http://localhost:1", "mine", time.monotonic() + 60)

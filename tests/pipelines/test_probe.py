@@ -86,6 +86,14 @@ def test_another_version_of_the_project_is_told_apart(tmp_path, server):
     assert "has another version of corpusbeam than this command" in str(refused.value)
 
 
+def test_reports_that_do_not_come_back_are_not_the_workers_fault(server, monkeypatch):
+    job, pipeline = runner(server, ("--environment_type=EXTERNAL", "--environment_config=localhost:1"))._job("Probe")
+    monkeypatch.setattr(job, "run", lambda *_: None)
+    monkeypatch.setattr(job, "counters", dict)
+    with pytest.raises(RemoteJobError, match=r"what its workers say did not come back; set runner\.probe_seconds: 0$"):
+        probe.probe_workers(job, pipeline, 1, [])
+
+
 def test_workers_inside_this_command_are_not_asked(server, monkeypatch):
     monkeypatch.setattr("pipelines.runner.probe_workers", None)
     assert runner(server, ("--environment_type=LOOPBACK",)).check_workers([]) == []

@@ -1,12 +1,15 @@
 """The runner: records come back whatever the engine, and engines that lose data are refused."""
 
 import re
+import signal
 from dataclasses import dataclass
 
 import apache_beam as beam
 import pytest
 
+from pipelines import stopped
 from pipelines.runner import Runner, RunnerError, RunnerOptions
+from pipelines.stopped import Stopped
 
 ENGINES = {
     "in process": (),
@@ -59,3 +62,13 @@ def test_jobs_have_names_that_engines_take():
     assert first != second
     for name in (first, second):
         assert re.fullmatch(r"corpusbeam-embed-passages-[0-9a-f]{8}", name)
+
+
+@pytest.mark.parametrize(("signals", "ended"), [([], []), ([Stopped(signal.SIGTERM)], ["servers"])], ids=["error", "signal"])
+def test_engines_are_ended_also_when_beam_makes_an_error_of_a_signal(monkeypatch, signals, ended):
+    done: list[str] = []
+    monkeypatch.setattr("pipelines.runner.end_servers", lambda: done.append("servers"))
+    monkeypatch.setattr(stopped, "received", signals)
+    with pytest.raises(RuntimeError), Runner(RunnerOptions()):
+        raise RuntimeError("a bundle has failed")
+    assert done == ended

@@ -8,6 +8,7 @@ import sys
 import termios
 from dataclasses import dataclass
 
+import apache_beam as beam
 import numpy as np
 import pytest
 
@@ -60,6 +61,12 @@ def test_a_run_knows_what_it_would_take_over(run):
     assert not run.has_finished("make", Made, ["b"])
     write_bytes(made.file.path, b"other")
     assert not run.has_finished("make", Made, ["a"])
+
+
+def test_a_job_leaves_no_file_of_its_records(run):
+    for _ in range(2):
+        assert sorted(run.job("count", beam.Map(len), ["a", "bc"], int)) == [1, 2]
+    assert [name for _, _, names in os.walk(run.work) for name in names] == []
 
 
 def test_other_inputs_run_the_stage_again(run):
