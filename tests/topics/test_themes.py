@@ -5,7 +5,7 @@ from networkx.algorithms.community import louvain_communities
 from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, graph_of
-from transforms.topics import community_graph, find_themes
+from transforms.topics import community_graph, equal_texts, find_themes
 from transforms.topics.themes import layer_seed
 
 
@@ -92,3 +92,12 @@ def test_equal_texts_share_a_theme_or_few(equal):
     themes = find_themes(community_graph(*graph_of(vectors, 32)), 0.5, 42)
     sizes = np.bincount(themes[:equal])
     assert sizes.max() >= 32  # lists of 32 among equals: pieces of them are all that a graph can hold together
+
+
+def test_equal_texts_are_one_theme_where_a_resolution_tears_their_star_apart():
+    vectors, _ = blobs([300])
+    vectors[:] = vectors[0]
+    lists = graph_of(vectors, 32)
+    graph = community_graph(*lists)
+    assert find_themes(graph, 2.0, 42).max() > 0
+    assert not find_themes(graph, 2.0, 42, equal=equal_texts(*lists)).any()

@@ -10,6 +10,7 @@ import hashlib
 import numpy as np
 import scipy.sparse as sp
 
+from transforms.topics.equal import share_labels
 from transforms.topics.numbering import numbered_by_size
 
 # Rounds of the whole algorithm, each from the partition before. One leaves the coarse layer far from its optimum (V-measure of
@@ -41,11 +42,19 @@ def community_graph(neighbors: np.ndarray, cosines: np.ndarray) -> sp.csr_matrix
     return graph
 
 
-def find_themes(graph: sp.csr_matrix, resolution: float, seed: int, weights: np.ndarray | None = None) -> np.ndarray:
+def find_themes(
+    graph: sp.csr_matrix,
+    resolution: float,
+    seed: int,
+    weights: np.ndarray | None = None,
+    equal: np.ndarray | None = None,
+) -> np.ndarray:
     """The theme of every text, int32 (n,), numbered from 0 by descending size, ties by smallest position.
 
     `graph` as `community_graph` makes it. `weights` int (n,) makes size the sum of weights, such as the documents of each
-    text. A text without an edge is a theme of its own.
+    text. A text without an edge is a theme of its own. Texts of one group of `equal` int (n,), `equal_texts`, share the theme
+    that most of them have: they all name the same few of themselves as neighbours, a star in which high resolutions see no
+    community.
     """
     n = graph.shape[0]
     community = np.arange(n)
@@ -65,6 +74,8 @@ def find_themes(graph: sp.csr_matrix, resolution: float, seed: int, weights: np.
         # A dictionary of all nodes, whose order is not promised.
         nodes = np.fromiter(found.keys(), np.int64, n)
         community[nodes] = np.fromiter(found.values(), np.int64, n)
+    if equal is not None:
+        community = share_labels(equal, community)
     return numbered_by_size(community, np.ones(n, np.int64) if weights is None else weights)
 
 
