@@ -1,3 +1,5 @@
+import tracemalloc
+
 import networkx
 import numpy as np
 import pytest
@@ -29,6 +31,22 @@ def test_graph_weighs_both_directions_and_divides_by_what_both_texts_have():
     assert graph.nnz == 8  # the cosine below zero is no edge
     np.testing.assert_allclose(graph.toarray(), expected / expected[expected > 0].mean())
     assert (graph != graph.T.tocsr()).nnz == 0
+
+
+def test_graph_takes_little_more_than_itself():
+    n, k = 50_000, 32
+    rng = np.random.default_rng(0)
+    lists = rng.integers(0, n, (n, k), np.int32), rng.random((n, k), np.float32)
+    tracemalloc.start()
+    try:
+        graph = community_graph(*lists)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # An edge has a place and a weight; no more than one more array as long as all edges and their sorting.
+    own = graph.data.nbytes + graph.indices.nbytes + graph.indptr.nbytes
+    assert own < 780 * n
+    assert peak < 1250 * n
 
 
 def test_themes_are_the_blobs_and_numbered_by_size():
