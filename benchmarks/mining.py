@@ -96,9 +96,12 @@ def blocks_of(folder: Path) -> tuple:
 
 def ours(folder: Path, threshold: float) -> dict[str, float]:
     """Mine in this process, with the settings of `configs/local.yaml` but the threshold."""
-    # torch is there already in a run, from embedding; nor does the peer's time hold its imports.
-    import numba  # noqa: F401
+    # torch is there already in a run, from embedding; nor does the peer's time hold its imports. numba imports most of itself
+    # (0.3 s) when it first compiles something.
+    import numba
     import torch  # noqa: F401
+
+    numba.njit(lambda: None)()
 
     from transforms.duplicates import (
         DuplicatesOptions,

@@ -174,7 +174,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
     fs, inner = filesystem_of(path)
     try:
         with fs.open(inner, "rb") as file:
-            values = yaml.safe_load(file)
+            values = yaml.load(file, _Loader)
     except FileNotFoundError:
         raise ConfigurationError(f"configuration file {path!r} does not exist") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -184,6 +184,19 @@ def _read_yaml(path: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigurationError(f"configuration file {path!r} must hold keys and values, found {type(values).__name__}")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which takes the last of several equal keys; here they are an error, as in YAML's own rules."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in found:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
+            found.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def _parse_value(setting: str, text: str) -> Any:

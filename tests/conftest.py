@@ -7,6 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from tests.runners.engines.skipping import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.s3 import ENVIRONMENT, S3Server, start_s3
 from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, encoder_spec, load_encoder
 

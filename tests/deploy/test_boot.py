@@ -49,10 +49,11 @@ def boot_pool(folder: Path) -> Iterator[Engine]:
         processes.start("worker-pool", pool, environment)
         processes.wait("job service and worker pool", lambda: accepts(service_port) and accepts(pool_port))
         options = [f"--job_endpoint=localhost:{service_port}", "--environment_type=EXTERNAL"]
-        yield Engine("boot", ("--runner=PortableRunner", *options, f"--environment_config=localhost:{pool_port}"), True)
+        yield Engine("boot", ("--runner=PortableRunner", *options, f"--environment_config=localhost:{pool_port}"))
 
 
 @pytest.mark.slow
+@pytest.mark.tools(*TOOLS)
 def test_workers_that_boot_starts_do_our_jobs(tmp_path):
     with engine_or_skip(boot_pool(tmp_path / "engine"), TOOLS) as engine:
         runner = Runner(RunnerOptions(beam_options=engine.options))

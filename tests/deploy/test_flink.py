@@ -17,6 +17,7 @@ from transforms.generations import open_generation, verify_generation
 
 
 @pytest.mark.long
+@pytest.mark.tools(*GO, *JAVA)
 @pytest.mark.usefixtures("minilm_spec")
 def test_a_reindex_needs_nothing_but_its_addresses(tmp_path, s3_bucket):
     with fsspec.open(f"{s3_bucket}/documents/some.jsonl", "w") as file:

@@ -155,7 +155,7 @@ def test_pairs_are_brute_force_and_groups_hold_their_promise(published, rows, or
 
 def test_topics_are_what_hdbscan_finds_in_each_theme_of_the_published_graph(published, rows):
     from transforms.neighbors import read_neighbors
-    from transforms.topics import TopicsOptions, community_graph, find_themes, reduced
+    from transforms.topics import TopicsOptions, community_graph, equal_texts, find_themes, reduced
 
     parts = [read_neighbors(published.checked(file)) for file in published.manifest.under("neighbors")]
     ids, neighbor_ids, cosines = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -169,7 +169,8 @@ def test_topics_are_what_hdbscan_finds_in_each_theme_of_the_published_graph(publ
         topic[position[row["doc_id"]]], theme[position[row["doc_id"]]] = row["topic_id"], row["theme_id"]
     options = TopicsOptions(min_cluster_size=8)
     graph, documents = community_graph(neighbors, cosines), np.bincount([position[row["doc_id"]] for row in table])
-    assert theme.tolist() == find_themes(graph, 1.0, options.seed, documents).tolist()
+    equal = equal_texts(neighbors, cosines)
+    assert theme.tolist() == find_themes(graph, 1.0, options.seed, documents, equal).tolist()
     divided = 0
     for number in range(theme.max() + 1):
         members = np.flatnonzero(theme == number)

@@ -165,3 +165,10 @@ def test_columns_that_are_read_choose_the_kept_document():
     assert load_config(None, settings).duplicates.keep == ("newest:updated_at",)
     with pytest.raises(ConfigurationError, match="'best' is no rule: write most_documents"):
         load_config(None, ["duplicates.keep=[best]"])
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("runner:\n  workers: 2\n  workers: 1\n")
+    with pytest.raises(ConfigurationError, match=r"key 'workers' is there twice.*line 3"):
+        load_config(str(path))

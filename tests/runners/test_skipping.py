@@ -24,7 +24,7 @@ def test_of_something_else():
 
 @pytest.mark.parametrize(("ci", "failed", "skipped"), [("true", 1, 2), ("", 0, 3)])
 def test_a_skip_is_a_failure_only_in_ci_and_with_the_tools(tmp_path, ci, failed, skipped):
-    (tmp_path / "conftest.py").write_text("from tests.runners.conftest import pytest_runtest_makereport\n")
+    (tmp_path / "conftest.py").write_text("from tests.runners.engines.skipping import pytest_runtest_makereport\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = tools\n")
     (tmp_path / "test_some.py").write_text(TESTS)
     path = os.pathsep.join(entry for entry in sys.path if entry)

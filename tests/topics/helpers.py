@@ -7,6 +7,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+def scattered(n: int, seed: int = 0) -> np.ndarray:
+    return unit(np.random.default_rng(seed).normal(size=(n, 24)))
+
+
 def blobs(sizes: list[int], dim: int = 24, spread: float = 0.25, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors around as many random directions as there are sizes, shuffled, and each one's direction."""
     rng = np.random.default_rng(seed)

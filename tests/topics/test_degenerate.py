@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.topics.helpers import unit
+from tests.topics.helpers import scattered, unit
 from tests.topics.test_stages import Corpus
 from transforms.topics import FindTopicsTask, TopicsOptions, describe_topics, find_inside_themes, find_topics
 
@@ -19,10 +19,6 @@ METHODS = {
 
 def equal(n):
     return np.repeat(unit(np.ones((1, 24))), n, axis=0)
-
-
-def scattered(n, seed=0):
-    return unit(np.random.default_rng(seed).normal(size=(n, 24)))
 
 
 SETS = {
@@ -88,12 +84,16 @@ def test_tables_are_whole(method, name, tmp_path):
     assert pl.read_parquet(other.assignments.path).sort(key).equals(rows.sort(key))
 
 
-@pytest.mark.parametrize("method", ["hdbscan, exact", "kmeans"])
-def test_equal_vectors_share_a_topic(method, tmp_path):
+# The two that lay out give equal vectors different places: what they share is not a matter of distances there.
+@pytest.mark.parametrize("method", ["themes", "hdbscan", "hdbscan, exact", "kmeans"])
+@pytest.mark.parametrize("name", ["many equal among others", "equal vectors"])
+def test_equal_vectors_share_a_topic(method, name, tmp_path):
     options = TopicsOptions(n_epochs=11, **METHODS[method])
-    corpus = Given(tmp_path, SETS["many equal among others"](), 2)
+    corpus = Given(tmp_path, SETS[name](), 2)
     found, published = run_all(corpus, tmp_path, options)
-    topics = pl.read_parquet(published.assignments.path).filter(pl.col("doc_id").is_in([f"d{i}-0" for i in range(100)]))
+    rows = pl.read_parquet(published.assignments.path).filter(pl.col("doc_id").is_in([f"d{i}-0" for i in range(100)]))
     assert found.topics >= 1
-    assert topics["topic_id"].n_unique() == 1
-    assert topics["topic_id"][0] >= 0
+    assert rows["topic_id"].n_unique() == 1
+    assert rows["topic_id"][0] >= 0
+    for layer in rows["layer_theme_ids"].to_list():
+        assert layer == rows["layer_theme_ids"][0].to_list()

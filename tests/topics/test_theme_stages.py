@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.topics.helpers import blobs
+from tests.topics.helpers import blobs, graph_of, scattered, unit
 from tests.topics.test_stages import SUBJECTS, Corpus, run_beam
 from transforms.files import read_table
 from transforms.neighbors import read_neighbors
@@ -23,6 +23,7 @@ from transforms.topics import (
     join_topics,
     lay_out_map,
     theme_stages,
+    theme_topics,
     theme_uid,
     topic_uid,
     topics_of_theme,
@@ -140,6 +141,9 @@ def test_output_does_not_depend_on_parts_bundles_or_on_when_it_runs(corpus, outc
     assert other.found.labels.sha256 == outcome.found.labels.sha256
     assert other.published.topics.sha256 == outcome.published.topics.sha256
     assert other.published.themes.sha256 == outcome.published.themes.sha256
+    # Rows are in the order of the parts of documents.
+    one, two = (pl.read_parquet(run.published.assignments.path).sort("doc_id", "passage_no") for run in (other, outcome))
+    assert one.equals(two)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4])
@@ -182,8 +186,6 @@ def test_transforms_give_the_records_of_the_functions(outcome):
 
 
 def theme(sizes, spread=0.25, seed=0, dim=24):
-    from tests.topics.helpers import graph_of
-
     vectors, truth = blobs(sizes, dim, spread, seed)
     return *graph_of(vectors), vectors, truth
 
@@ -200,25 +202,47 @@ def test_a_theme_too_small_to_divide_is_one_topic_and_a_smaller_one_is_noise():
     assert not none.strength.any()
 
 
+def sizes_of(topic_id):
+    """Texts that are noise, then those of every topic."""
+    return np.bincount(topic_id + 1).tolist()
+
+
 @pytest.mark.parametrize("reduce", ["umap", "none"])
-def test_a_theme_that_is_all_noise_or_one_giant_is_divided_by_leaf_or_stays_whole(reduce):
-    neighbors, cosines, vectors, _ = theme([200], spread=3.0)
-    found = topics_of_theme(neighbors, cosines, TopicsOptions(reduce=reduce, min_cluster_size=90, n_epochs=20), vectors)
-    assert found.topics >= 1
-    sizes = np.bincount(found.topic_id[found.topic_id >= 0])
-    assert sizes.max() <= 160 or (found.topics == 1 and sizes.max() == 200)
-    # One giant with a small satellite far away: eom calls the giant one topic, more than four fifths of the theme.
-    neighbors, cosines, vectors, _ = theme([180, 20])
-    found = topics_of_theme(neighbors, cosines, TopicsOptions(reduce=reduce, min_cluster_size=10, n_epochs=50), vectors)
-    sizes = np.bincount(found.topic_id[found.topic_id >= 0])
-    assert sizes.max() <= 160 or (found.topics == 1 and sizes.max() == 200)
+@pytest.mark.parametrize(
+    ("halves", "eom", "leaf", "expected"),
+    [
+        # A giant of two halves with a satellite: only leaf divides the giant; one without halves stays whole.
+        (0.25, [0, 180, 20], [0, 90, 90, 20], [0, 90, 90, 20]),
+        (0.0, [0, 180, 20], [0, 180, 20], [0, 200]),
+        # Nothing alike: all noise.
+        (None, [200], [200], [0, 200]),
+    ],
+)
+def test_a_theme_that_is_all_noise_or_one_giant_is_divided_by_leaf_or_stays_whole(
+    reduce, halves, eom, leaf, expected, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    giant, apart, satellite = unit(rng.normal(size=(3, 24)))
+    centres = np.vstack([giant + (halves or 0) * apart, giant - (halves or 0) * apart, satellite])
+    vectors = unit(np.repeat(centres, [90, 90, 20], axis=0) + 0.25 * rng.normal(size=(200, 24)) / np.sqrt(24))
+    if halves is None:
+        vectors = scattered(200)
+    # HDBSCAN sees what the set says, not what a layout makes of it.
+    monkeypatch.setattr(theme_topics, "reduced", lambda *_: vectors)
+    neighbors, cosines = graph_of(vectors)
+    options = TopicsOptions(reduce=reduce, min_cluster_size=10 if halves is not None else 90)
+    divide = theme_topics._divider(neighbors, cosines, options, vectors)
+    for method, sizes in (("eom", eom), ("leaf", leaf)):
+        assert sizes_of(divide(options.model_copy(update={"cluster_selection_method": method})).topic_id) == sizes
+    found = topics_of_theme(neighbors, cosines, options, vectors)
+    assert sizes_of(found.topic_id) == expected
+    if found.topics == 1:
+        np.testing.assert_allclose(found.strength, 1)  # all neighbours are inside
 
 
 def test_many_equal_texts_share_a_topic():
     vectors, _ = blobs([1000, 1000], spread=1.0)
     vectors[:250] = vectors[0]
-    from tests.topics.helpers import graph_of
-
     found = topics_of_theme(*graph_of(vectors), TopicsOptions(n_epochs=20, reduce="none", min_cluster_size=20), vectors)
     assert len(set(found.topic_id[:250].tolist())) == 1
     assert np.isfinite(found.strength).all()

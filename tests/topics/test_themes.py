@@ -1,3 +1,5 @@
+import tracemalloc
+
 import networkx
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from networkx.algorithms.community import louvain_communities
 from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, graph_of
-from transforms.topics import community_graph, find_themes
+from transforms.topics import community_graph, equal_texts, find_themes
 from transforms.topics.themes import layer_seed
 
 
@@ -29,6 +31,22 @@ def test_graph_weighs_both_directions_and_divides_by_what_both_texts_have():
     assert graph.nnz == 8  # the cosine below zero is no edge
     np.testing.assert_allclose(graph.toarray(), expected / expected[expected > 0].mean())
     assert (graph != graph.T.tocsr()).nnz == 0
+
+
+def test_graph_takes_little_more_than_itself():
+    n, k = 50_000, 32
+    rng = np.random.default_rng(0)
+    lists = rng.integers(0, n, (n, k), np.int32), rng.random((n, k), np.float32)
+    tracemalloc.start()
+    try:
+        graph = community_graph(*lists)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # An edge has a place and a weight; no more than one more array as long as all edges and their sorting.
+    own = graph.data.nbytes + graph.indices.nbytes + graph.indptr.nbytes
+    assert own < 780 * n
+    assert peak < 1250 * n
 
 
 def test_themes_are_the_blobs_and_numbered_by_size():
@@ -92,3 +110,12 @@ def test_equal_texts_share_a_theme_or_few(equal):
     themes = find_themes(community_graph(*graph_of(vectors, 32)), 0.5, 42)
     sizes = np.bincount(themes[:equal])
     assert sizes.max() >= 32  # lists of 32 among equals: pieces of them are all that a graph can hold together
+
+
+def test_equal_texts_are_one_theme_where_a_resolution_tears_their_star_apart():
+    vectors, _ = blobs([300])
+    vectors[:] = vectors[0]
+    lists = graph_of(vectors, 32)
+    graph = community_graph(*lists)
+    assert find_themes(graph, 2.0, 42).max() > 0
+    assert not find_themes(graph, 2.0, 42, equal=equal_texts(*lists)).any()

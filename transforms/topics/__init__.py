@@ -10,6 +10,7 @@ from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, best_terms, c_tf_idf, choose_terms
+from transforms.topics.equal import equal_texts, share_labels
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import graph_arrays
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
@@ -95,6 +96,7 @@ __all__ = [
     "cut_parts",
     "cut_topics",
     "describe_topics",
+    "equal_texts",
     "find_inside_themes",
     "find_layer",
     "find_themes",
@@ -116,6 +118,7 @@ __all__ = [
     "publish_topics",
     "reduced",
     "score_texts",
+    "share_labels",
     "theme_uid",
     "topic_uid",
     "topics_of_theme",

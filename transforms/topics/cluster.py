@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.topics.equal import joined, share_labels
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 
@@ -21,11 +22,14 @@ class Clusters:
         return int(self.topic_id.max(initial=-1)) + 1
 
 
-def cluster(coordinates: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None) -> Clusters:
+def cluster(
+    coordinates: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None, equal: np.ndarray | None = None
+) -> Clusters:
     """Cluster `coordinates` float (n, d) with HDBSCAN (Campello, Moulavi and Sander 2013), exact spanning tree, one process.
 
     The partition is that of the hdbscan package, except that texts at exactly equal coordinates always share a label
-    (the package may split them: their density is infinite). Topics are numbered by descending size, ties by their
+    (the package may split them: their density is infinite), and texts of one group of `equal` int (n,), `equal_texts`, which
+    a layout does not put at one place. Topics are numbered by descending size, ties by their
     smallest position; `weights` int (n,) makes size the sum of weights, such as the documents of each distinct text.
     Fewer texts than a topic needs are all noise.
     """
@@ -45,13 +49,16 @@ def cluster(coordinates: np.ndarray, options: TopicsOptions, weights: np.ndarray
                 approx_min_span_tree=False,
                 core_dist_n_jobs=1,
             ).fit(coordinates)
-        labels = _same_place_same_label(coordinates, model.labels_)
         strength = np.clip(np.nan_to_num(model.probabilities_, nan=1.0), 0, 1).astype(np.float32)
-        strength[labels < 0] = 0
+        _, place = np.unique(coordinates, axis=0, return_inverse=True)
+        groups = place.ravel() if equal is None else joined(place.ravel(), equal)
+        labels, strength = together(groups, model.labels_, strength, min_cluster_size)
     return Clusters(numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
 
 
-def cluster_tree(tree: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None) -> Clusters:
+def cluster_tree(
+    tree: np.ndarray, options: TopicsOptions, weights: np.ndarray | None = None, equal: np.ndarray | None = None
+) -> Clusters:
     """Cluster texts by their `mutual_reachability_tree` (n - 1, 3), as `cluster` does by coordinates.
 
     Condensation and choice of clusters are the hdbscan package's; they have no public entrance that takes a tree.
@@ -67,6 +74,8 @@ def cluster_tree(tree: np.ndarray, options: TopicsOptions, weights: np.ndarray |
             None, label(tree), min_cluster_size, cluster_selection_method=options.cluster_selection_method
         )
         strength = np.clip(probabilities, 0, 1).astype(np.float32)
+        if equal is not None:
+            labels, strength = together(equal, labels, strength, min_cluster_size)
         strength[labels < 0] = 0
     return Clusters(numbered_by_size(labels, np.ones(n, np.int64) if weights is None else weights), strength)
 
@@ -115,14 +124,22 @@ def heaviest_vote(votes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, n
     return best, best_weight
 
 
-def _same_place_same_label(coordinates: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Give rows at equal coordinates their most frequent label; ties to a topic before noise, then to the smaller one."""
-    _, place, counts = np.unique(coordinates, axis=0, return_inverse=True, return_counts=True)
-    place = place.ravel()
-    labels = labels.copy()
-    crowded = np.flatnonzero(counts[place] > 1)
-    by_place = crowded[np.argsort(place[crowded], kind="stable")]
-    for rows in np.split(by_place, np.flatnonzero(np.diff(place[by_place])) + 1) if len(by_place) else []:
-        values, votes = np.unique(labels[rows], return_counts=True)
-        labels[rows] = min(zip(-votes, values < 0, values, strict=True))[2]
-    return labels
+def together(
+    groups: np.ndarray, labels: np.ndarray, strength: np.ndarray, min_cluster_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels int (n,) and strengths float32 (n,) after texts that cannot be told apart have agreed on a topic.
+
+    A group of `groups` int (n,) has its most frequent topic; one that is all noise and large enough for a topic is a topic of
+    full strength. Who was noise is as strong as the strongest of the group in that topic.
+    """
+    shared = share_labels(groups, labels)
+    sizes = np.bincount(groups, minlength=1)
+    alone = np.flatnonzero((shared < 0) & (sizes[groups] >= min_cluster_size))
+    _, number = np.unique(groups[alone], return_inverse=True)
+    shared[alone] = int(shared.max(initial=-1)) + 1 + number.ravel()
+    best = np.zeros(len(sizes), np.float32)
+    stayed = shared == labels
+    np.maximum.at(best, groups[stayed], strength[stayed])
+    best[groups[alone]] = 1
+    changed = np.where((labels < 0) & (shared >= 0), best[groups], strength)
+    return shared, np.where(shared >= 0, changed, 0).astype(np.float32)

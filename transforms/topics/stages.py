@@ -9,6 +9,7 @@ import pyarrow as pa
 from transforms.files import FileRef, write_table
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.counting import Labelling
+from transforms.topics.equal import equal_texts
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.kmeans import kmeans
@@ -98,8 +99,9 @@ def _hdbscan(
     options: TopicsOptions,
     documents: np.ndarray,
 ) -> tuple[Clusters, np.ndarray]:
+    equal = equal_texts(neighbors, cosines)
     if options.reduce == "umap":
         layouts = lay_out(neighbors, cosines, options)
-        return cluster(layouts.coordinates, options, documents), layouts.xy
+        return cluster(layouts.coordinates, options, documents, equal), layouts.xy
     tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors())
-    return cluster_tree(tree, options, documents), lay_out_map(neighbors, cosines, options)
+    return cluster_tree(tree, options, documents, equal), lay_out_map(neighbors, cosines, options)

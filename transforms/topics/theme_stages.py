@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
 from transforms.topics.counting import Labelling
+from transforms.topics.equal import equal_texts
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
@@ -111,7 +112,8 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
     corpus = CorpusGraph(task.passages, task.neighbors)
     neighbors, cosines = corpus.arrays()
     documents = corpus.texts["n_documents"].to_numpy()
-    themes = find_themes(community_graph(neighbors, cosines), options.resolutions[task.layer], options.seed, documents)
+    graph, equal = community_graph(neighbors, cosines), equal_texts(neighbors, cosines)
+    themes = find_themes(graph, options.resolutions[task.layer], options.seed, documents, equal)
     labels = _save(join(task.directory, f"layer-{task.layer}.npy"), themes)
     found = int(themes.max(initial=-1)) + 1
     bundles = _bundles(themes, neighbors, cosines, task.directory) if task.layer == options.layer else ()

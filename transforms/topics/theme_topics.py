@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.equal import equal_texts
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.options import TopicsOptions
 from transforms.topics.reduce import reduced
@@ -65,14 +66,15 @@ def _clusters(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions
 def _divider(
     neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions, vectors: np.ndarray | None
 ) -> Callable[[TopicsOptions], Clusters]:
-    """HDBSCAN on this theme, whose expensive part does not depend on how clusters are selected."""
+    """HDBSCAN on these texts. Their layout or tree, which does not depend on how clusters are selected, is made once."""
+    equal = equal_texts(neighbors, cosines)
     if options.reduce == "umap":
         coordinates = reduced(neighbors, cosines, options)
-        return lambda chosen: cluster(coordinates, chosen)
+        return lambda chosen: cluster(coordinates, chosen, equal=equal)
     if vectors is None:
         raise ValueError("topics.reduce = none clusters the vectors, and none were given")
     tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors)
-    return lambda chosen: cluster_tree(tree, chosen)
+    return lambda chosen: cluster_tree(tree, chosen, equal=equal)
 
 
 def _divides(topic_id: np.ndarray) -> bool:

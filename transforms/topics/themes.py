@@ -10,12 +10,15 @@ import hashlib
 import numpy as np
 import scipy.sparse as sp
 
+from transforms.topics.equal import share_labels
 from transforms.topics.numbering import numbered_by_size
 
 # Rounds of the whole algorithm, each from the partition before. One leaves the coarse layer far from its optimum (V-measure of
 # agnews at 0.5 over five seeds, with plain cosines squared: .529 in the mean, .566 after three); ten add .003 for three times
 # the time.
 _ROUNDS = 3
+# Rows whose weights are divided at a time: arrays as long as all edges are what a large corpus has no memory for.
+_ROWS = 16_384
 
 
 def community_graph(neighbors: np.ndarray, cosines: np.ndarray) -> sp.csr_matrix:
@@ -23,29 +26,46 @@ def community_graph(neighbors: np.ndarray, cosines: np.ndarray) -> sp.csr_matrix
 
     `neighbors` integer (n, K) positions of other texts, `cosines` float32 (n, K). The weight of an edge is s_ij / (d_i d_j):
     s is max(cosine, 0), twice that where each of the two texts is in the other's list, d a text's sum of s. Without the
-    division hubs, which are in the lists of hundreds, hold together what does not belong together (V-measure, five seeds, at
-    resolution 1: HUB_TABLE). Weights are scaled to mean 1.
+    division hubs, which are in the lists of hundreds, hold together what does not belong together (V-measure at resolution 1,
+    mean of five seeds: search_snippets .644 without, .658 with it; agnews .455 and .529). Weights are scaled to mean 1.
+
+    Memory beside the arguments, with 32 neighbours: at most 1.2 KB a text, of which the graph keeps 770 B.
     """
     n, k = neighbors.shape
-    similar = np.maximum(cosines, 0).astype(np.float64)
     bounds = np.arange(0, n * k + 1, k) if k else np.zeros(n + 1, np.int64)
-    directed = sp.csr_matrix((similar.ravel(), neighbors.ravel(), bounds), shape=(n, n))
+    # float32 is exact for the sum of the equal cosines of an edge's two directions.
+    directed = sp.csr_matrix((np.maximum(cosines, 0).ravel(), neighbors.ravel(), bounds), shape=(n, n))
     graph = (directed + directed.T).tocsr()
+    del directed
     graph.eliminate_zeros()
     graph.sort_indices()
+    graph.data = graph.data.astype(np.float64)
     degree = np.asarray(graph.sum(axis=1)).ravel()
-    # One division by the product: two would round an edge's two directions apart.
-    graph.data /= np.repeat(degree, np.diff(graph.indptr)) * degree[graph.indices]
+    for low in range(0, n, _ROWS):
+        span = graph.indptr[low : low + _ROWS + 1]
+        some = slice(span[0], span[-1])
+        # One division by the product: two would round an edge's two directions apart.
+        graph.data[some] /= np.repeat(degree[low : low + _ROWS], np.diff(span)) * degree[graph.indices[some]]
     if graph.nnz:
         graph.data /= graph.data.mean()
     return graph
 
 
-def find_themes(graph: sp.csr_matrix, resolution: float, seed: int, weights: np.ndarray | None = None) -> np.ndarray:
+def find_themes(
+    graph: sp.csr_matrix,
+    resolution: float,
+    seed: int,
+    weights: np.ndarray | None = None,
+    equal: np.ndarray | None = None,
+) -> np.ndarray:
     """The theme of every text, int32 (n,), numbered from 0 by descending size, ties by smallest position.
 
     `graph` as `community_graph` makes it. `weights` int (n,) makes size the sum of weights, such as the documents of each
-    text. A text without an edge is a theme of its own.
+    text. A text without an edge is a theme of its own. Texts of one group of `equal` int (n,), `equal_texts`, share the theme
+    that most of them have: they all name the same few of themselves as neighbours, a star in which high resolutions see no
+    community.
+
+    Memory beside the graph, with 32 neighbours: some 3 KB a text (200,000 texts, graspologic-native 1.3), Leiden's own copies.
     """
     n = graph.shape[0]
     community = np.arange(n)
@@ -65,6 +85,8 @@ def find_themes(graph: sp.csr_matrix, resolution: float, seed: int, weights: np.
         # A dictionary of all nodes, whose order is not promised.
         nodes = np.fromiter(found.keys(), np.int64, n)
         community[nodes] = np.fromiter(found.values(), np.int64, n)
+    if equal is not None:
+        community = share_labels(equal, community)
     return numbered_by_size(community, np.ones(n, np.int64) if weights is None else weights)
 
 
