@@ -16,6 +16,7 @@ from transforms.topics import (
     cluster_themes,
     community_graph,
     describe_topics,
+    divide,
     find_inside_themes,
     find_layer,
     find_themes,
@@ -23,11 +24,11 @@ from transforms.topics import (
     join_topics,
     lay_out_map,
     theme_stages,
-    theme_topics,
     theme_uid,
     topic_uid,
     topics_of_theme,
 )
+from transforms.vectors import gather_rows
 
 OPTIONS = TopicsOptions(method="themes+hdbscan", n_epochs=50, min_cluster_size=12)
 
@@ -174,6 +175,25 @@ def test_one_layer_and_the_exact_cosines(corpus, tmp_path):
     np.testing.assert_array_equal(found.labels["strength"].to_numpy()[members], alone.strength)
 
 
+@pytest.mark.parametrize("reduce", ["umap", "none"])
+def test_themes_above_the_limit_are_clustered_by_landmarks_and_each_block_is_read_once(corpus, tmp_path, monkeypatch, reduce):
+    options = OPTIONS.model_copy(update={"landmarks": 50, "reduce": reduce})
+    reads = []
+    monkeypatch.setattr(theme_stages, "gather_rows", lambda *args: reads.append(args) or gather_rows(*args))
+    found = Outcome(corpus, tmp_path, options)
+    assert len(reads) == len(found.done[cluster_themes][0]) - 1  # without the map's task
+    neighbors, cosines = graph_of_corpus(corpus)
+    themes, _ = found.themes
+    assert np.bincount(themes).max() > 50
+    for theme in range(themes.max() + 1):
+        members = np.flatnonzero(themes == theme)
+        place = np.full(len(themes), -1)
+        place[members] = np.arange(len(members))
+        alone = topics_of_theme(place[neighbors[members]], cosines[members], options, corpus.vectors[members])
+        np.testing.assert_array_equal(found.labels["topic_id"].to_numpy()[members] < 0, alone.topic_id < 0)
+        np.testing.assert_array_equal(found.labels["strength"].to_numpy()[members], alone.strength)
+
+
 def test_bundles_that_miss_a_theme_are_refused(outcome):
     ((task,), _) = outcome.done[join_topics]
     with pytest.raises(ValueError, match="the bundles of themes have 0 texts, the corpus has 190"):
@@ -228,12 +248,12 @@ def test_a_theme_that_is_all_noise_or_one_giant_is_divided_by_leaf_or_stays_whol
     if halves is None:
         vectors = scattered(200)
     # HDBSCAN sees what the set says, not what a layout makes of it.
-    monkeypatch.setattr(theme_topics, "reduced", lambda *_: vectors)
+    monkeypatch.setattr(divide, "reduced", lambda *_: vectors)
     neighbors, cosines = graph_of(vectors)
     options = TopicsOptions(reduce=reduce, min_cluster_size=10 if halves is not None else 90)
-    divide = theme_topics._divider(neighbors, cosines, options, vectors)
+    find = divide.divider(neighbors, cosines, options, vectors)
     for method, sizes in (("eom", eom), ("leaf", leaf)):
-        assert sizes_of(divide(options.model_copy(update={"cluster_selection_method": method})).topic_id) == sizes
+        assert sizes_of(find(options.model_copy(update={"cluster_selection_method": method})).topic_id) == sizes
     found = topics_of_theme(neighbors, cosines, options, vectors)
     assert sizes_of(found.topic_id) == expected
     if found.topics == 1:

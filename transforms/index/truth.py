@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from transforms.threads import one_torch_thread
 from transforms.vectors import VectorBlock
 
 # A screen multiplies in low precision and keeps what may still be among the nearest; only that is multiplied exactly.
@@ -61,7 +62,7 @@ def exact_top(
     """
     if threads is not None and threads > 1 and len(blocks) > 1:
         shares = [blocks[i::threads] for i in range(min(threads, len(blocks)))]
-        with threadpool_limits(1), ThreadPoolExecutor(len(shares)) as pool:
+        with _one_torch_thread(queries, max(map(_rows, shares))), threadpool_limits(1), ThreadPoolExecutor(len(shares)) as pool:
             return best_of(list(pool.map(lambda share: _alone(query_ids, queries, share, depth), shares)))
     batches = batches_of(len(queries)) or [slice(0, 0)]
     parts = [_exact_top(query_ids[some], queries[some], blocks, depth) for some in batches]
@@ -70,23 +71,17 @@ def exact_top(
 
 def _alone(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int) -> Truth:
     """`exact_top` in a thread beside which others do the same: each multiplies alone."""
-    with _one_torch_thread():
-        return exact_top(query_ids, queries, blocks, depth)
-
-
-@contextlib.contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Let torch, where it is loaded, use the calling thread alone."""
     torch: Any = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    if torch is not None:
+        torch.set_num_threads(1)
+    return exact_top(query_ids, queries, blocks, depth)
+
+
+def _one_torch_thread(queries: np.ndarray, rows: int) -> contextlib.AbstractContextManager[None]:
+    """Let torch, where it is loaded or a share of so many rows will load it, use one thread in each of those that share."""
+    if "torch" in sys.modules or _tries_bf16(queries[:QUERIES], rows):
+        return one_torch_thread()
+    return contextlib.nullcontext()
 
 
 def batches_of(queries: int) -> list[slice]:
@@ -97,7 +92,7 @@ def batches_of(queries: int) -> list[slice]:
 def _exact_top(query_ids: np.ndarray, queries: np.ndarray, blocks: Sequence[VectorBlock], depth: int) -> Truth:
     queries = np.ascontiguousarray(queries, np.float32)
     found = _Candidates(queries, depth + 1)  # one more, for the query itself
-    rows = sum(block.rows for block in blocks)
+    rows = _rows(blocks)
     screen = None
     for block in blocks if len(queries) else ():
         vectors = np.ascontiguousarray(block.vectors())
@@ -208,7 +203,7 @@ def _choose_screen(queries: np.ndarray, vectors: np.ndarray, rows: int) -> _Scre
     def single(vectors: np.ndarray) -> tuple[np.ndarray, float]:
         return queries @ vectors.T, dim * _BOUND_SINGLE
 
-    if len(queries) * rows * dim < (_WORTH_TRYING if "torch" in sys.modules else _WORTH_LOADING) or dim > _BF16_UP_TO_DIM:
+    if not _tries_bf16(queries, rows):
         return single
     import torch
 
@@ -223,6 +218,16 @@ def _choose_screen(queries: np.ndarray, vectors: np.ndarray, rows: int) -> _Scre
     if not _keeps_bound(bf16, queries, vectors):
         return single
     return _fastest((single, bf16), vectors[:_PROBE])
+
+
+def _tries_bf16(queries: np.ndarray, rows: int) -> bool:
+    """Whether so many rows are enough to try bfloat16, which needs torch."""
+    products = queries.size * rows
+    return products >= (_WORTH_TRYING if "torch" in sys.modules else _WORTH_LOADING) and queries.shape[1] <= _BF16_UP_TO_DIM
+
+
+def _rows(blocks: Sequence[VectorBlock]) -> int:
+    return sum(block.rows for block in blocks)
 
 
 def _keeps_bound(screen: _Screen, queries: np.ndarray, vectors: np.ndarray) -> bool:

@@ -23,7 +23,6 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +30,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transforms.neighbors.threads import in_threads
+from transforms.threads import one_torch_thread
 
 # The longest vector that `snap` accepts has length 1.001 in float32 arithmetic.
 LONGEST = 1.0011
@@ -159,30 +159,31 @@ def make_screen(vectors: np.ndarray, precision: str, threads: int = 1) -> Screen
 
     def round_some(start: int) -> None:
         part = slice(start, start + _ROWS)
-        with one_thread(precision):
-            low[part] = exact[part]
-            # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
-            rest = exact[part].sub(low[part]).numpy()
+        alone(precision)
+        low[part] = exact[part]
+        # Exact: both are multiples of the vector's last place, and the difference is below 2⁻⁸ of it.
+        rest = exact[part].sub(low[part]).numpy()
         squares[part] = np.einsum("ij,ij->i", rest, rest)
 
-    in_threads(round_some, range(0, len(vectors), _ROWS), threads)
+    with one_thread(precision):
+        in_threads(round_some, range(0, len(vectors), _ROWS), threads)
     return Screen(precision, low, np.sqrt(squares * (1 + 2.0**-22 * vectors.shape[1])))
 
 
-@contextlib.contextmanager
-def one_thread(precision: str) -> Iterator[None]:
-    """Let the calling thread alone compute in the precision's library: pieces are small, and there is one for every thread."""
-    if precision == FP32:
-        yield
-        return
-    import torch
+def one_thread(precision: str) -> contextlib.AbstractContextManager[None]:
+    """Let the calling thread alone compute in the precision's library: pieces are small, and there is one for every thread.
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    Threads that the caller starts meanwhile call `alone`.
+    """
+    return contextlib.nullcontext() if precision == FP32 else one_torch_thread()
+
+
+def alone(precision: str) -> None:
+    """In a thread beside which others compute: let the precision's library use it alone. Whoever started it puts that back."""
+    if precision != FP32:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def precision_for(products: int) -> str:
@@ -194,8 +195,6 @@ def precision_for(products: int) -> str:
 @functools.cache
 def fastest_precision() -> str:
     """bf16 where this machine multiplies it faster than float32 and with sums as exact as promised, else fp32. Takes 30 ms."""
-    import torch
-
     rows, columns, dim = _PROBE
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(rows + columns, dim))
@@ -203,16 +202,11 @@ def fastest_precision() -> str:
     vectors[::2] = np.abs(vectors[::2])
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     seconds: dict[str, float] = {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            for precision in (FP32, BF16):
-                screen = make_screen(vectors, precision)
-                buffer = screen.buffer(rows, columns)
-                seconds[precision] = min(_seconds(screen, buffer) for _ in range(_ROUNDS))
-    finally:
-        torch.set_num_threads(threads)
+    with one_torch_thread(), threadpool_limits(1):
+        for precision in (FP32, BF16):
+            screen = make_screen(vectors, precision)
+            buffer = screen.buffer(rows, columns)
+            seconds[precision] = min(_seconds(screen, buffer) for _ in range(_ROUNDS))
     return BF16 if seconds[FP32] > _WORTHWHILE * seconds[BF16] and _keeps_promise(screen, buffer) else FP32
 
 

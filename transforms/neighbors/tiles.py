@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transforms.neighbors.candidates import ROWS, Candidates
-from transforms.neighbors.screen import Screen, in_order, one_thread
+from transforms.neighbors.screen import Screen, alone, in_order, one_thread
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def _run(tiles: list[_Tile], k: int, threads: int, itself: np.ndarray | None = N
 
     def work(_: int) -> None:
         buffer = screen.buffer(ROWS, ROWS)
-        with one_thread(screen.precision):
-            for tile in queue:  # of a list: its iterator gives each tile to one thread
-                _tile(*tile, k, buffer, itself)
+        alone(screen.precision)
+        for tile in queue:  # of a list: its iterator gives each tile to one thread
+            _tile(*tile, k, buffer, itself)
 
-    with threadpool_limits(1):
+    with one_thread(screen.precision), threadpool_limits(1):
         if threads == 1 or len(tiles) == 1:
             work(0)
         else:

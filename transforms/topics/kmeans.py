@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from transforms.threads import one_blas_thread
 from transforms.topics.cluster import Clusters
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
@@ -34,7 +34,7 @@ def kmeans(blocks: Sequence[VectorBlock], options: TopicsOptions, weights: np.nd
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             model = faiss.Kmeans(
                 sample.shape[1],
                 k,

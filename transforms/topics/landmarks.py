@@ -1,4 +1,4 @@
-"""Topics of a corpus too large to lay out at once: some texts are clustered, the others follow their neighbours."""
+"""Topics of a corpus or a theme too large to lay out at once: some texts are clustered, the others follow their neighbours."""
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def follow_landmarks(landmarks: Clusters, neighbors: np.ndarray, cosines: np.nda
 
     Each neighbour that has been decided votes with its cosine, noise too: where noise wins the text is noise. Texts
     without a decided neighbour wait for the next round; who is never reached is noise. Ties go to noise, then to the
-    larger topic. A text's strength is the winner's share of the votes. `neighbors` int (n, K), `cosines` float32 (n, K).
+    larger topic. A text's strength is the winner's share of the votes. `neighbors` int (n, K), -1 for one outside, who has no
+    vote, `cosines` float32 (n, K).
     """
     n, m = len(neighbors), len(landmarks.topic_id)
     topic_id, strength = np.full(n, -1, np.int32), np.zeros(n, np.float32)
@@ -34,7 +35,7 @@ def follow_landmarks(landmarks: Clusters, neighbors: np.ndarray, cosines: np.nda
     while len(waiting := np.flatnonzero(~decided)):
         near = neighbors[waiting]
         # Noise votes as 0, topic t as t + 1; -1 has no vote.
-        votes = np.where(decided[near], topic_id[near] + 1, -1)
+        votes = np.where((near >= 0) & decided[near], topic_id[near] + 1, -1)
         weights = np.where(votes >= 0, np.maximum(cosines[waiting], 0), 0).astype(np.float64)
         winner, weight = heaviest_vote(votes, weights)
         reached = weight > 0

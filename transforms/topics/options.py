@@ -30,7 +30,8 @@ class TopicsOptions(BaseModel):
     landmarks: int = Field(
         200_000,
         ge=1000,
-        description="method hdbscan: above so many texts, so many chosen by hash are clustered, the rest follow by vote",
+        description="Of a theme, or with method hdbscan a corpus, of more texts so many chosen by hash are clustered, the rest "
+        "follow by vote",
     )
     k: int | None = Field(None, ge=2, description="method kmeans: number of topics; null chooses round(sqrt(n / 2))")
     n_neighbors: int = Field(

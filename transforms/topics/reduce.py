@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
+from transforms.threads import one_blas_thread
 from transforms.topics.options import TopicsOptions
 
 # The start needs slow directions of the graph, not converged eigenvectors: 60 halved steps (1 s for 61,000 rows) led to
@@ -54,7 +54,7 @@ def lay_out(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) 
             f" has {k}: raise the number of neighbours or lower topics.n_neighbors"
         )
     # One BLAS thread: sums in another order change the last bits of the start, and the optimisation amplifies them.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
         coordinates = _clustered(graph, options)
         # From the clustered layout, not from scratch: what is one topic there then lies together on the map.
@@ -68,7 +68,7 @@ def reduced(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) 
     As in `lay_out`, but neighbours outside of the part are -1 and take no part; a text with fewer than `n_neighbors` - 1
     others inside has a smaller neighbourhood.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return _clustered(fuzzy_graph(*_inside_first(neighbors, cosines), options.n_neighbors), options)
 
 
@@ -76,7 +76,7 @@ def lay_out_map(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptio
     """The 2-d map alone, float32 (n, 2), for arguments as in `lay_out`: from a spectral start, with no layout to cluster in."""
     if neighbors.shape[1] < max(options.n_neighbors - 1, 1) or neighbors.shape[1] >= len(neighbors) - 1:
         return lay_out(neighbors, cosines, options).xy
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
         return _optimise(graph, spectral_start(graph, 2, options.seed), options.map_min_dist, options)
 

@@ -1,19 +1,18 @@
 """Topics of the whole corpus at once, without themes, on files: the step of one worker that needs the whole graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, write_table
-from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.cluster import Clusters, assign_noise, cluster
 from transforms.topics.counting import Labelling
+from transforms.topics.divide import divider
 from transforms.topics.equal import equal_texts
-from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.kmeans import kmeans
-from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.reduce import lay_out, lay_out_map
@@ -81,27 +80,10 @@ def _whole_corpus(
     n = len(neighbors)
     if options.method == "kmeans":
         return kmeans(blocks, options, documents), lay_out_map(neighbors, cosines, options)
-    if n > options.landmarks:
-        # Positions are in the order of content keys, which are hashes.
-        chosen = gather_rows(blocks, np.arange(options.landmarks))
-        k = max(neighbors.shape[1], options.n_neighbors)
-        found, _ = _hdbscan(*landmark_graph(chosen, k), lambda: chosen, options, documents[: options.landmarks])
-        followed = follow_landmarks(found, neighbors, cosines)
-        topic_id = numbered_by_size(followed.topic_id, documents)
-        return Clusters(topic_id, followed.strength), lay_out_map(neighbors, cosines, options)
-    return _hdbscan(neighbors, cosines, lambda: gather_rows(blocks, np.arange(n)), options, documents)
-
-
-def _hdbscan(
-    neighbors: np.ndarray,
-    cosines: np.ndarray,
-    vectors: Callable[[], np.ndarray],
-    options: TopicsOptions,
-    documents: np.ndarray,
-) -> tuple[Clusters, np.ndarray]:
-    equal = equal_texts(neighbors, cosines)
-    if options.reduce == "umap":
-        layouts = lay_out(neighbors, cosines, options)
-        return cluster(layouts.coordinates, options, documents, equal), layouts.xy
-    tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors())
-    return cluster_tree(tree, options, documents, equal), lay_out_map(neighbors, cosines, options)
+    if options.reduce == "umap" and n <= options.landmarks:
+        layouts = lay_out(neighbors, cosines, options)  # the map begins where the layout to cluster in ends
+        return cluster(layouts.coordinates, options, documents, equal_texts(neighbors, cosines)), layouts.xy
+    # Positions are in the order of content keys, which are hashes.
+    chosen = gather_rows(blocks, np.arange(min(n, options.landmarks)))
+    found = divider(neighbors, cosines, options, chosen)(options)
+    return Clusters(numbered_by_size(found.topic_id, documents), found.strength), lay_out_map(neighbors, cosines, options)

@@ -125,7 +125,8 @@ def find_inside_themes(
     clustering = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph)]
     for bundle in layers[options.layer].bundles:
         path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
-        clustering.append(ClusterThemesTask(path, bundle, blocks=tuple(blocks) if options.reduce == "none" else ()))
+        compared = options.reduce == "none" or (bundle.positions.rows or 0) > options.landmarks
+        clustering.append(ClusterThemesTask(path, bundle, blocks=tuple(blocks) if compared else ()))
     clustered: list[ClusteredThemes] = sorted(run(cluster_themes, clustering), key=lambda record: record.number)
     xy, *topics = clustered
     found: FoundTopics

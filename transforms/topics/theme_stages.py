@@ -1,5 +1,6 @@
 """Themes and the topics inside them, on files: layers side by side, then themes side by side, then one table of labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -62,7 +63,8 @@ class FoundThemes:
 class ClusterThemesTask:
     """Topics of a bundle of themes, or without a bundle the map of the whole corpus, from its passages and neighbour parts.
 
-    `blocks` are all vector blocks, read where the vectors themselves are clustered. The result goes to `path`.
+    `blocks` are all vector blocks, read where the vectors themselves are clustered or a theme has more texts than landmarks.
+    The result goes to `path`.
     """
 
     path: str
@@ -129,9 +131,9 @@ def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> Clustered
     positions, themes = load_array(bundle.positions.path), load_array(bundle.themes.path)
     neighbors, cosines = load_array(bundle.neighbors.path), load_array(bundle.cosines.path)
     tables = [_CLUSTERED.empty_table()]
-    for low, high in _spans(themes):
+    spans = _spans(themes)
+    for (low, high), vectors in zip(spans, _vectors(task, positions, spans, options), strict=True):
         near = np.asarray(neighbors[low:high])
-        vectors = gather_rows(task.blocks, positions[low:high]) if options.reduce == "none" else None
         found = topics_of_theme(np.where(near >= 0, near - low, -1), np.asarray(cosines[low:high]), options, vectors)
         columns = [
             positions[low:high],
@@ -220,6 +222,21 @@ def _bundles(themes: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, dir
         )
         first = last + 1
     return tuple(bundles)
+
+
+def _vectors(
+    task: ClusterThemesTask, positions: np.ndarray, spans: list[tuple[int, int]], options: TopicsOptions
+) -> Sequence[np.ndarray | None]:
+    """What each theme's topics need of vectors. Every block is read once: a theme's texts are in all of them."""
+    needed = [
+        (low, min(high, low + options.landmarks)) if options.reduce == "none" or high - low > options.landmarks else (low, low)
+        for low, high in spans
+    ]
+    rows = [positions[low:high] for low, high in needed]
+    if not sum(map(len, rows)):
+        return [None] * len(spans)
+    vectors = gather_rows(task.blocks, np.concatenate(rows))
+    return np.split(vectors, np.cumsum([len(some) for some in rows])[:-1])
 
 
 def _spans(themes: np.ndarray) -> list[tuple[int, int]]:

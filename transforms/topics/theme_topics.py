@@ -1,15 +1,12 @@
 """Topics of one theme: HDBSCAN on the theme's own layout, with what is done where HDBSCAN finds nothing to divide."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
-from transforms.topics.equal import equal_texts
-from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.cluster import Clusters, assign_noise
+from transforms.topics.divide import divider
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import reduced
 
 # A topic with a larger share of its theme than this says no more than the theme does.
 _GIANT = 0.8
@@ -38,7 +35,8 @@ def topics_of_theme(
     neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions, vectors: np.ndarray | None = None
 ) -> ThemeTopics:
     """Topics of a theme of m texts. `neighbors` int (m, K): places of their neighbours within the theme, -1 for one
-    outside; `cosines` float32 (m, K), also of those outside; `vectors` float32 (m, dim), which `reduce` = none needs.
+    outside; `cosines` float32 (m, K), also of those outside; `vectors` float32 (m, dim), which `reduce` = none needs, and a
+    theme of more than `landmarks` texts, whose first so many are clustered while the others follow: see `divider`.
 
     Where HDBSCAN calls everything noise, or one topic has more than four fifths of the theme, the finest clusters (leaf)
     are tried; where these are no better, or the theme is too small for two topics, the whole theme is one topic, in which a
@@ -55,26 +53,12 @@ def _clusters(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions
     if m < options.cluster_size(m):
         return Clusters(np.full(m, -1, np.int32), np.zeros(m, np.float32))
     if m >= max(2 * options.cluster_size(m), options.min_samples + 2):
-        divide = _divider(neighbors, cosines, options, vectors)
+        divide = divider(neighbors, cosines, options, vectors)
         for method in dict.fromkeys((options.cluster_selection_method, "leaf")):
             found = divide(options.model_copy(update={"cluster_selection_method": method}))
             if _divides(found.topic_id):
                 return found
     return Clusters(np.zeros(m, np.int32), _inside(neighbors, cosines))
-
-
-def _divider(
-    neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions, vectors: np.ndarray | None
-) -> Callable[[TopicsOptions], Clusters]:
-    """HDBSCAN on these texts. Their layout or tree, which does not depend on how clusters are selected, is made once."""
-    equal = equal_texts(neighbors, cosines)
-    if options.reduce == "umap":
-        coordinates = reduced(neighbors, cosines, options)
-        return lambda chosen: cluster(coordinates, chosen, equal=equal)
-    if vectors is None:
-        raise ValueError("topics.reduce = none clusters the vectors, and none were given")
-    tree = mutual_reachability_tree(neighbors, cosines, options.min_samples, vectors)
-    return lambda chosen: cluster_tree(tree, chosen, equal=equal)
 
 
 def _divides(topic_id: np.ndarray) -> bool:

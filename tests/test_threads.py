@@ -1,0 +1,69 @@
+"""Numbers of threads after pieces of work that ran side by side."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from transforms.neighbors import screen, tiles
+from transforms.threads import one_blas_thread, one_torch_thread
+
+
+def blas():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with threadpool_limits(2, user_api="blas"):
+        yield
+    torch.set_num_threads(before)
+
+
+def in_new_thread():
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.usefixtures("two")
+def test_blas_has_one_thread_until_the_last_who_asked_leaves():
+    assert blas() == {2}
+    first, second = one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas() == {1}
+    second.__exit__(None, None, None)
+    assert blas() == {2}
+    with pytest.raises(KeyError), one_blas_thread():
+        raise KeyError
+    assert blas() == {2}
+
+
+@pytest.mark.usefixtures("two")
+def test_torch_has_its_threads_again_after_both_of_two_in_any_order():
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        first, second = one_torch_thread(), one_torch_thread()
+        one.submit(first.__enter__).result()
+        other.submit(second.__enter__).result()
+        assert one.submit(torch.get_num_threads).result() == other.submit(torch.get_num_threads).result() == 1
+        one.submit(first.__exit__, None, None, None).result()
+        other.submit(second.__exit__, None, None, None).result()
+        assert one.submit(torch.get_num_threads).result() == other.submit(torch.get_num_threads).result() == 2
+    assert torch.get_num_threads() == in_new_thread() == 2
+
+
+@pytest.mark.usefixtures("two")
+def test_screens_leave_torch_as_it_was(monkeypatch):
+    seen = []
+    monkeypatch.setattr(tiles, "_tile", lambda *_: seen.append(torch.get_num_threads()))
+    vectors = np.zeros((4096, 8), np.float32)
+    made = screen.make_screen(vectors, screen.BF16, 4)
+    side = tiles.Side(made, 0, None)
+    tiles._run([(side, slice(0), side, slice(0))] * 50, 1, 4)
+    assert seen == [1] * 50
+    assert torch.get_num_threads() == in_new_thread() == 2

@@ -1,0 +1,61 @@
+"""How many threads libraries start: settings of the whole process, which pieces of work that run side by side share.
+
+Who sets such a number and puts back what it found, puts back what another piece of work had set for itself. So the first
+notes the number and the last puts it back.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+
+class _Shared:
+    """One setting: how many hold it, and what was before."""
+
+    def __init__(self) -> None:
+        self.lock, self.holders = threading.Lock(), 0
+        self.before: Any = None
+
+
+_BLAS, _TORCH = _Shared(), _Shared()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS compute in the calling thread alone, until the last who asked for it leaves."""
+    with _BLAS.lock:
+        if not _BLAS.holders:
+            _BLAS.before = threadpool_limits(limits=1, user_api="blas")
+        _BLAS.holders += 1
+    try:
+        yield
+    finally:
+        with _BLAS.lock:
+            _BLAS.holders -= 1
+            if not _BLAS.holders:
+                _BLAS.before.restore_original_limits()
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone; threads that are started meanwhile call `torch.set_num_threads(1)`.
+
+    torch has a number for each thread and one for threads to come. Those do not put anything back: the caller does. Enter this
+    before `threadpool_limits`, whose number torch would take for its own.
+    """
+    import torch
+
+    with _TORCH.lock:
+        if not _TORCH.holders:
+            _TORCH.before = torch.get_num_threads()
+        _TORCH.holders += 1
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _TORCH.lock:
+            _TORCH.holders -= 1
+            torch.set_num_threads(_TORCH.before)
