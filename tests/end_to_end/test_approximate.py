@@ -114,6 +114,7 @@ def test_a_graph_below_the_gate_is_not_published(root, model, capsys):
     assert {gate.name: gate.limit for gate in generation.manifest.gates}["neighbors_recall"] == 0.1
 
 
+@pytest.mark.long
 def test_an_exact_graph_takes_nothing_over_from_an_approximate_one(root, model):
     assert reindex(root, model) == 0
     generation = open_generation(str(root))

@@ -200,7 +200,7 @@ ONE_OF_EACH = [
 )
 @example(nights=ONE_OF_EACH, documents=40, seed=1, other_layout=False)
 @settings(
-    max_examples=int(EXAMPLES or 2),
+    max_examples=int(EXAMPLES or 1),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,

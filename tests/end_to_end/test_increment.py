@@ -124,9 +124,8 @@ def test_a_training_that_fits_no_longer_is_made_anew(tmp_path, model, monkeypatc
         assert ("index_outgrown" in stages(generation)) == (patch[1] == "_NPROBE")
 
 
-@pytest.mark.parametrize(
-    "file", ["index.faiss", *(pytest.param(name, marks=pytest.mark.long) for name in ("training.json", "trained.faiss"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("file", ["index.faiss", "training.json", "trained.faiss"])
 def test_a_damaged_file_is_not_used_again(tmp_path, model, capsys, file):
     nights = Nights(tmp_path / "root", model)
     path = Path(nights.pass_by().path(f"index/{file}"))

@@ -113,7 +113,7 @@ def stored_keys(root: Path) -> list[bytes]:
     return [key for path in root.glob("vectors/*/*.parquet") for key in pq.read_table(path)["content_key"].to_pylist()]
 
 
-@pytest.mark.parametrize(("stop_at", "workers"), [("mid_shard:3", 1), ("mid_shard:2", 2)])
+@pytest.mark.parametrize(("stop_at", "workers"), [pytest.param("mid_shard:3", 1, marks=pytest.mark.long), ("mid_shard:2", 2)])
 def test_what_was_stored_is_not_embedded_again(tmp_path, corpus, model, undisturbed, monkeypatch, stop_at, workers):
     before = kill_in_a_shard(tmp_path, corpus, model, stop_at, workers)
     root = tmp_path / "root"

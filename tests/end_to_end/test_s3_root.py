@@ -151,6 +151,7 @@ def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbe
     assert third.json["generation"] == read_current(root)
 
 
+@pytest.mark.long
 def test_a_command_that_was_paused_while_another_published_exits_with_4(corpusbeam, s3_bucket, corpus, model):
     """A real command, stopped by SIGSTOP between manifest and pointer; another takes over and publishes; then it goes on."""
     root = f"{s3_bucket}/root"

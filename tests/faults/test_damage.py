@@ -78,7 +78,7 @@ def test_a_damaged_file_is_made_again(root: Path, nights: dict[str, Night], dama
     assert not _mended(root, nights["first"])[again]["resumed"]
 
 
-@pytest.mark.parametrize("damage", [_flip, _truncate, _empty])
+@pytest.mark.parametrize("damage", [_flip, *(pytest.param(damage, marks=pytest.mark.long) for damage in (_truncate, _empty))])
 def test_all_work_files_damaged_at_once(root: Path, nights: dict[str, Night], damage: Callable):
     paths = [path for path in root.glob("work/*/**/*") if path.is_file() and path.stat().st_size]
     assert len(paths) > 30

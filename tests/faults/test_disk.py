@@ -60,7 +60,7 @@ def _failed(ran: Ran, *words: str) -> None:
 
 
 # The run needs some 450 kB: it fails at another place each time.
-@pytest.mark.parametrize("free", [0, 64, 200, *(pytest.param(free, marks=pytest.mark.long) for free in (16, 128, 300))])
+@pytest.mark.parametrize("free", [0, 64, *(pytest.param(free, marks=pytest.mark.long) for free in (16, 128, 200, 300))])
 def test_a_full_disk_leaves_what_is_published(nights: dict[str, Night], tmp_path: Path, disk: Path, free: int):
     night = nights["update"]
     root = night.root(disk)

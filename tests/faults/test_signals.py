@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
         ("before_record_neighbors", signal.SIGINT),
         pytest.param("after_manifest", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("before_pointer", signal.SIGINT, marks=pytest.mark.long),
-        ("before_pointer", signal.SIGTERM),
+        pytest.param("before_pointer", signal.SIGTERM, marks=pytest.mark.long),
     ],
 )
 def test_a_signal_before_the_pointer_publishes_nothing(nights: dict[str, Night], tmp_path: Path, barrier, number):
@@ -51,7 +51,9 @@ def test_a_signal_inside_a_bundle_is_no_error_of_beam(nights: dict[str, Night], 
     assert results(read_whole(root, night.new)) == night.results
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)], ids=lambda number: number.name
+)
 def test_a_signal_after_the_pointer_says_that_the_generation_is_published(nights: dict[str, Night], tmp_path: Path, number):
     night = nights["update"]
     root = night.root(tmp_path)

@@ -99,7 +99,9 @@ def test_a_killed_worker_ends_the_run_and_the_next_one_takes_over(tmp_path, corp
     assert _digests(again) == _digests(of_one)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT], ids=lambda number: number.name
+)
 def test_a_signal_ends_the_run_and_its_workers(tmp_path, corpus, model, number):
     root, marker = tmp_path / "root", tmp_path / "embedding"
     run = subprocess.Popen(
