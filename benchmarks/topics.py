@@ -63,6 +63,7 @@ from transforms.topics import (
     community_graph,
     count_terms,
     describe_topics,
+    equal_texts,
     find_inside_themes,
     find_themes,
     landmark_graph,
@@ -142,7 +143,8 @@ def measured(texts: Texts, words: Words, labels: np.ndarray, assigned: np.ndarra
 
 
 def themes_at(texts: Texts, resolution: float, seed: int) -> np.ndarray:
-    return find_themes(community_graph(texts.neighbors, texts.cosines), resolution, seed)
+    equal = equal_texts(texts.neighbors, texts.cosines)
+    return find_themes(community_graph(texts.neighbors, texts.cosines), resolution, seed, equal=equal)
 
 
 def in_themes(texts: Texts, options: TopicsOptions) -> tuple[np.ndarray, np.ndarray]:

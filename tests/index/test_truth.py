@@ -124,3 +124,15 @@ def test_parts_are_joined_in_batches_of_queries(tmp_path, monkeypatch):
 def test_no_query_has_no_answer(tmp_path):
     blocks = make_blocks(tmp_path, clustered_vectors(50), make_ids(50), 20)
     assert exact_top(np.empty(0, np.int64), np.empty((0, 32), np.float32), blocks, 7).ids.shape == (0, 7)
+
+
+def test_products_of_a_whole_block_must_keep_the_bound():
+    rows = clustered_vectors(1100, 16)[:1100]
+
+    def screen(vectors):
+        products = (rows @ vectors.T).astype(np.float32)
+        # As a library that takes a worse way for large shapes only.
+        return products + np.float32(0.1 * (len(vectors) > 600)), truth_module._BOUND_BF16
+
+    assert truth_module._keeps_bound(screen, rows, rows[:600])
+    assert not truth_module._keeps_bound(screen, rows, rows)

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, unit
 from transforms.neighbors import exact_cosines, snap
-from transforms.topics import TopicsOptions, cluster_tree, mutual_reachability_tree
+from transforms.topics import TopicsOptions, cluster_tree, exact_tree, mutual_reachability_tree
 
 
 def chords(vectors):
@@ -86,6 +86,18 @@ def test_lists_alone_would_give_a_heavier_tree():
     assert all(set(row // 40) == {position // 40} for position, row in enumerate(neighbors))
     tree = mutual_reachability_tree(neighbors, cosines, 3, vectors)
     np.testing.assert_allclose(tree[:, 2], dense_weights(chords(vectors), 3), rtol=1e-6)
+
+
+def test_tree_does_not_depend_on_how_the_comparison_is_cut(monkeypatch):
+    # Clumps without a way from one to the other, and ties.
+    vectors = unit(np.repeat(np.eye(4), 40, axis=0) + 0.05 * np.random.default_rng(0).integers(-1, 2, (160, 4)))
+    neighbors, cosines = lists(vectors, 5)
+    tree = mutual_reachability_tree(neighbors, cosines, 3, vectors)
+    np.testing.assert_allclose(tree[:, 2], dense_weights(chords(vectors), 3), rtol=1e-6)
+    for rows, columns, edges in ((7, 9, 1), (7, 1000, 50), (1000, 9, 10**6)):
+        for name, value in (("_ROWS", rows), ("_COLUMNS", columns), ("_EDGES", edges)):
+            monkeypatch.setattr(exact_tree, name, value)
+        np.testing.assert_array_equal(mutual_reachability_tree(neighbors, cosines, 3, vectors), tree)
 
 
 def test_a_theme_has_the_densities_of_the_corpus():

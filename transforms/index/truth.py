@@ -231,10 +231,13 @@ def _rows(blocks: Sequence[VectorBlock]) -> int:
 
 
 def _keeps_bound(screen: _Screen, queries: np.ndarray, vectors: np.ndarray) -> bool:
-    """Whether products are as exact as the bound takes for granted: sums in single precision are the processor's promise."""
+    """Whether products are as exact as the bound takes for granted: sums in single precision are the processor's promise.
+
+    Libraries choose their way by the shape: it is the shape of all other blocks that is tried, and some of it compared.
+    """
     rows, columns = queries[:_PROBE].astype(np.float64), vectors[:_PROBE].astype(np.float64)
-    products, bound = screen(vectors[:_PROBE])
-    errors = np.abs(_as_single(products[:_PROBE]) - rows @ columns.T)
+    products, bound = screen(vectors)
+    errors = np.abs(_as_single(products[:_PROBE, :_PROBE]) - rows @ columns.T)
     return bool((errors <= bound * np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))).all())
 
 

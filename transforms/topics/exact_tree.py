@@ -8,6 +8,8 @@ property). Every merge is certified so by its smaller side; texts that could hid
 others, up to the distance that matters, until nothing is open.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import minimum_spanning_tree
@@ -16,8 +18,10 @@ from transforms.neighbors import exact_cosines, snap
 
 # Two float32 steps below cosine 1: texts that are nearer than this cannot be told apart, and HDBSCAN divides by distances.
 _LEAST = 2.0**-22
-# Cosines of the full comparison that are in memory at a time.
-_CELLS = 1 << 22
+# Cosines of the full comparison that are in memory at a time: both sides are long enough for a fast product.
+_ROWS, _COLUMNS = 1024, 4096
+# New edges that wait for the next tree of all: its sorting is then of more new edges than of a large corpus's old ones.
+_EDGES = 1 << 22
 
 
 def mutual_reachability_tree(neighbors: np.ndarray, cosines: np.ndarray, min_samples: int, vectors: np.ndarray) -> np.ndarray:
@@ -46,18 +50,35 @@ def mutual_reachability_tree(neighbors: np.ndarray, cosines: np.ndarray, min_sam
     snapped = None
     while len(open_texts := np.flatnonzero((wanted := _needed(n, edges, known)) > known)):
         snapped = snap(vectors) if snapped is None else snapped
-        step = max(1, _CELLS // n)
-        for low in range(0, len(open_texts), step):
-            some = open_texts[low : low + step]
-            distance = _chord(exact_cosines(snapped[some], snapped))
-            distance[np.arange(len(some)), some] = np.inf  # not itself
-            row, other = np.nonzero((distance < wanted[some, None]) & np.isfinite(distance))
-            weight = np.maximum(np.maximum(core[some[row]], core[other]), distance[row, other])
-            # Of the edges so far those of the tree are enough: a tree of trees and new edges is a tree of all.
-            u, v = edges[:, 0].astype(np.int64), edges[:, 1].astype(np.int64)
-            edges = _forest(n, np.r_[u, some[row]], np.r_[v, other], np.r_[edges[:, 2], weight])
+        new: list[tuple[np.ndarray, ...]] = []
+        for some, other, distance in _nearer(snapped, open_texts, wanted):
+            new.append((some, other, np.maximum(np.maximum(core[some], core[other]), distance)))
+            if sum(len(edge) for edge, _, _ in new) >= _EDGES:
+                edges, new = _with(n, edges, new), []
+        edges = _with(n, edges, new)
         known[open_texts] = wanted[open_texts]
     return edges
+
+
+def _nearer(snapped: np.ndarray, texts: np.ndarray, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs of one of `texts` and another that is nearer than the text wants to know, with their distance; some at a time."""
+    for low in range(0, len(texts), _ROWS):
+        some = texts[low : low + _ROWS]
+        for start in range(0, len(snapped), _COLUMNS):
+            distance = _chord(exact_cosines(snapped[some], snapped[start : start + _COLUMNS]))
+            row, other = np.nonzero(distance < wanted[some, None])
+            text, other, distance = some[row], other + start, distance[row, other]
+            others = text != other
+            yield text[others], other[others], distance[others]
+
+
+def _with(n: int, edges: np.ndarray, new: Sequence[tuple[np.ndarray, ...]]) -> np.ndarray:
+    """The forest of edges and new ones. Of the old ones those of the tree are enough: a tree of trees is a tree of all."""
+    if not new:
+        return edges
+    a, b, weight = (np.concatenate(parts) for parts in zip(*new, strict=True))
+    u, v = edges[:, 0].astype(np.int64), edges[:, 1].astype(np.int64)
+    return _forest(n, np.r_[u, a], np.r_[v, b], np.r_[edges[:, 2], weight])
 
 
 def _chord(cosines: np.ndarray) -> np.ndarray:
