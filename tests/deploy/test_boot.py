@@ -49,7 +49,7 @@ def boot_pool(folder: Path) -> Iterator[Engine]:
         processes.start("worker-pool", pool, environment)
         processes.wait("job service and worker pool", lambda: accepts(service_port) and accepts(pool_port))
         options = [f"--job_endpoint=localhost:{service_port}", "--environment_type=EXTERNAL"]
-        yield Engine("boot", ("--runner=PortableRunner", *options, f"--environment_config=localhost:{pool_port}"))
+        yield Engine(("--runner=PortableRunner", *options, f"--environment_config=localhost:{pool_port}"))
 
 
 @pytest.mark.slow

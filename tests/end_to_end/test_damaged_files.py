@@ -31,6 +31,7 @@ READERS: list[tuple[str, tuple[str, ...]]] = [
     ("duplicates/pairs.parquet", ("report", "diff", "duplicates")),
     ("duplicates/texts.parquet", ("report", "duplicates")),
     ("topics/assignments.parquet", ("report",)),
+    ("topics/themes.parquet", ("report",)),
     ("topics/topics.parquet", ("report", "diff")),
     ("vectors/*.parquet", ("against",)),
 ]

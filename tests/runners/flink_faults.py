@@ -18,11 +18,15 @@ if "tests.runners.engines.worker_server" in sys.orig_argv:
     def faulty(work, call):
         def begin(*arguments):
             """Tell that the work has begun in this process, then do what the file says now."""
+            began = None
             while True:
-                where, _, fault = (folder / "fault").read_text().partition(" ")
-                if where != work:
+                armed, where, fault = (folder / "fault").read_text().split(" ")
+                if began is None:
+                    began = armed
+                # One that waited for an earlier fault, whose job is being cancelled, is none of those that begin now.
+                if where != work or armed != began:
                     return call(*arguments)
-                (folder / f"begun-{os.getpid()}").touch()
+                (folder / f"begun-{armed}-{os.getpid()}").touch()
                 if fault == "fail":
                     raise RuntimeError("the disk of this worker is broken")
                 if fault == "work":
@@ -42,9 +46,9 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._folder = folder
+        self._folder, self._armed = folder, 0
         (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
-        self.arm("nothing", "")
+        self.arm("nothing", "work")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,18 +57,17 @@ class Faults:
 
     def arm(self, work: str, fault: str) -> None:
         """From now on a worker that begins to "read" or "embed" waits ("wait") or raises ("fail"); nobody has begun yet."""
-        for marker in self._folder.glob("begun-*"):
-            marker.unlink()
+        self._armed += 1
         self.become(work, fault)
 
     def become(self, work: str, fault: str) -> None:
         """The fault changes, also for those that wait; with "work" they go on."""
-        (self._folder / "next").write_text(f"{work} {fault}")
+        (self._folder / "next").write_text(f"{self._armed} {work} {fault}")
         os.replace(self._folder / "next", self._folder / "fault")
 
     def begun(self) -> set[int]:
         """Process ids of the workers that have begun."""
-        return {int(marker.name.partition("-")[2]) for marker in self._folder.glob("begun-*")}
+        return {int(marker.name.rpartition("-")[2]) for marker in self._folder.glob(f"begun-{self._armed}-*")}
 
     def wait_until_begun(self, workers: int) -> None:
         """Return when so many workers have begun."""
