@@ -1,5 +1,6 @@
 """The whole reindex of 2,000 real texts with the real model on every engine: what is published is the same, byte by byte."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,3 +154,8 @@ def test_a_flink_cluster_reads_from_s3_and_publishes_there(tmp_path, night, s3_s
         published = publish(f"{s3_bucket}/root", f"{s3_bucket}/corpus", cluster.engine.options)
         check_equal(digests(published), night.expected)
         assert {job["state"] for job in cluster.rest("jobs/overview")["jobs"]} == {"FINISHED"}
+        # Each TaskManager has a worker process of its own, and a part of the texts.
+        workers = json.loads(fs.cat(published.path("metrics.json")))["stages"]["embed"]["workers"]
+        embedded = [worker["counts"]["texts_embedded"] for worker in workers]
+        assert len([texts for texts in embedded if texts]) >= 2, workers
+        assert sum(embedded) == published.manifest.counts["distinct_texts"] or night.before is not None
