@@ -158,4 +158,3 @@ def test_a_flink_cluster_reads_from_s3_and_publishes_there(tmp_path, night, s3_s
         workers = json.loads(fs.cat(published.path("metrics.json")))["stages"]["embed"]["workers"]
         embedded = [worker["counts"]["texts_embedded"] for worker in workers]
         assert len([texts for texts in embedded if texts]) >= 2, workers
-        assert sum(embedded) == published.manifest.counts["distinct_texts"] or night.before is not None
