@@ -127,6 +127,7 @@ def test_an_exact_graph_takes_nothing_over_from_an_approximate_one(root, model):
     assert "neighbors_recall" not in {gate.name for gate in generation.manifest.gates}
 
 
+@pytest.mark.long
 def test_pairs_of_an_exact_graph_are_complete_though_an_approximate_one_had_the_same_lists(tmp_path, model):
     """In buckets that hold everybody, nobody is missed: then the graph has the bytes of the exact one."""
     root, few = tmp_path / "root", dict(list(TEXTS.items())[:60])

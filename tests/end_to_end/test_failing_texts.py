@@ -171,6 +171,7 @@ def test_documents_that_the_model_cuts_short_are_counted_and_a_remedy_is_named(c
     assert any(warning in line for line in again.json["warnings"])
 
 
+@pytest.mark.long
 def test_int8_says_what_it_costs(corpusbeam, tmp_path, model):
     """And fp32 of the same model, in the same root, has vectors of its own."""
     root = tmp_path / "root"

@@ -96,6 +96,7 @@ def test_plan_says_what_a_night_will_cost(call, models, tmp_path):
     assert not any("embedded again" in line for line in call("plan", nightly).out.splitlines())
 
 
+@pytest.mark.long
 def test_a_model_with_other_weights_under_the_same_name_is_another_model(call, models, tmp_path):
     texts = dict(list(TEXTS.items())[:5])
     call("reindex", texts)

@@ -84,10 +84,10 @@ def from_nothing(tmp_path: Path, texts: dict[str, str], model: str, *settings: s
     ("setting", "computed"),
     [
         ("duplicates.threshold=0.9", {"duplicates"}),
-        ("topics.min_samples=3", {"topics"}),
+        pytest.param("topics.min_samples=3", {"topics"}, marks=pytest.mark.long),
         ("index.type=IVF4,Flat", {"index", "recall"}),
         # Says how it is judged, not what it is.
-        ("index.recall_gate=0.5", set()),
+        pytest.param("index.recall_gate=0.5", set(), marks=pytest.mark.long),
         # A list that is cut is another graph.
         ("neighbors.k=11", {"duplicates", "topics"}),
     ],
@@ -123,10 +123,10 @@ def other_threshold(tmp_path_factory, model) -> dict[str, str]:
     ("file", "damage"),
     [
         ("neighbors/part-00001.parquet", "flipped"),
-        ("neighbors/part-00001.parquet", "missing"),
+        pytest.param("neighbors/part-00001.parquet", "missing", marks=pytest.mark.long),
         ("index/index.faiss", "flipped"),
         ("topics/topics.parquet", "missing"),
-        ("metrics.json", "flipped"),
+        pytest.param("metrics.json", "flipped", marks=pytest.mark.long),
     ],
 )
 def test_a_damaged_file_is_computed_again(root, other_threshold, capsys, model, file, damage):

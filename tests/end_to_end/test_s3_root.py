@@ -119,6 +119,7 @@ def command(root: str, corpus: Path, model: str) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", "reindex", "--root", root, *settings(corpus, model)]
 
 
+@pytest.mark.long
 def test_of_two_commands_on_one_root_one_publishes_and_one_exits_with_4(corpusbeam, tmp_path, corpus, model):
     """The first holds the lease for certain: it stops at the barrier. Killed there, it does not hold up the next one."""
     root = str(tmp_path / "root")

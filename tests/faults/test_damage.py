@@ -62,12 +62,12 @@ def test_what_is_whole_is_taken_over(root: Path, nights: dict[str, Night]):
     ("damage", "pattern", "again"),
     [
         (_flip, "stages/embed.json", "embed"),
-        (_truncate, "stages/neighbors.json", "neighbors"),
+        pytest.param(_truncate, "stages/neighbors.json", "neighbors", marks=pytest.mark.long),
         (_flip, "blocks/vectors-00001.npy", "embed"),
-        (_truncate, "index/merged.faiss", "index"),
+        pytest.param(_truncate, "index/merged.faiss", "index", marks=pytest.mark.long),
         (_flip, "generation/index/index.faiss", "recall"),
         (_empty, "generation/neighbors/*", "neighbors"),
-        (_flip, "generation/topics/assignments*", "topics"),
+        pytest.param(_flip, "generation/topics/assignments*", "topics", marks=pytest.mark.long),
         (_truncate, "generation/duplicates/pairs*", "duplicates"),
     ],
 )

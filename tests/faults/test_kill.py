@@ -84,6 +84,7 @@ def test_what_a_run_had_stored_before_it_died_is_not_embedded_again(nights: dict
     assert texts > 3 * PART, "the corpus has too few texts for a third shard in the middle of the work"
 
 
+@pytest.mark.long
 def test_deaths_one_after_another_end_like_none(nights: dict[str, Night], tmp_path: Path):
     """A run that died is picked up by one that dies later, and so on."""
     night = nights["update"]
