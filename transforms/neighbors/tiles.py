@@ -1,7 +1,6 @@
 """All scores of two sets of vectors, tile by tile: one product serves the lists of both."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from transforms.neighbors.candidates import ROWS, Candidates
 from transforms.neighbors.screen import Screen, alone, in_order, one_thread
+from transforms.neighbors.threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,7 @@ def _run(tiles: list[_Tile], k: int, threads: int, itself: np.ndarray | None = N
             _tile(*tile, k, buffer, itself)
 
     with one_thread(screen.precision), threadpool_limits(1):
-        if threads == 1 or len(tiles) == 1:
-            work(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, range(threads)))
+        in_threads(work, range(min(threads, len(tiles))), threads)
 
 
 def _tile(a: Side, rows: slice, b: Side, columns: slice, k: int, buffer: np.ndarray, itself: np.ndarray | None) -> None:

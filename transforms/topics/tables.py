@@ -21,6 +21,30 @@ LABELS_SCHEMA = pa.schema(
     ]
 )
 
+# What topics and themes are both shown by.
+_NAMED = (
+    ("title", pa.string()),
+    ("terms", pa.list_(pa.string())),
+    ("term_weights", pa.list_(pa.float32())),
+    ("representative_doc_ids", pa.list_(pa.string())),
+    ("representative_passage_nos", pa.list_(pa.int32())),
+    ("x", pa.float32()),
+    ("y", pa.float32()),
+)
+
+
+def _named(kind: str, terms: str) -> dict[str, str]:
+    return {
+        "title": "The first three terms",
+        "terms": terms,
+        "term_weights": "c-TF-IDF weight of each term",
+        "representative_doc_ids": f"Documents near the {kind}'s centre that differ from each other, best first",
+        "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
+        "x": f"Median x of the {kind}'s texts on the map",
+        "y": f"Median y of the {kind}'s texts on the map",
+    }
+
+
 TOPICS_SCHEMA = describe(
     pa.schema(
         [
@@ -29,13 +53,7 @@ TOPICS_SCHEMA = describe(
             ("theme_id", pa.int32()),
             ("documents", pa.int32()),
             ("assigned_documents", pa.int32()),
-            ("title", pa.string()),
-            ("terms", pa.list_(pa.string())),
-            ("term_weights", pa.list_(pa.float32())),
-            ("representative_doc_ids", pa.list_(pa.string())),
-            ("representative_passage_nos", pa.list_(pa.int32())),
-            ("x", pa.float32()),
-            ("y", pa.float32()),
+            *_NAMED,
         ]
     ),
     {
@@ -44,13 +62,7 @@ TOPICS_SCHEMA = describe(
         "theme_id": "The theme that the topic is in; null where the method has no themes",
         "documents": "Documents with a passage that HDBSCAN puts in the topic (noise not counted)",
         "assigned_documents": "Documents with a passage in the topic or, of the noise, nearest to it",
-        "title": "The first three terms",
-        "terms": "Terms by descending c-TF-IDF weight",
-        "term_weights": "c-TF-IDF weight of each term",
-        "representative_doc_ids": "Documents near the topic's centre that differ from each other, best first",
-        "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
-        "x": "Median x of the topic's texts on the map",
-        "y": "Median y of the topic's texts on the map",
+        **_named("topic", "Terms by descending c-TF-IDF weight"),
     },
 )
 
@@ -63,13 +75,7 @@ THEMES_SCHEMA = describe(
             ("theme_uid", pa.string()),
             ("documents", pa.int32()),
             ("topics", pa.int32()),
-            ("title", pa.string()),
-            ("terms", pa.list_(pa.string())),
-            ("term_weights", pa.list_(pa.float32())),
-            ("representative_doc_ids", pa.list_(pa.string())),
-            ("representative_passage_nos", pa.list_(pa.int32())),
-            ("x", pa.float32()),
-            ("y", pa.float32()),
+            *_NAMED,
         ]
     ),
     {
@@ -79,13 +85,7 @@ THEMES_SCHEMA = describe(
         "theme_uid": "Name of the theme, a digest of its layer's resolution and its members' content keys",
         "documents": "Documents with a passage in the theme",
         "topics": "Topics inside the theme; null in a layer that topics are not found in",
-        "title": "The first three terms",
-        "terms": "Terms by descending c-TF-IDF weight within the layer",
-        "term_weights": "c-TF-IDF weight of each term",
-        "representative_doc_ids": "Documents near the theme's centre that differ from each other, best first",
-        "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
-        "x": "Median x of the theme's texts on the map",
-        "y": "Median y of the theme's texts on the map",
+        **_named("theme", "Terms by descending c-TF-IDF weight within the layer"),
     },
 )
 
