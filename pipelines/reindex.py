@@ -439,8 +439,9 @@ def compute(
     topics = run.stage(
         "topics",
         TopicsResult,
-        [graph, texts, documents, config.topics.model_dump()],
-        lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors),
+        # Which topics and themes the parent had decides what they are called.
+        [graph, texts, documents, config.topics.model_dump(), None if parent is None else parent.generation.id],
+        lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors, parent),
     )
     counts: dict[str, int] = {
         "documents": corpus.rows,

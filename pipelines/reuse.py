@@ -16,6 +16,7 @@ from transforms.files import CorruptFileError, FileRef, file_ref, filesystem_of,
 from transforms.generations import Generation, GenerationError, PublishedFile, open_generation, read_current
 from transforms.neighbors import ChangesRecord, ChangesTask, ParentGraph
 from transforms.neighbors.beam import FindChanges
+from transforms.topics import ParentTopics
 
 # What a stage's entry in metrics.json has beside the counts of its result.
 _NOT_COUNTS = ("seconds", "peak_rss_mb", "driver_peak_rss_mb", "resumed", "reused", "jobs", "workers")
@@ -83,7 +84,7 @@ class Parent:
         try:
             checked = tuple(self._checked(file) for file in parts)
         except CorruptFileError as error:
-            _not_used("neighbour graph", error)
+            not_used("neighbour graph", error)
             return None
         # Not the unit vectors: what is compared with them are the parent's shards.
         root, blocks = self.run.root, tuple(self.embedded.blocks)
@@ -95,6 +96,9 @@ class Parent:
     def _checked(self, file: PublishedFile) -> FileRef:
         return FileRef(self.generation.checked(file), file.size, file.rows, file.sha256)
 
+    def _unchecked(self, file: PublishedFile) -> FileRef:
+        return FileRef(join(self.run.root, file.path), file.size, file.rows, file.sha256)
+
     def checked_file(self, path: str) -> FileRef | None:
         """A file of the parent, where it is; None when there is none or when it is damaged."""
         try:
@@ -102,13 +106,31 @@ class Parent:
         except GenerationError:
             return None
         except CorruptFileError as error:
-            _not_used(path, error)
+            not_used(path, error)
             return None
 
     def has_versions(self, *names: str) -> bool:
         """Whether the parent was made with these libraries as they are installed here."""
         published, installed = self.generation.manifest.versions, installed_versions()
         return all(published.get(name) == installed[name] for name in names)
+
+    def topics(self) -> ParentTopics | None:
+        """The parent's topics, to be carried on; None when it has none that can be read.
+
+        Its documents are checked where they are read.
+        """
+        manifest = self.generation.manifest
+        names = {file.path.rsplit("/", 1)[-1] for file in manifest.under("topics")}
+        if not {"topics.parquet", "assignments.parquet"} <= names:
+            return None
+        tables = {name: self.checked_file(f"topics/{name}") for name in sorted(names)}
+        topics, assignments = tables["topics.parquet"], tables["assignments.parquet"]
+        if topics is None or assignments is None or not all(tables.values()):
+            return None
+        themes = tables.get("themes.parquet")
+        resolutions = manifest.configuration["topics"]["resolutions"] if themes is not None else ()
+        documents = tuple(self._unchecked(file) for file in manifest.under("documents"))
+        return ParentTopics(self.generation.id, documents, assignments, topics, themes, tuple(resolutions), self._one_encoder)
 
     def files(self, folder: str) -> dict[str, FileRef] | None:
         """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""
@@ -118,7 +140,7 @@ class Parent:
                 name = file.path.rsplit("/", 1)[-1]
                 taken[name] = _linked(self.generation.checked(file), join(self.run.staged, folder, name), file)
         except CorruptFileError as error:
-            _not_used(folder, error)
+            not_used(folder, error)
             return None
         return taken
 
@@ -132,7 +154,7 @@ class Parent:
         try:
             metrics: dict[str, Any] = read_json(self.generation.path("metrics.json"))
         except (CorruptFileError, GenerationError) as error:
-            _not_used("generation", error)
+            not_used("generation", error)
             return {}
         return metrics
 
@@ -158,11 +180,12 @@ def open_parent(run: Run, corpus: CorpusResult, embedded: EmbedResult) -> Parent
     try:
         return Parent(run, open_generation(run.root, published), corpus, embedded)
     except (CorruptFileError, GenerationError) as error:
-        _not_used("generation", error)
+        not_used("generation", error)
         return None
 
 
-def _not_used(what: str, error: Exception) -> None:
+def not_used(what: str, error: Exception) -> None:
+    """Warn that something of the published generation is damaged, and so computed."""
     warn([f"the published {what} is not used again, everything is computed anew: {error}"])
 
 

@@ -8,10 +8,19 @@ from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
 from pipelines.neighbors import NeighborsResult
 from pipelines.passages import PassagesResult
-from pipelines.reuse import Parent
+from pipelines.reuse import Parent, not_used
 from pipelines.stage import Run
-from transforms.files import FileRef, join
-from transforms.topics import FindTopicsTask, Step, describe_topics, find_inside_themes
+from transforms.files import CorruptFileError, FileRef, join
+from transforms.topics import (
+    FindTopicsTask,
+    JoinedParent,
+    ParentTopics,
+    RunStep,
+    Step,
+    describe_topics,
+    find_inside_themes,
+    remember_parent,
+)
 from transforms.topics import find_topics as find_whole
 from transforms.topics.beam import TopicsStep
 
@@ -41,9 +50,14 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) ->
 
 
 def find_topics(
-    run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
+    run: Run,
+    corpus: CorpusResult,
+    passages: PassagesResult,
+    embedded: EmbedResult,
+    neighbors: NeighborsResult,
+    parent: Parent | None,
 ) -> TopicsResult:
-    """Run the jobs that find the topics, and those that describe them."""
+    """Run the jobs that find the topics, and those that describe them, from what the parent generation said of the texts."""
     options, scratch, folder = run.config.topics, run.scratch("topics"), join(run.staged, "topics")
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
     graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
@@ -52,10 +66,12 @@ def find_topics(
         transform = TopicsStep(step, options)
         return run.job(step.__name__, transform, tasks, transform.record_type)
 
+    joined = _remembered(None if parent is None else parent.topics(), texts, scratch, job)
+    before = tuple(record.before for record in joined)
     if options.layers:
-        found = find_inside_themes(texts, graph, blocks, options, scratch, job)
+        found = find_inside_themes(texts, graph, blocks, options, scratch, job, before)
     else:
-        (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks)])
+        (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
     described = describe_topics(found, texts, blocks, documents, scratch, folder, job)
     counts = {
         "topics": found.topics,
@@ -67,3 +83,14 @@ def find_topics(
         counts["themes"] = found.layers[options.layer].topics
         published.append(described.themes)
     return TopicsResult(published, counts)
+
+
+def _remembered(parent: ParentTopics | None, texts: Sequence[FileRef], scratch: str, job: RunStep) -> tuple[JoinedParent, ...]:
+    """What the parent generation said of the texts; nothing where it has no topics, or where they are damaged."""
+    if parent is None:
+        return ()
+    try:
+        return remember_parent(parent, texts, scratch, job)
+    except CorruptFileError as error:
+        not_used("topics", error)
+        return ()

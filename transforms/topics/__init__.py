@@ -19,13 +19,24 @@ from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
+from transforms.topics.parent import (
+    BEFORE_SCHEMA,
+    JoinedParent,
+    JoinParentTask,
+    ParentTopics,
+    SortedParent,
+    SortParentTask,
+    join_parent,
+    read_before,
+    sort_parent,
+)
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
 from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
 from transforms.topics.representatives import best_members, centroids, gather, member_scores, varied, vector_sums
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
-from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes
+from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
 from transforms.topics.theme_stages import (
@@ -45,6 +56,7 @@ from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
+    "BEFORE_SCHEMA",
     "COUNTS_SCHEMA",
     "LABELS_SCHEMA",
     "THEMES_SCHEMA",
@@ -60,17 +72,22 @@ __all__ = [
     "FindTopicsTask",
     "FoundThemes",
     "FoundTopics",
+    "JoinParentTask",
     "JoinTopicsTask",
+    "JoinedParent",
     "Labelling",
     "Layouts",
     "NameRecord",
     "NameTask",
+    "ParentTopics",
     "PlaceRecord",
     "PlaceTask",
     "PublishTask",
     "RunStep",
     "ScoreRecord",
     "ScoreTask",
+    "SortParentTask",
+    "SortedParent",
     "Step",
     "Terms",
     "ThemeTopics",
@@ -104,6 +121,7 @@ __all__ = [
     "follow_landmarks",
     "gather",
     "graph_arrays",
+    "join_parent",
     "join_topics",
     "kmeans",
     "landmark_graph",
@@ -116,9 +134,12 @@ __all__ = [
     "numbered_by_size",
     "place_documents",
     "publish_topics",
+    "read_before",
     "reduced",
+    "remember_parent",
     "score_texts",
     "share_labels",
+    "sort_parent",
     "theme_uid",
     "topic_uid",
     "topics_of_theme",

@@ -22,12 +22,16 @@ from transforms.vectors import VectorBlock, gather_rows
 
 @dataclass(frozen=True)
 class FindTopicsTask:
-    """All passages parts, neighbour parts and vector blocks, each in order; `path` is the labels file to write."""
+    """All passages parts, neighbour parts and vector blocks, each in order; `path` is the labels file to write.
+
+    `before` is what the parent generation said of each text, BEFORE_SCHEMA; nothing where there is no parent.
+    """
 
     passages: tuple[FileRef, ...]
     neighbors: tuple[FileRef, ...]
     path: str
     blocks: tuple[VectorBlock, ...] = ()
+    before: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True)

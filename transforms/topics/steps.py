@@ -1,5 +1,7 @@
 """Topics found and described: which steps are taken, and what each is given.
 
+Where there is a parent generation, `sort_parent` and `join_parent` first say what it said of each text of this corpus.
+
 Where the method has themes they are found first, in three steps: `find_layer` for each layer, `cluster_themes` for bundles of
 themes and the map, `join_topics`. Then, for topics and for the themes of every layer alike:
 
@@ -15,11 +17,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from transforms.files import FileRef, join
+from transforms.files import CorruptFileError, FileRef, join
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.counting import CountRecords, CountTask, count_texts
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.options import TopicsOptions
+from transforms.topics.parent import (
+    JoinedParent,
+    JoinParentTask,
+    ParentTopics,
+    SortedParent,
+    SortParentTask,
+    join_parent,
+    sort_parent,
+)
 from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
 from transforms.topics.scoring import ScoreTask, score_texts
@@ -41,6 +52,34 @@ from transforms.vectors import VectorBlock
 Step = Callable[[Any, TopicsOptions], Any]
 # Runs one step for all its tasks, in parallel or not; the records come in any order.
 RunStep = Callable[[Step, Sequence[Any]], list[Any]]
+
+
+def remember_parent(parent: ParentTopics, passages: Sequence[FileRef], scratch: str, run: RunStep) -> tuple[JoinedParent, ...]:
+    """What the parent generation said of each text, and its texts that are gone, by consecutive passages parts.
+
+    `passages` are all parts in order. Raises CorruptFileError when a file of the parent is not what was published.
+    """
+    rows = sum(file.rows or 0 for file in parent.documents)
+    if rows != parent.assignments.rows:
+        raise CorruptFileError(f"{parent.assignments.path} has {parent.assignments.rows} rows, the documents have {rows}")
+    sorting, low = [], 0
+    for part, cut in enumerate(cut_parts(parent.documents, PASSAGES_PER_TASK)):
+        high = low + sum(file.rows or 0 for file in parent.documents[cut])
+        sorting.append(SortParentTask(part, parent.documents[cut], parent.assignments, low, high, scratch))
+        low = high
+    found: list[SortedParent] = sorted(run(sort_parent, sorting), key=lambda record: record.part)
+    for record in found:
+        if record.damaged is not None:
+            raise CorruptFileError(f"{record.damaged} is missing or is not what was published; run `corpusbeam verify`")
+    runs = tuple(record.texts for record in found if record.texts is not None)
+    cuts = cut_parts(passages, PASSAGES_PER_TASK)
+    following = [passages[cut.start] for cut in cuts[1:]]
+    joining = [
+        JoinParentTask(part, tuple(passages[cut]), next_part, runs, scratch)
+        for part, (cut, next_part) in enumerate(zip(cuts, [*following, None], strict=True))
+    ]
+    joined: list[JoinedParent] = sorted(run(join_parent, joining), key=lambda record: record.part)
+    return tuple(joined)
 
 
 def describe_topics(
@@ -116,13 +155,17 @@ def find_inside_themes(
     options: TopicsOptions,
     scratch: str,
     run: RunStep,
+    before: Sequence[FileRef] = (),
 ) -> FoundTopics:
-    """Themes in every layer, and topics inside the themes of one. All arguments are all parts in order."""
+    """Themes in every layer, and topics inside the themes of one. All arguments are all parts in order.
+
+    `before` is what the parent generation said of each text, BEFORE_SCHEMA; nothing where there is no parent.
+    """
     graph = tuple(passages), tuple(neighbors)
     finding = [FindThemesTask(layer, *graph, scratch) for layer in range(len(options.layers))]
     layers: list[FoundThemes] = sorted(run(find_layer, finding), key=lambda record: record.layer)
     # The map first: it takes longest.
-    clustering = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph)]
+    clustering = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph, before=tuple(before))]
     for bundle in layers[options.layer].bundles:
         path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
         compared = options.reduce == "none" or (bundle.positions.rows or 0) > options.landmarks

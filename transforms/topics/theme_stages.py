@@ -64,7 +64,7 @@ class ClusterThemesTask:
     """Topics of a bundle of themes, or without a bundle the map of the whole corpus, from its passages and neighbour parts.
 
     `blocks` are all vector blocks, read where the vectors themselves are clustered or a theme has more texts than landmarks.
-    The result goes to `path`.
+    `before` is what the parent generation said of each text, for the map. The result goes to `path`.
     """
 
     path: str
@@ -72,6 +72,7 @@ class ClusterThemesTask:
     passages: tuple[FileRef, ...] = ()
     neighbors: tuple[FileRef, ...] = ()
     blocks: tuple[VectorBlock, ...] = ()
+    before: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True)
