@@ -60,6 +60,23 @@ def test_torch_has_its_threads_again_after_both_of_two_in_any_order():
 
 
 @pytest.mark.usefixtures("two")
+def test_torch_has_one_thread_until_the_last_of_two_in_one_thread():
+    with one_torch_thread():
+        with one_torch_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == in_new_thread() == 2
+
+
+@pytest.mark.usefixtures("two")
+def test_precisions_are_compared_in_one_thread(monkeypatch):
+    seen = []
+    monkeypatch.setattr(screen, "_seconds", lambda *_: seen.append(torch.get_num_threads()) or 1.0)
+    screen.fastest_precision.__wrapped__()
+    assert set(seen) == {1}
+
+
+@pytest.mark.usefixtures("two")
 def test_screens_leave_torch_as_it_was(monkeypatch):
     seen = []
     monkeypatch.setattr(tiles, "_tile", lambda *_: seen.append(torch.get_num_threads()))

@@ -21,6 +21,7 @@ class _Shared:
 
 
 _BLAS, _TORCH = _Shared(), _Shared()
+_THIS_THREAD = threading.local()
 
 
 @contextlib.contextmanager
@@ -44,7 +45,8 @@ def one_torch_thread() -> Iterator[None]:
     """Let torch compute in the calling thread alone; threads that are started meanwhile call `torch.set_num_threads(1)`.
 
     torch has a number for each thread and one for threads to come. Those do not put anything back: the caller does. Enter this
-    before `threadpool_limits`, whose number torch would take for its own.
+    before `threadpool_limits`, whose number torch would take for its own. A thread that asks for it again, in a piece of the
+    same work, is alone until it has left as often.
     """
     import torch
 
@@ -52,10 +54,14 @@ def one_torch_thread() -> Iterator[None]:
         if not _TORCH.holders:
             _TORCH.before = torch.get_num_threads()
         _TORCH.holders += 1
+    depth = getattr(_THIS_THREAD, "depth", 0)
+    _THIS_THREAD.depth = depth + 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
+        _THIS_THREAD.depth = depth
         with _TORCH.lock:
             _TORCH.holders -= 1
-            torch.set_num_threads(_TORCH.before)
+            if not depth:
+                torch.set_num_threads(_TORCH.before)
