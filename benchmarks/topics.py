@@ -1,6 +1,7 @@
 """Themes and topics: quality on labelled texts, what was tried, and the whole stage's time and memory.
 
     .venv/bin/python benchmarks/topics.py quality --data DATA --sets search_snippets agnews [--seeds 5] [--only themes ...]
+    .venv/bin/python benchmarks/topics.py terms --data DATA --sets search_snippets agnews [--seeds 1]
     .venv/bin/python benchmarks/topics.py tried --data DATA --sets search_snippets agnews [--seeds 5]
     .venv/bin/python benchmarks/topics.py speed --data DATA --set debian_packages [--workers 2] [--rounds 1]
     .venv/bin/python benchmarks/topics.py synthetic --texts 1000000 [--workers 2]
@@ -16,6 +17,10 @@ and their diversity (share of different words among those of all topics). Mean a
 - topics in themes: HDBSCAN in each theme of resolution 1, on UMAP, and with `none` on the exact cosines
 - UMAP + HDBSCAN: both packages over all texts, as BERTopic uses them (5 dimensions, 15 neighbours, cosine, min_dist 0)
 - k-means: spherical, with the true number of labels, by FAISS
+
+terms: ten terms of each topic in themes, for lengths in words and `topics.diversity`. NPMI as above, of terms that may be
+phrases; diversity as above, of terms; different words: share of different words among those of a topic's terms, mean over
+topics; a word is the letters before its last s.
 
 tried: V-measure of themes for other edge weights, lists, and resolutions chosen by stability over seeds.
 
@@ -97,10 +102,10 @@ class Texts:
 
 
 class Words:
-    """Which texts have which words, for coherence."""
+    """Which texts have which words or, up to `longest` words, which of the `wanted` phrases, for coherence."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        split = [sorted(set(pieces(text))) for text in texts]
+    def __init__(self, texts: Sequence[str], longest: int = 1, wanted: frozenset[str] | None = None) -> None:
+        split = [sorted(phrases(text, longest, wanted)) for text in texts]
         self.place: dict[str, int] = {}
         columns = [self.place.setdefault(word, len(self.place)) for words in split for word in words]
         bounds = np.cumsum([0, *map(len, split)])
@@ -121,12 +126,22 @@ class Words:
         return statistics.fmean(values) if values else 0.0
 
 
-def terms_of(texts: Sequence[str], labels: np.ndarray) -> list[tuple[str, ...]]:
-    topics = int(labels.max()) + 1
-    counts = count_terms(texts, labels, 1)
+def phrases(text: str, longest: int, wanted: frozenset[str] | None) -> set[str]:
+    words = pieces(text)
+    found = {" ".join(words[i : i + size]) for size in range(1, longest + 1) for i in range(len(words) - size + 1)}
+    return found if wanted is None else found & wanted
+
+
+def weighed_terms(texts: Sequence[str], labels: np.ndarray, ngram_max: int) -> pa.Table:
+    counts = count_terms(texts, labels, ngram_max)
     occurrences = counts["occurrences"].to_numpy().astype(float)
-    of_topic = np.bincount(counts["topic_id"].to_numpy() + 1, occurrences, minlength=topics + 1)
-    return [found.terms for found in choose_terms(c_tf_idf(counts, of_topic), topics, WORDS)]
+    of_topic = np.bincount(counts["topic_id"].to_numpy() + 1, occurrences, minlength=int(labels.max()) + 2)
+    return c_tf_idf(counts, of_topic)
+
+
+def terms_of(texts: Sequence[str], labels: np.ndarray) -> list[tuple[str, ...]]:
+    weighed = weighed_terms(texts, labels, 1)
+    return [found.terms for found in choose_terms(weighed, int(labels.max()) + 1, WORDS, 0.0)]
 
 
 def measured(texts: Texts, words: Words, labels: np.ndarray, assigned: np.ndarray) -> dict[str, float]:
@@ -223,6 +238,39 @@ def quality(data: Path, sets: Sequence[str], seeds: int, only: Sequence[str]) ->
                 f" {mean['noise']:.2f} | {mean['NPMI']:.3f} | {mean['diversity']:.2f} | {seconds:.1f} |",
                 flush=True,
             )
+
+
+# ------------------------------------------------------------------------------------------------------------------ terms
+
+
+def compare_terms(data: Path, sets: Sequence[str], seeds: int) -> None:
+    for name in sets:
+        texts = Texts(data, name)
+        print(f"\n{name}: topics in themes, {seeds} seeds")
+        print("| words | topics.diversity | NPMI | diversity | different words | words of a title |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        rows: dict[tuple[int, float], list[tuple[float, ...]]] = {}
+        for seed in range(seeds):
+            labels, _ = in_themes(texts, TopicsOptions(seed=seed))
+            topics = int(labels.max()) + 1
+            for ngram_max in (1, 2, 3):
+                weighed = weighed_terms(texts.texts, labels, ngram_max)
+                chosen = {value: choose_terms(weighed, topics, WORDS, value) for value in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7)}
+                wanted = frozenset(term for found in chosen.values() for one in found for term in one.terms)
+                words = Words(texts.texts, ngram_max, wanted)
+                for value, found in chosen.items():
+                    some = [one.terms for one in found if len(one.terms) > 1]
+                    split = [[word.rstrip("s") for term in terms for word in term.split()] for terms in some]
+                    row = (
+                        statistics.fmean(words.coherence(terms) for terms in some),
+                        len({term for terms in some for term in terms}) / sum(map(len, some)),
+                        statistics.fmean(len(set(own)) / len(own) for own in split),
+                        statistics.fmean(len(one.title("").replace(",", "").split()) for one in found),
+                    )
+                    rows.setdefault((ngram_max, value), []).append(row)
+        for (ngram_max, value), found_rows in rows.items():
+            npmi, diversity, different, title = (statistics.fmean(column) for column in zip(*found_rows, strict=True))
+            print(f"| 1–{ngram_max} | {value} | {npmi:.4f} | {diversity:.3f} | {different:.3f} | {title:.1f} |", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------------------ tried
@@ -457,7 +505,7 @@ def synthetic(texts: int, workers: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("quality", "tried"):
+    for name in ("quality", "terms", "tried"):
         command = commands.add_parser(name)
         command.add_argument("--data", type=Path, required=True)
         command.add_argument("--sets", nargs="+", default=["search_snippets", "agnews"])
@@ -478,6 +526,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "quality":
         quality(arguments.data, arguments.sets, arguments.seeds, arguments.only)
+    elif arguments.command == "terms":
+        compare_terms(arguments.data, arguments.sets, arguments.seeds)
     elif arguments.command == "tried":
         tried(arguments.data, arguments.sets, arguments.seeds)
     elif arguments.command == "speed":

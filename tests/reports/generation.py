@@ -64,9 +64,18 @@ def write_topics(folder: Path, topics: Sequence[dict]) -> None:
             ("terms", pa.list_(pa.string())), ("term_weights", pa.list_(pa.float32())),
             ("representative_doc_ids", pa.list_(pa.string())),
             ("representative_passage_nos", pa.list_(pa.int32())), ("x", pa.float32()), ("y", pa.float32()),
+            ("boundary_doc_ids", pa.list_(pa.string())), ("boundary_passage_nos", pa.list_(pa.int32())),
+            ("boundary_other_ids", pa.list_(pa.int32())),
         ]
     )  # fmt: skip
-    rows = [{"representative_passage_nos": [0] * len(topic["representative_doc_ids"] or []), **topic} for topic in topics]
+    rows = [
+        {
+            "representative_passage_nos": [0] * len(topic["representative_doc_ids"] or []),
+            "boundary_passage_nos": [0] * len(topic.get("boundary_doc_ids") or []),
+            **topic,
+        }
+        for topic in topics
+    ]
     write_table(f"{folder}/topics/topics.parquet", pa.Table.from_pylist(rows, schema=schema))
 
 
@@ -170,7 +179,7 @@ def write_generation(folder: Path, *, evil: bool = False) -> dict:
                 "topic_id": t, "topic_uid": f"uid{t}", "documents": sum(r[1] == t for r in rows), "title": name + tail,
                 "terms": [name + tail, "number"], "term_weights": [0.5, 0.25],
                 "representative_doc_ids": [ids[t], ids[t + 2], ids[t + 6], ids[t + 8]], "x": 10.0 * t + 1, "y": 1.5,
-                "theme_id": 1,
+                "boundary_doc_ids": [ids[t + 2], ids[t + 10]], "boundary_other_ids": [1 - t, 1 - t], "theme_id": 1,
             }
             for t, name in enumerate(["cats", "boats"])
         ],

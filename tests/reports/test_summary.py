@@ -5,7 +5,7 @@ import pytest
 
 from tests.reports.generation import metrics, write_documents, write_pairs, write_quarantine, write_topics
 from transforms.files import CorruptFileError, read_json
-from transforms.reports import ReportOptions, read_report
+from transforms.reports import ReportOptions, read_report, render_html
 from transforms.reports.summary import Report
 
 
@@ -48,6 +48,14 @@ def test_topics_have_terms_by_weight_and_examples_with_text(tmp_path: Path) -> N
     assert (small.position, small.title) == ((1.0, 2.0), "high, low")
     assert [term for term, _ in small.terms] == ["high", "low"]
     assert [(document.doc_id, document.text) for document in small.examples] == [("a", "text of a"), ("gone", None)]
+
+
+def test_a_document_at_the_border_is_shown_once_and_with_the_other_topic(generation: Path) -> None:
+    cats, boats = read(generation).topics
+    assert [(one.document.label, one.other_id) for one in cats.border] == [("doc10", 1)]  # doc02 is a typical one
+    assert [(one.document.label, one.other_id) for one in boats.border] == [("doc11", 0)]
+    assert cats.border[0].document.text == "Text number 10 about cats"
+    assert "near “boats”" in render_html(read(generation))
 
 
 def test_histogram_of_cosines_against_numpy(tmp_path: Path) -> None:

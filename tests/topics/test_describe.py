@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.topics import COUNTS_SCHEMA, Terms, best_terms, c_tf_idf, choose_terms, count_terms
+from transforms.topics import COUNTS_SCHEMA, Terms, alike, best_terms, c_tf_idf, choose_terms, count_terms, varied_terms
 
 
 def counts_of(rows):
@@ -15,8 +15,8 @@ def weigh(counts):
     return c_tf_idf(counts, np.bincount(counts["topic_id"].to_numpy() + 1, counts["occurrences"].to_numpy()).astype(int))
 
 
-def choose(rows, topics=1, n_terms=10):
-    return choose_terms(weigh(counts_of(rows)), topics, n_terms)
+def choose(rows, topics=1, n_terms=10, diversity=0.0):
+    return choose_terms(weigh(counts_of(rows)), topics, n_terms, diversity)
 
 
 def test_weights_are_the_dense_formula():
@@ -76,7 +76,7 @@ def test_no_term_contains_another():
     rng = np.random.default_rng(1)
     texts = [" ".join(rng.choice(["alpha", "beta", "gamma", "delta", "eta"], 6)) for _ in range(60)]
     topics = rng.integers(0, 3, 60).astype(np.int32)
-    chosen = choose_terms(weigh(count_terms(texts, topics, 3)), 3, 10)
+    chosen = choose_terms(weigh(count_terms(texts, topics, 3)), 3, 10, 0.3)
     for terms in chosen:
         assert terms.terms
         assert not any(f" {a} " in f" {b} " for a in terms.terms for b in terms.terms if a != b)
@@ -103,8 +103,61 @@ def test_topics_without_terms():
     assert choose([(-1, "aa", 4, 4)], topics=0) == []
 
 
-def test_title_is_the_first_three_terms():
-    assert Terms(("a", "b", "c", "d"), (4, 3, 2, 1)).title("") == "a, b, c"
+@pytest.mark.parametrize(
+    ("terms", "title"),
+    [
+        (("audio", "speech", "waveform", "pitch"), "audio, speech, waveform"),
+        (("python module", "python", "module", "pypi"), "python module, pypi"),
+        (("network", "networking", "networks", "packet"), "network, packet"),
+        (("größe", "größen", "maß"), "größe, maß"),
+        (("free open source", "desktop calendar client", "mail"), "free open source, desktop calendar client"),
+        (("free open source software", "desktop calendar client", "mail"), "free open source software, mail"),
+        (("语", "语言", "言"), "语, 语言, 言"),  # characters are words: nothing is known of how they build others
+        ((), "topic 7"),
+    ],
+)
+def test_a_title_has_no_word_twice(terms, title):
+    assert Terms(terms, tuple(range(len(terms), 0, -1))).title("topic 7") == title
+
+
+def marginal_relevance(pool, count, diversity):
+    """Carbonell and Goldstein's formula over a dense matrix of similarities."""
+    similarity = np.array([[alike(a, b) for b in pool.terms] for a in pool.terms])
+    relevance = np.array(pool.weights) / pool.weights[0]
+    chosen = [0]
+    while len(chosen) < min(count, len(pool.terms)):
+        value = (1 - diversity) * relevance - diversity * similarity[:, chosen].max(axis=1)
+        value[chosen] = -np.inf
+        chosen.append(int(np.argmax(value)))
+    return tuple(pool.terms[place] for place in sorted(chosen))
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_terms_are_varied_by_maximal_marginal_relevance(seed, diversity):
+    rng = np.random.default_rng(seed)
+    words = ["network", "networking", "python", "packet", "packets", "router", "routing", "art"]
+    terms = tuple(dict.fromkeys(" ".join(rng.choice(words, rng.integers(1, 4), replace=False)) for _ in range(30)))
+    pool = Terms(terms, tuple(sorted(rng.random(len(terms)), reverse=True)))
+    found = varied_terms(pool, 8, diversity)
+    assert found.terms == marginal_relevance(pool, 8, diversity)
+    assert list(found.weights) == sorted(found.weights, reverse=True)
+    assert diversity or found.terms == terms[:8]
+
+
+def test_alike_is_the_share_of_letters():
+    assert alike("python", "python") == pytest.approx(1)
+    assert alike("python", "snake") == 0
+    assert alike("perl module", "module perl") == pytest.approx(1)
+    # " ne" "net" "etw" "two" "wor" "ork" of 7 and 10.
+    assert alike("network", "networking") == pytest.approx(6 / 70**0.5)
+
+
+def test_variety_prefers_other_words():
+    rows = [(0, "install", 20, 9), (0, "installing", 18, 9), (0, "installer", 17, 9), (0, "disk", 12, 9), (0, "boot", 11, 9)]
+    (by_weight,), (varied,) = choose(rows, n_terms=3), choose(rows, n_terms=3, diversity=0.5)
+    assert by_weight.terms == ("install", "installing", "installer")
+    assert varied.terms == ("install", "disk", "boot")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -118,9 +171,9 @@ def test_the_best_terms_of_ranges_of_terms_are_enough(seed):
         if rng.random() < 0.9
     ]
     counts = counts_of(rows)
-    weighted, expected = weigh(counts), choose_terms(weigh(counts), 3, 2)
+    weighted, expected = weigh(counts), choose_terms(weigh(counts), 3, 2, 0.3)
     range_of = rng.integers(0, 4, 120)[[int(row[1][1:]) for row in rows]]
     best = [best_terms(weighted.filter(pa.array(range_of == part)), 2) for part in range(4)]
     assert sum(table.num_rows for table in best) < len(rows)
-    assert choose_terms(pa.concat_tables(best), 3, 2) == expected
+    assert choose_terms(pa.concat_tables(best), 3, 2, 0.3) == expected
     assert all(len(terms.terms) == 2 for terms in expected)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.topics.helpers import blobs, unit
-from transforms.topics import best_members, centroids, gather, member_scores, varied, vector_sums
+from transforms.topics import best_members, boundary_scores, centroids, gather, member_scores, varied, vector_sums
 from transforms.vectors import write_block
 
 
@@ -106,3 +106,42 @@ def test_only_blocks_that_have_some_are_opened(tmp_path):
     assert sorted(found) == [0, 9, 20, 29]
     for position, vector in found.items():
         np.testing.assert_array_equal(vector, vectors[position])
+
+
+def test_border_members_are_those_of_the_smallest_margin():
+    rng = np.random.default_rng(3)
+    vectors, truth = blobs([30, 20, 10], spread=2.0)
+    labels = np.where(rng.random(60) < 0.2, -1, truth)
+    centres = centroids(vector_sums(labels, 3, vectors))
+    cosines = vectors.astype(np.float64) @ centres.T.astype(np.float64)
+    rows, score, other = boundary_scores(labels, centres, vectors)
+    np.testing.assert_array_equal(rows, np.flatnonzero(labels >= 0))
+    for row, value, topic in zip(rows, score, other, strict=True):
+        others = [t for t in range(3) if t != labels[row]]
+        assert topic == max(others, key=lambda t: cosines[row, t])
+        assert value == pytest.approx(cosines[row, topic] - cosines[row, labels[row]], abs=1e-6)
+    assert len(boundary_scores(np.zeros(60, int), centres[:1], vectors)[0]) == 0  # there is no other topic
+
+
+def test_sums_and_scores_do_not_depend_on_the_blocks():
+    vectors, labels = blobs([300, 200, 100], spread=2.0)
+    strength = np.ones(600, np.float32)
+    whole = vector_sums(labels, 3, vectors)
+    centres = centroids(whole)
+    for rows in (7, 599):
+        spans = [slice(low, low + rows) for low in range(0, 600, rows)]
+        np.testing.assert_array_equal(sum(vector_sums(labels[own], 3, vectors[own]) for own in reversed(spans)), whole)
+        near = np.concatenate([member_scores(labels[own], strength[own], centres, vectors[own])[1] for own in spans])
+        np.testing.assert_array_equal(near, member_scores(labels, strength, centres, vectors)[1])
+        far = np.concatenate([boundary_scores(labels[own], centres, vectors[own])[1] for own in spans])
+        np.testing.assert_array_equal(far, boundary_scores(labels, centres, vectors)[1])
+
+
+def test_members_that_cancel_out_are_at_no_border():
+    vectors = np.array([[1, 0], [-1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    labels = np.array([0, 0, 1, 1])
+    centres = centroids(vector_sums(labels, 2, vectors))
+    assert (centres[0] == 0).all()
+    rows, score, other = boundary_scores(labels, centres, vectors)
+    assert (rows.tolist(), other.tolist()) == ([0, 1, 2, 3], [1, 1, 0, 0])
+    assert np.isfinite(score).all()

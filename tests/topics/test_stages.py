@@ -144,9 +144,27 @@ def test_topics_are_the_subjects(corpus, outcome):
         chosen = [int(name[1:].split("-")[0]) for name in row["representative_doc_ids"]]
         assert len(chosen) == 3
         assert set(chosen) <= set(members.tolist())
+        check_border(corpus, labels, row)
     documents = [row["documents"] for row in rows]
     assert documents == sorted(documents, reverse=True)
     assert sum(row["assigned_documents"] for row in rows) == corpus.copies.sum()
+
+
+def check_border(corpus, labels, row):
+    """The first is the member of the smallest margin, both have what dense cosines with the centroids of all topics say."""
+    topics = labels.max() + 1
+    centres = np.array([corpus.vectors[labels == topic].sum(axis=0, dtype=np.float64) for topic in range(topics)])
+    cosines = corpus.vectors @ (centres / np.linalg.norm(centres, axis=1, keepdims=True)).T
+    members = np.flatnonzero(labels == row["topic_id"])
+    others = np.delete(cosines[members], row["topic_id"], axis=1)
+    margins = cosines[members, row["topic_id"]] - others.max(axis=1)
+    first, second = (int(name[1:].split("-")[0]) for name in row["boundary_doc_ids"])
+    assert first == members[np.argmin(margins)]
+    for document, other, margin in zip((first, second), row["boundary_other_ids"], row["boundary_margins"], strict=True):
+        at = int(np.flatnonzero(members == document)[0])
+        assert other == np.argmax(np.where(np.arange(topics) == row["topic_id"], -np.inf, cosines[document]))
+        assert margin == pytest.approx(margins[at], abs=1e-6)
+    assert row["boundary_passage_nos"] == [0, 0]
 
 
 def test_every_document_gets_the_topic_of_its_text(corpus, outcome):

@@ -153,12 +153,16 @@ def topics_table(report: Report, colours: list[int]) -> str:
         return "<p class='empty'>No topics were found in this corpus.</p>"
     documents = report.counts["documents"]
     largest = max(topic.documents for topic in report.topics)
-    rows = "".join(_topic(topic, place, colours[place], documents, largest) for place, topic in enumerate(report.topics))
+    titles = {topic.topic_id: topic.title for topic in report.topics}
+    rows = "".join(
+        _topic(topic, place, colours[place], documents, largest, titles) for place, topic in enumerate(report.topics)
+    )
     folded = len(report.topics) > FOLDED
     more = (
         f"<p><button type='button' id='all-topics'>Show all {number(len(report.topics))} topics</button></p>" if folded else ""
     )
-    return f"""<p class="lead">Terms are weighted by c-TF-IDF. Open a topic for its terms and its most typical documents.</p>
+    return f"""<p class="lead">Terms are weighted by c-TF-IDF. Open a topic for its terms, its most typical documents, and those
+that are nearest to another topic.</p>
 <table class="topics{" folded" if folded else ""}">
 <thead><tr>
 <th scope="col" aria-sort="none"><button type="button" data-sort="title">Topic</button></th>
@@ -170,7 +174,7 @@ def topics_table(report: Report, colours: list[int]) -> str:
 {rows}</table>{more}"""
 
 
-def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int) -> str:
+def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int, titles: dict[int, str]) -> str:
     terms = ", ".join(term for term, _ in topic.terms)
     heaviest = max((weight for _, weight in topic.terms), default=1.0) or 1.0
     weights = "".join(
@@ -179,6 +183,12 @@ def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int) 
         for term, weight in topic.terms
     )
     examples = "".join(f"<li>{_document(document)}</li>" for document in topic.examples)
+    border = "".join(
+        f"<li>{_document(one.document, after=_near(titles[one.other_id]))}</li>"
+        for one in topic.border
+        if one.other_id in titles
+    )
+    border = f"<h3>At the border</h3><ul class='documents'>{border}</ul>" if border else ""
     return f"""<tbody data-topic="{place}" data-size="{topic.documents}" data-title="{escape(topic.title.casefold())}">
 <tr><th scope="row"><button type="button" class="open" aria-expanded="false" aria-controls="topic-{place}">
 <i class="dot c{colour}"></i><span dir="auto">{escape(topic.title)}</span></button></th>
@@ -188,9 +198,13 @@ def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int) 
 <tr class="detail" id="topic-{place}" hidden><td colspan="5"><div class="columns">
 <div><h3>Terms</h3><table class="weights">{weights}</table>
 <p><button type="button" class="show">Show on the map</button></p></div>
-<div><h3>Typical documents</h3><ul class="documents">{examples}</ul></div>
+<div><h3>Typical documents</h3><ul class="documents">{examples}</ul>{border}</div>
 </div></td></tr></tbody>
 """
+
+
+def _near(title: str) -> str:
+    return f" <span class='note' dir='auto'>near “{escape(title)}”</span>"
 
 
 def duplicates(report: Report) -> str:

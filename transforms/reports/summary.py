@@ -68,8 +68,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class BorderDocument:
+    """A document of a topic that is near to another one, `other_id`, too."""
+
+    document: Document
+    other_id: int
+
+
+@dataclass(frozen=True)
 class Topic:
-    """A topic: `documents` in it, its terms with their weights, heaviest first, and examples; (x, y) is None if unplaced."""
+    """A topic: `documents` in it, its terms with their weights, heaviest first, and examples, at its centre and its border.
+
+    (x, y) is None if it has no place.
+    """
 
     topic_id: int
     topic_uid: str
@@ -79,6 +90,7 @@ class Topic:
     examples: tuple[Document, ...]
     position: tuple[float, float] | None
     theme_id: int | None = None
+    border: tuple[BorderDocument, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -300,15 +312,24 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
     if not _exists(path):
         return ()
     rows = [row for row in read_table(path).to_pylist() if row["topic_id"] >= 0]
-    examples_of = [
-        list(zip(row["representative_doc_ids"] or [], row["representative_passage_nos"] or [], strict=True))[:EXAMPLES]
-        for row in rows
+    examples_of = [_passages(row, "representative") for row in rows]
+    # In a small topic a document may be at the centre and at the border: it is shown once. An earlier version published none.
+    border_of = [
+        {
+            passage: other
+            for passage, other in zip(_passages(row, "boundary"), row.get("boundary_other_ids") or (), strict=False)
+            if passage not in examples
+        }
+        for row, examples in zip(rows, examples_of, strict=True)
     ]
-    documents = find_documents(
-        folder, {passage for examples in examples_of for passage in examples}, options.example_characters
-    )
+    shown = {passage for passages in (*examples_of, *border_of) for passage in passages}
+    documents = find_documents(folder, shown, options.example_characters)
+
+    def found(passage: tuple[str, int]) -> Document:
+        return documents.get(passage, Document(passage[0], passage_no=passage[1]))
+
     topics = []
-    for row, examples in zip(rows, examples_of, strict=True):
+    for row, examples, border in zip(rows, examples_of, border_of, strict=True):
         terms = sorted(zip(row["terms"] or [], row["term_weights"] or [], strict=True), key=lambda term: -term[1])
         x, y = row["x"], row["y"]
         topics.append(
@@ -318,12 +339,19 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
                 documents=row["documents"],
                 title=row["title"] or ", ".join(term for term, _ in terms[:3]) or f"Topic {row['topic_id']}",
                 terms=tuple(terms),
-                examples=tuple(documents.get(passage, Document(passage[0], passage_no=passage[1])) for passage in examples),
+                examples=tuple(found(passage) for passage in examples),
+                border=tuple(BorderDocument(found(passage), other) for passage, other in border.items()),
                 position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
                 theme_id=row.get("theme_id"),  # an earlier version published none
             )
         )
     return tuple(sorted(topics, key=lambda topic: (-topic.documents, topic.topic_id)))
+
+
+def _passages(row: Mapping[str, Any], kind: str) -> list[tuple[str, int]]:
+    """The first few documents of a kind that a row of topics names, each with its passage."""
+    names = (f"{kind}_doc_ids", f"{kind}_passage_nos")
+    return list(zip(*(row.get(name) or [] for name in names), strict=True))[:EXAMPLES]
 
 
 def _pairs(folder: str) -> Pairs:

@@ -1,7 +1,8 @@
 """Topics: what the corpus is about, from the neighbour graph.
 
 In: passages, their neighbour graph and vector blocks. Out: `topics.parquet` (one row per topic: terms, title, sizes,
-representative documents) and `assignments.parquet` (one row per passage of a document: topic, strength, place on the map).
+representative and boundary documents) and `assignments.parquet` (one row per passage of a document: topic, strength, place on
+the map).
 Promises: the same corpus, options and seed give the same bytes; noise stays -1 beside the topic that its neighbours vote
 for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
@@ -9,7 +10,7 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
-from transforms.topics.describe import Terms, best_terms, c_tf_idf, choose_terms
+from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
 from transforms.topics.equal import equal_texts, share_labels
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.graph import graph_arrays
@@ -33,7 +34,15 @@ from transforms.topics.parent import (
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
 from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
-from transforms.topics.representatives import best_members, centroids, gather, member_scores, varied, vector_sums
+from transforms.topics.representatives import (
+    best_members,
+    boundary_scores,
+    centroids,
+    gather,
+    member_scores,
+    varied,
+    vector_sums,
+)
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
 from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
@@ -96,9 +105,11 @@ __all__ = [
     "TopicsRecord",
     "WeighRecord",
     "WeighTask",
+    "alike",
     "assign_noise",
     "best_members",
     "best_terms",
+    "boundary_scores",
     "c_tf_idf",
     "centroids",
     "choose_terms",
@@ -144,6 +155,7 @@ __all__ = [
     "topic_uid",
     "topics_of_theme",
     "varied",
+    "varied_terms",
     "vector_sums",
     "weigh_terms",
 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,11 @@ import pyarrow as pa
 _PHRASE_SHARE = 0.5
 # Every kept term can push out a few that repeat it; a candidate so many times further down is no term of the topic any more.
 _CANDIDATES = 20
+# Terms that variety chooses from, for each wanted one.
+_POOL = 3
+# Words this alike are one word in a title: network and networking are .72, read and reading .57, perl and python .14.
+_SAME_WORD = 0.5
+_TITLE_PARTS, _TITLE_WORDS = 3, 6
 _ORDER = [("topic_id", "ascending"), ("weight", "descending"), ("term", "ascending")]
 
 
@@ -21,8 +27,20 @@ class Terms:
     weights: tuple[float, ...]
 
     def title(self, otherwise: str) -> str:
-        """The first three terms, or `otherwise` where no text of it has a usable word."""
-        return ", ".join(self.terms[:3]) or otherwise
+        """Up to three of the best terms, no word in two of them, six words at most; `otherwise` where there is no term.
+
+        Forms of one word count as the same word.
+        """
+        parts: list[str] = []
+        words: list[str] = []
+        for term in self.terms:
+            own = term.split(" ")
+            if any(alike(word, other) >= _SAME_WORD for word in own for other in words):
+                continue
+            if len(parts) < _TITLE_PARTS and (not parts or len(words) + len(own) <= _TITLE_WORDS):
+                parts.append(term)
+                words += own
+        return ", ".join(parts) or otherwise
 
 
 def c_tf_idf(counts: pa.Table, of_topic: np.ndarray) -> pa.Table:
@@ -61,12 +79,12 @@ def best_terms(weighted: pa.Table, n_terms: int) -> pa.Table:
     return rows.filter(pa.array(kept)).combine_chunks()
 
 
-def choose_terms(weighted: pa.Table, topics: int, n_terms: int) -> list[Terms]:
+def choose_terms(weighted: pa.Table, topics: int, n_terms: int, diversity: float) -> list[Terms]:
     """The `n_terms` best terms of topics 0 … topics - 1 from `c_tf_idf`; ties in alphabetical order.
 
     A term that a single text of the topic uses is no term of the topic (unless it has no others). Of a phrase and its
     words only one stays: the phrase, when it is at least half of the word's occurrences, else the better of them. A plural
-    in -s counts as its singular.
+    in -s counts as its singular. Of what remains `varied_terms` chooses, with `diversity` from 0 to 1.
     """
     topic = weighted["topic_id"].to_numpy()
     shared = weighted["documents"].to_numpy() >= 2
@@ -74,27 +92,72 @@ def choose_terms(weighted: pa.Table, topics: int, n_terms: int) -> list[Terms]:
     wanted = (topic >= 0) & (shared | ~has_shared[topic]) if topics else np.zeros(len(topic), bool)
     rows = weighted.filter(pa.array(wanted)).sort_by(_ORDER)
     bounds = np.searchsorted(rows["topic_id"].to_numpy(), np.arange(topics + 1))
-    return [_without_repetition(rows.slice(low, high - low), n_terms) for low, high in pairwise(bounds)]
+    pools = (_without_repetition(rows.slice(low, min(high - low, _CANDIDATES * n_terms)), _POOL * n_terms)
+             for low, high in pairwise(bounds))  # fmt: skip
+    return [varied_terms(pool, n_terms, diversity) for pool in pools]
 
 
-def _without_repetition(rows: pa.Table, n_terms: int) -> Terms:
-    """Walk one topic's terms, best first, and keep those that say something new."""
-    kept: list[tuple[tuple[str, ...], str, float, int]] = []  # words, term, weight, occurrences
-    rows = rows.slice(0, _CANDIDATES * n_terms)
-    for term, weight, occurrences in zip(*(rows[name].to_pylist() for name in ("term", "weight", "occurrences")), strict=True):
+def varied_terms(pool: Terms, count: int, diversity: float) -> Terms:
+    """Up to `count` of a pool's terms by maximal marginal relevance (Carbonell and Goldstein 1998), heaviest first.
+
+    The next term is the one with the largest (1 − diversity) · weight / heaviest weight − diversity · m, where m is how `alike`
+    it is to the term chosen before that it is most alike. Alike are terms that repeat words or forms of them, which is what a
+    reader sees as repetition. Terms of one topic occur in the same topics and texts by their nature: to keep those
+    apart would cost what makes them a topic.
+    """
+    heaviest = max(pool.weights, default=0.0) or 1.0
+    chosen: list[int] = []
+    nearest = [0.0] * len(pool.terms)
+    rest = list(range(len(pool.terms)))
+    while rest and len(chosen) < count:
+        # Of equal ones the first in the pool, whose order is that of weights.
+        best = max(rest, key=lambda place: (1 - diversity) * pool.weights[place] / heaviest - diversity * nearest[place])
+        chosen.append(best)
+        rest.remove(best)
+        for place in rest if diversity else ():
+            nearest[place] = max(nearest[place], alike(pool.terms[place], pool.terms[best]))
+    chosen.sort()
+    return Terms(tuple(pool.terms[place] for place in chosen), tuple(pool.weights[place] for place in chosen))
+
+
+def alike(term: str, other: str) -> float:
+    """How much of their letters two terms share: the cosine of the sets of 3-grams of their words, 0 … 1.
+
+    Words have a space at both ends, so that beginnings count. It knows no language: it finds inflected and compound words in
+    all that write with letters.
+    """
+    own, others = _trigrams(term), _trigrams(other)
+    return len(own & others) / sqrt(len(own) * len(others))
+
+
+def _trigrams(term: str) -> frozenset[str]:
+    words = [f" {word} " for word in term.split(" ")]
+    return frozenset(word[i : i + 3] for word in words for i in range(len(word) - 2))
+
+
+def _without_repetition(rows: pa.Table, most: int) -> Terms:
+    """Walk one topic's terms, best first, and keep up to `most` that say something new; heaviest first."""
+    kept: dict[int, tuple[tuple[str, ...], str, float, int]] = {}  # words, term, weight, occurrences
+    having: dict[str, list[int]] = {}  # the kept ones with a word
+    columns = (rows[name].to_pylist() for name in ("term", "weight", "occurrences"))
+    for place, (term, weight, occurrences) in enumerate(zip(*columns, strict=True)):
         words = tuple(_singular(word) for word in term.split(" "))
-        related = [place for place, other in enumerate(kept) if _contains(other[0], words) or _contains(words, other[0])]
-        if not related:
-            if len(kept) < n_terms:
-                kept.append((words, term, weight, occurrences))
-        elif (
-            all(len(kept[place][0]) < len(words) for place in related)
-            and occurrences >= _PHRASE_SHARE * kept[related[0]][3]  # the best of the words that it repeats
-        ):
-            kept = [entry for place, entry in enumerate(kept) if place not in related]
-            kept.append((words, term, weight, occurrences))
-    kept.sort(key=lambda entry: (-entry[2], entry[1]))
-    return Terms(tuple(entry[1] for entry in kept), tuple(entry[2] for entry in kept))
+        near = sorted({other for word in words for other in having.get(word, ()) if other in kept})
+        related = [other for other in near if _contains(kept[other][0], words) or _contains(words, kept[other][0])]
+        if related:
+            # The best of the words that it repeats decides.
+            instead = all(len(kept[other][0]) < len(words) for other in related)
+            if not instead or occurrences < _PHRASE_SHARE * kept[related[0]][3]:
+                continue
+        elif len(kept) >= most:
+            continue
+        for other in related:
+            del kept[other]
+        kept[place] = (words, term, weight, occurrences)
+        for word in words:
+            having.setdefault(word, []).append(place)
+    best = sorted(kept.values(), key=lambda entry: (-entry[2], entry[1]))
+    return Terms(tuple(entry[1] for entry in best), tuple(entry[2] for entry in best))
 
 
 def _contains(phrase: tuple[str, ...], part: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """Rows of the topics table, for a range of topics."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -57,17 +58,12 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
     members = _Members(task)
     # Numbered from 0, as those who choose number them.
     weighted = _renumbered(_of_topics([record.terms for record in task.weighed], task), task.low)
-    terms = choose_terms(weighted, len(topics), options.n_terms)
-    candidates = best_of(_of_topics([record.scores for record in task.scored], task), options.n_representatives)
-    topic_of, position = candidates["topic_id"].to_numpy(), candidates["position"].to_numpy()
-    borders = np.searchsorted(topic_of, np.arange(task.low, task.high + 1)).tolist()
-    vectors = gather(np.sort(position), task.blocks)
+    terms = choose_terms(weighted, len(topics), options.n_terms, options.diversity)
+    centre = _chosen([record.centre for record in task.scored], task, options.n_representatives)
+    border = _chosen([record.border for record in task.scored], task, options.n_boundary)
     documents, assigned_documents = summed([record.documents for record in task.placed])
     rows = []
     for number, topic in enumerate(topics):
-        own = candidates.slice(borders[number], borders[number + 1] - borders[number])
-        places = varied(own["position"].to_pylist(), vectors, options.n_representatives)
-        chosen = own.take(pa.array(places, pa.int64()))
         x, y = members.middle(number)
         rows.append(
             {
@@ -79,8 +75,12 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
                 "title": terms[number].title(f"{_KINDS[task.labelling > 0]} {topic}"),
                 "terms": terms[number].terms,
                 "term_weights": terms[number].weights,
-                "representative_doc_ids": chosen["doc_id"].to_pylist(),
-                "representative_passage_nos": chosen["passage_no"].to_pylist(),
+                "representative_doc_ids": centre[number]["doc_id"].to_pylist(),
+                "representative_passage_nos": centre[number]["passage_no"].to_pylist(),
+                "boundary_doc_ids": border[number]["doc_id"].to_pylist(),
+                "boundary_passage_nos": border[number]["passage_no"].to_pylist(),
+                "boundary_other_ids": border[number]["other_id"].to_pylist(),
+                "boundary_margins": (-border[number]["score"].to_numpy()).tolist(),
                 "x": x,
                 "y": y,
             }
@@ -88,6 +88,19 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
     table = pa.Table.from_pylist(rows, schema=TOPICS_SCHEMA)
     path = join(task.directory, f"topics-{task.labelling}-{task.part:05d}.parquet")
     return NameRecord(task.labelling, task.part, write_table(path, table))
+
+
+def _chosen(files: list[FileRef], task: NameTask, count: int) -> list[pa.Table]:
+    """Rows of SCORES_SCHEMA for each of the task's topics: up to `count` that do not repeat each other, the best first."""
+    candidates = best_of(_of_topics(files, task), count)
+    topic_of, position = candidates["topic_id"].to_numpy(), candidates["position"].to_numpy()
+    borders = np.searchsorted(topic_of, np.arange(task.low, task.high + 1)).tolist()
+    vectors = gather(np.unique(position), task.blocks)
+    of_topics = []
+    for low, high in pairwise(borders):
+        own = candidates.slice(low, high - low)
+        of_topics.append(own.take(pa.array(varied(own["position"].to_pylist(), vectors, count), pa.int64())))
+    return of_topics
 
 
 def _of_topics(files: list[FileRef], task: NameTask) -> pa.Table:

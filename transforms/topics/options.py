@@ -61,8 +61,15 @@ class TopicsOptions(BaseModel):
         "eom", description="eom keeps the most persistent topics, leaf the finest ones"
     )
     n_terms: int = Field(10, ge=1, le=100, description="Terms per topic")
-    ngram_max: int = Field(2, ge=1, le=5, description="Longest term in words")
-    n_representatives: int = Field(3, ge=0, le=100, description="Representative documents per topic")
+    ngram_max: int = Field(3, ge=1, le=5, description="Longest term in words")
+    diversity: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="How much terms of a topic must differ from each other in their words: 0 goes by weight alone",
+    )
+    n_representatives: int = Field(3, ge=0, le=100, description="Representative documents per topic, near its centre")
+    n_boundary: int = Field(2, ge=0, le=100, description="Boundary documents per topic: members nearest to another topic")
     seed: int = Field(
         42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
     )

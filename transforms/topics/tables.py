@@ -28,6 +28,10 @@ _NAMED = (
     ("term_weights", pa.list_(pa.float32())),
     ("representative_doc_ids", pa.list_(pa.string())),
     ("representative_passage_nos", pa.list_(pa.int32())),
+    ("boundary_doc_ids", pa.list_(pa.string())),
+    ("boundary_passage_nos", pa.list_(pa.int32())),
+    ("boundary_other_ids", pa.list_(pa.int32())),
+    ("boundary_margins", pa.list_(pa.float32())),
     ("x", pa.float32()),
     ("y", pa.float32()),
 )
@@ -35,11 +39,15 @@ _NAMED = (
 
 def _named(kind: str, terms: str) -> dict[str, str]:
     return {
-        "title": "The first three terms",
+        "title": "Up to three of the terms, no word twice",
         "terms": terms,
         "term_weights": "c-TF-IDF weight of each term",
         "representative_doc_ids": f"Documents near the {kind}'s centre that differ from each other, best first",
         "representative_passage_nos": "The passage of each representative document that is near the centre, from 0",
+        "boundary_doc_ids": f"Documents at the {kind}'s border that differ from each other: nearest to another {kind} first",
+        "boundary_passage_nos": "The passage of each boundary document that is at the border, from 0",
+        "boundary_other_ids": f"The {kind} that each boundary document is near to as well",
+        "boundary_margins": f"Cosine to the centroid of its own {kind} less that to the other's: below 0, nearer to that",
         "x": f"Median x of the {kind}'s texts on the map",
         "y": f"Median y of the {kind}'s texts on the map",
     }
