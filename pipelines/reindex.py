@@ -441,7 +441,9 @@ def compute(
         TopicsResult,
         # Which topics and themes the parent had decides what they are called.
         [graph, texts, documents, config.topics.model_dump(), None if parent is None else parent.generation.id],
-        lambda: reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors, parent),
+        lambda: (
+            reuse_topics(run, parent, neighbors, passages) or find_topics(run, corpus, passages, embedded, neighbors, parent)
+        ),
     )
     counts: dict[str, int] = {
         "documents": corpus.rows,
@@ -450,7 +452,7 @@ def compute(
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
-        **{name: topics.counts[name] for name in ("themes", "topics", "noise_documents") if name in topics.counts},
+        **{name: int(topics.counts[name]) for name in ("themes", "topics", "noise_documents") if name in topics.counts},
     }
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.

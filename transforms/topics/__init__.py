@@ -9,14 +9,19 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.clustering import Clustering, Since, read_clustering, write_clustering
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
 from transforms.topics.equal import equal_texts, share_labels
+from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon
 from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.flow import FlowRecord, FlowTask, count_flow
 from transforms.topics.graph import graph_arrays
+from transforms.topics.identify import Changed
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
@@ -25,6 +30,7 @@ from transforms.topics.parent import (
     JoinedParent,
     JoinParentTask,
     ParentTopics,
+    Remembered,
     SortedParent,
     SortParentTask,
     join_parent,
@@ -32,7 +38,7 @@ from transforms.topics.parent import (
     sort_parent,
 )
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
-from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
+from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
 from transforms.topics.representatives import (
     best_members,
@@ -45,7 +51,14 @@ from transforms.topics.representatives import (
 )
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
-from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
+from transforms.topics.steps import (
+    RunStep,
+    Step,
+    continue_parent,
+    describe_topics,
+    find_inside_themes,
+    remember_parent,
+)
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
 from transforms.topics.theme_stages import (
@@ -67,18 +80,27 @@ __all__ = [
     "ASSIGNMENTS_SCHEMA",
     "BEFORE_SCHEMA",
     "COUNTS_SCHEMA",
+    "DRIFT_SCHEMA",
+    "EVENTS_SCHEMA",
     "LABELS_SCHEMA",
+    "PUBLISHED_FLOW_SCHEMA",
     "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
     "Bundle",
+    "Changed",
     "ClusterThemesTask",
     "ClusteredThemes",
+    "Clustering",
     "Clusters",
+    "ContinueTask",
+    "ContinuedRecord",
     "CountRecord",
     "CountRecords",
     "CountTask",
     "FindThemesTask",
     "FindTopicsTask",
+    "FlowRecord",
+    "FlowTask",
     "FoundThemes",
     "FoundTopics",
     "JoinParentTask",
@@ -92,9 +114,11 @@ __all__ = [
     "PlaceRecord",
     "PlaceTask",
     "PublishTask",
+    "Remembered",
     "RunStep",
     "ScoreRecord",
     "ScoreTask",
+    "Since",
     "SortParentTask",
     "SortedParent",
     "Step",
@@ -117,6 +141,9 @@ __all__ = [
     "cluster_themes",
     "cluster_tree",
     "community_graph",
+    "continue_parent",
+    "continue_topics",
+    "count_flow",
     "count_ranges",
     "count_terms",
     "count_terms_of_each",
@@ -132,12 +159,15 @@ __all__ = [
     "follow_landmarks",
     "gather",
     "graph_arrays",
+    "jensen_shannon",
     "join_parent",
     "join_topics",
     "kmeans",
     "landmark_graph",
     "lay_out",
     "lay_out_map",
+    "match_by_centroids",
+    "match_by_documents",
     "member_scores",
     "merge_counts",
     "mutual_reachability_tree",
@@ -146,6 +176,7 @@ __all__ = [
     "place_documents",
     "publish_topics",
     "read_before",
+    "read_clustering",
     "reduced",
     "remember_parent",
     "score_texts",
@@ -158,4 +189,5 @@ __all__ = [
     "varied_terms",
     "vector_sums",
     "weigh_terms",
+    "write_clustering",
 ]

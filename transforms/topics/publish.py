@@ -7,9 +7,11 @@ import pyarrow as pa
 
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 from transforms.topics.assigning import PlaceRecord, with_uids
+from transforms.topics.identify import Changed, Flows, identify
 from transforms.topics.identity import theme_uid
 from transforms.topics.naming import NameRecord
 from transforms.topics.options import TopicsOptions
+from transforms.topics.parent import ParentTopics
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.vectors import load_array
 
@@ -18,7 +20,8 @@ from transforms.vectors import load_array
 class PublishTask:
     """All topics and all passages with their labels, each in order, and the folder to publish in.
 
-    Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic.
+    Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic. Where there is a
+    parent generation: its topics, and the flow of documents from them.
     """
 
     named: tuple[NameRecord, ...]
@@ -26,28 +29,54 @@ class PublishTask:
     directory: str
     layers: tuple[tuple[NameRecord, ...], ...] = ()
     theme_of_topic: FileRef | None = None
+    parent: ParentTopics | None = None
+    flows: Flows = ()
 
 
 @dataclass(frozen=True)
 class TopicsRecord:
-    """The published tables, with how many documents have no passage in a topic or even near one."""
+    """The published tables, with how many documents have no passage in a topic or even near one.
+
+    `changed` is what became of the parent's topics, where there is a parent.
+    """
 
     topics: FileRef
     assignments: FileRef
     noise_documents: int
     unassigned_documents: int
     themes: FileRef | None = None
+    changed: Changed | None = None
+
+
+@dataclass(frozen=True)
+class ContinueTask:
+    """The parent's topics, of texts that are the same, the flow of all documents to where they were, and where to publish."""
+
+    parent: ParentTopics
+    flows: Flows
+    directory: str
+
+
+@dataclass(frozen=True)
+class ContinuedRecord:
+    """The tables of topics and themes, a generation older, and what became of the parent's: nothing."""
+
+    topics: FileRef
+    themes: FileRef | None
+    changed: Changed
 
 
 def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
     """Write all tables. Memory: the topics, the themes, and one row group of the assignments."""
-    topics, themes = _read(task.named), None
+    topics, themes, changed = _read(task.named), None, None
     if task.theme_of_topic is not None:
         theme_of_topic = load_array(task.theme_of_topic.path)
         at = topics.schema.get_field_index("theme_id")
         topics = topics.set_column(at, topics.schema.field(at), pa.array(theme_of_topic, pa.int32()))
         layers = [_layer(layer, _read(named), theme_of_topic, options) for layer, named in enumerate(task.layers)]
-        themes = write_table(join(task.directory, "themes.parquet"), pa.concat_tables(layers).combine_chunks())
+        themes = pa.concat_tables(layers).combine_chunks()
+    if task.parent is not None:
+        topics, themes, changed = identify(topics, themes, task.parent, task.flows, task.directory)
     uids = topics["topic_uid"].combine_chunks()
     pieces = tuple(piece for record in task.placed for piece in record.pieces)
     return TopicsRecord(
@@ -55,7 +84,20 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         write_batches(join(task.directory, "assignments.parquet"), ASSIGNMENTS_SCHEMA, with_uids(pieces, uids)),
         sum(record.noise for record in task.placed),
         sum(record.unassigned for record in task.placed),
-        themes,
+        None if themes is None else write_table(join(task.directory, "themes.parquet"), themes),
+        changed,
+    )
+
+
+def continue_topics(task: ContinueTask, options: TopicsOptions) -> ContinuedRecord:
+    """Publish the parent's topics and themes again, which are those of the same texts. Memory: the topics and the themes."""
+    topics = read_table(task.parent.topics.path)
+    themes = None if task.parent.themes is None else read_table(task.parent.themes.path)
+    topics, themes, changed = identify(topics, themes, task.parent, task.flows, task.directory)
+    return ContinuedRecord(
+        write_table(join(task.directory, "topics.parquet"), topics),
+        None if themes is None else write_table(join(task.directory, "themes.parquet"), themes),
+        changed,
     )
 
 

@@ -23,6 +23,8 @@ LABELS_SCHEMA = pa.schema(
 
 # What topics and themes are both shown by.
 _NAMED = (
+    ("first_seen", pa.string()),
+    ("generations", pa.int32()),
     ("title", pa.string()),
     ("terms", pa.list_(pa.string())),
     ("term_weights", pa.list_(pa.float32())),
@@ -39,7 +41,9 @@ _NAMED = (
 
 def _named(kind: str, terms: str) -> dict[str, str]:
     return {
-        "title": "Up to three of the terms, no word twice",
+        "first_seen": f"The generation in which the {kind}'s uid was seen first; null: in this one",
+        "generations": f"In how many generations in a row the {kind} was, this one included",
+        "title": "Up to three of the terms, no word twice; the parent generation\'s while half of its terms are the same",
         "terms": terms,
         "term_weights": "c-TF-IDF weight of each term",
         "representative_doc_ids": f"Documents near the {kind}'s centre that differ from each other, best first",
@@ -66,7 +70,8 @@ TOPICS_SCHEMA = describe(
     ),
     {
         "topic_id": "Number of the topic in this generation: 0 is the largest, by passages",
-        "topic_uid": "Name of the topic, a digest of its members' content keys",
+        "topic_uid": "Name of the topic: that of the parent generation's topic which it carries on, else a digest of its "
+        "members' content keys",
         "theme_id": "The theme that the topic is in; null where the method has no themes",
         "documents": "Documents with a passage that HDBSCAN puts in the topic (noise not counted)",
         "assigned_documents": "Documents with a passage in the topic or, of the noise, nearest to it",
@@ -90,7 +95,8 @@ THEMES_SCHEMA = describe(
         "layer": "Place of the layer in topics.resolutions, from 0",
         "resolution": "Resolution of the layer: higher has more and smaller themes",
         "theme_id": "Number of the theme in its layer: 0 is the largest, by passages",
-        "theme_uid": "Name of the theme, a digest of its layer's resolution and its members' content keys",
+        "theme_uid": "Name of the theme: that of the theme of the parent generation which it carries on, else a digest of its "
+        "layer's resolution and its members' content keys",
         "documents": "Documents with a passage in the theme",
         "topics": "Topics inside the theme; null in a layer that topics are not found in",
         **_named("theme", "Terms by descending c-TF-IDF weight within the layer"),
