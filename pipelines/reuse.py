@@ -114,6 +114,7 @@ class Parent:
         published, installed = self.generation.manifest.versions, installed_versions()
         return all(published.get(name) == installed[name] for name in names)
 
+    @cached_property
     def topics(self) -> ParentTopics | None:
         """The parent's topics, to be carried on; None when it has none that can be read.
 

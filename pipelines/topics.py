@@ -20,6 +20,7 @@ from transforms.topics import (
     ParentTopics,
     Remembered,
     RunStep,
+    Since,
     Step,
     continue_parent,
     describe_topics,
@@ -76,13 +77,16 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, pa
     if not counts:
         return None
     job, scratch, folder = _jobs(run), run.scratch("topics"), join(run.staged, "topics")
-    remembered = _remembered(parent.topics(), tuple(passages.files), scratch, job)
-    assignments = parent.file("topics/assignments.parquet") if remembered is not None else None
-    if remembered is None or assignments is None:
+    remembered = _remembered(parent.topics, tuple(passages.files), scratch, job)
+    if remembered is None:
+        return None
+    names = ["assignments.parquet", *(["clustering.json"] if run.config.topics.layers else [])]
+    same = [parent.file(f"topics/{name}") for name in names]
+    if None in same:
         return None
     # A generation older, but otherwise what they were.
     continued = continue_parent(remembered, scratch, folder, job)
-    tables = [continued.topics, assignments, *_rest(continued.themes, continued.changed)]
+    tables = [continued.topics, *_there(*same, continued.themes), *_changes(continued.changed)]
     return TopicsResult(tables, {**counts, **continued.changed.counts}, reused=True)
 
 
@@ -99,7 +103,7 @@ def find_topics(
     texts, documents = tuple(passages.files), tuple(part.documents for part in corpus.parts)
     graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
     job = _jobs(run)
-    remembered = _remembered(None if parent is None else parent.topics(), texts, scratch, job)
+    remembered = _remembered(None if parent is None else parent.topics, texts, scratch, job)
     before = () if remembered is None else remembered.before
     if options.layers:
         clustering = _to_keep(run, parent, neighbors) if remembered is not None else None
@@ -112,15 +116,23 @@ def find_topics(
         "noise_documents": described.noise_documents,
         "unassigned_documents": described.unassigned_documents,
     }
-    if described.themes is not None:
-        counts["themes"] = found.layers[options.layer].topics
-    tables = [described.topics, described.assignments, *_rest(described.themes, described.changed)]
+    noted = None
     if found.clustering is not None:
-        counts |= _counts(found.clustering) | {"themes_reclustered": found.themes_found}
-        tables.append(write_clustering(join(folder, "clustering.json"), found.clustering))
+        counts |= {"themes": found.layers[options.layer].topics, "themes_reclustered": found.themes_found}
+        counts |= _since(found.clustering.themes)
+        noted = write_clustering(join(folder, "clustering.json"), found.clustering)
     if described.changed is not None:
         counts |= described.changed.counts
+    tables = [described.topics, described.assignments, *_there(described.themes, noted), *_changes(described.changed)]
     return TopicsResult(tables, counts)
+
+
+def _there(*files: FileRef | None) -> list[FileRef]:
+    return [file for file in files if file is not None]
+
+
+def _changes(changed: Changed | None) -> list[FileRef]:
+    return [] if changed is None else [changed.events, changed.flow, changed.drift]
 
 
 def _to_keep(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> Clustering | None:
@@ -144,22 +156,9 @@ def _to_keep(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> Clu
     return None
 
 
-def _counts(clustering: Clustering) -> dict[str, float]:
-    """What was kept of the parent's themes and topics, for the metrics."""
-    themes = clustering.themes
-    return {
-        "texts_at_themes": themes.texts,
-        "texts_came_since": themes.came,
-        "texts_left_since": themes.left,
-    }
-
-
-def _rest(themes: FileRef | None, changed: Changed | None) -> list[FileRef]:
-    """The tables that not every generation has."""
-    return [
-        *([themes] if themes is not None else []),
-        *([changed.events, changed.flow, changed.drift] if changed is not None else []),
-    ]
+def _since(themes: Since) -> dict[str, float]:
+    """How much has changed since the themes were found, for the metrics."""
+    return {"texts_at_themes": themes.texts, "texts_came_since": themes.came, "texts_left_since": themes.left}
 
 
 def _jobs(run: Run) -> RunStep:

@@ -29,11 +29,17 @@ class Changed:
 
 
 def identify(
-    topics: pa.Table, themes: pa.Table | None, parent: ParentTopics, flows: Flows, directory: str
+    topics: pa.Table,
+    themes: pa.Table | None,
+    resolutions: Sequence[float],
+    parent: ParentTopics,
+    flows: Flows,
+    directory: str,
 ) -> tuple[pa.Table, pa.Table | None, Changed]:
     """Topics and themes with the uids, titles and past that they carry on from the parent, and tables of what has changed.
 
-    The tables, of TOPICS_SCHEMA and THEMES_SCHEMA, have uids that are digests of members. Memory: both generations' topics and
+    The tables, of TOPICS_SCHEMA and THEMES_SCHEMA, have uids that are digests of members; `resolutions` are those of the layers
+    of themes. Memory: both generations' topics and
     themes, and the pairs of them that documents go between.
     """
     known = read_known(parent.topics, "topic_id", "topic_uid")
@@ -47,9 +53,8 @@ def identify(
     topics = with_known(topics, "topic_uid", compared[0].now)
     if themes is not None:
         layers = []
-        for layer in range(len(flows) - 1):
+        for layer, resolution in enumerate(resolutions):
             own = themes.filter(pc.equal(themes["layer"], layer))
-            resolution = own["resolution"][0].as_py() if own.num_rows else None
             place = parent_layer(parent, resolution)
             before = Known() if place is None else of_layers[place]
             found = _compared(own, "theme_uid", before, flows[layer + 1], parent, taken)
@@ -68,12 +73,9 @@ def identify(
     return topics, themes, changed
 
 
-def parent_layer(parent: ParentTopics, resolution: float | None) -> int | None:
+def parent_layer(parent: ParentTopics, resolution: float) -> int | None:
     """The place of the parent's layer of themes with a resolution, None when it has none."""
-    for layer, other in enumerate(parent.resolutions):
-        if resolution is not None and np.float32(other) == np.float32(resolution):
-            return layer
-    return None
+    return parent.resolutions.index(resolution) if resolution in parent.resolutions else None
 
 
 def _compared(
@@ -86,6 +88,11 @@ def _compared(
     carried = carry_on(now, before, matched, parent.generation, taken)
     taken.update(carried.uids)
     return Compared(before, carried, pairs)
+
+
+def as_new(table: pa.Table, uid: str) -> pa.Table:
+    """A table of topics or themes where no generation came before."""
+    return with_known(table, uid, known_of(table, uid))
 
 
 def known_of(table: pa.Table, uid: str) -> Known:

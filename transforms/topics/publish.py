@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 from transforms.topics.assigning import PlaceRecord, with_uids
-from transforms.topics.identify import Changed, Flows, identify
+from transforms.topics.identify import Changed, Flows, as_new, identify
 from transforms.topics.identity import theme_uid
 from transforms.topics.naming import NameRecord
 from transforms.topics.options import TopicsOptions
@@ -76,7 +76,10 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         layers = [_layer(layer, _read(named), theme_of_topic, options) for layer, named in enumerate(task.layers)]
         themes = pa.concat_tables(layers).combine_chunks()
     if task.parent is not None:
-        topics, themes, changed = identify(topics, themes, task.parent, task.flows, task.directory)
+        topics, themes, changed = identify(topics, themes, options.layers, task.parent, task.flows, task.directory)
+    else:
+        topics = as_new(topics, "topic_uid")
+        themes = None if themes is None else as_new(themes, "theme_uid")
     uids = topics["topic_uid"].combine_chunks()
     pieces = tuple(piece for record in task.placed for piece in record.pieces)
     return TopicsRecord(
@@ -91,14 +94,22 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
 
 def continue_topics(task: ContinueTask, options: TopicsOptions) -> ContinuedRecord:
     """Publish the parent's topics and themes again, which are those of the same texts. Memory: the topics and the themes."""
-    topics = read_table(task.parent.topics.path)
-    themes = None if task.parent.themes is None else read_table(task.parent.themes.path)
-    topics, themes, changed = identify(topics, themes, task.parent, task.flows, task.directory)
+    parent = task.parent
+    topics = _of_schema(read_table(parent.topics.path), TOPICS_SCHEMA)
+    themes = None if parent.themes is None else _of_schema(read_table(parent.themes.path), THEMES_SCHEMA)
+    topics, themes, changed = identify(topics, themes, parent.resolutions, parent, task.flows, task.directory)
     return ContinuedRecord(
         write_table(join(task.directory, "topics.parquet"), topics),
         None if themes is None else write_table(join(task.directory, "themes.parquet"), themes),
         changed,
     )
+
+
+def _of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A published table as it is written now; a column that an earlier version did not have is null."""
+    there = table.column_names
+    columns = [table[field.name] if field.name in there else pa.nulls(table.num_rows, field.type) for field in schema]
+    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _read(named: tuple[NameRecord, ...]) -> pa.Table:

@@ -43,7 +43,7 @@ def _named(kind: str, terms: str) -> dict[str, str]:
     return {
         "first_seen": f"The generation in which the {kind}'s uid was seen first; null: in this one",
         "generations": f"In how many generations in a row the {kind} was, this one included",
-        "title": "Up to three of the terms, no word twice; the parent generation\'s while half of its terms are the same",
+        "title": "Up to three of the terms, no word twice; the parent generation's while half of its terms are the same",
         "terms": terms,
         "term_weights": "c-TF-IDF weight of each term",
         "representative_doc_ids": f"Documents near the {kind}'s centre that differ from each other, best first",
