@@ -24,6 +24,7 @@ from transforms.topics import (
     find_inside_themes,
     find_topics,
     remember_parent,
+    themes,
 )
 
 OPTIONS = TopicsOptions(n_epochs=30, min_cluster_size=12)
@@ -170,10 +171,13 @@ def test_always_gives_the_labels_of_a_run_from_nothing(folder, first, changed):
     assert carried >= set(always.table("topics").filter(pl.col("generations") == 2)["topic_uid"])
 
 
-def test_too_much_change_finds_all_anew(folder, first):
+def test_too_much_change_finds_all_anew(folder, first, monkeypatch):
+    # Without the weight of the past nothing of it is left.
+    monkeypatch.setattr(themes, "_LEAN", 1.0)
     corpus = Nightly(folder / "much", SIZES, 2, slice(60, 190))
     found = Published(corpus, folder / "out-much", before=first)
     assert found.found.clustering.themes == Since(130)
+    assert found.found.themes_found == found.found.layers[1].topics
     nothing = Published(corpus, folder / "out-much-nothing")
     assert found.table("assignments").drop("topic_uid").equals(nothing.table("assignments").drop("topic_uid"))
 

@@ -13,7 +13,7 @@ from transforms.topics.clustering import Clustering, Since, read_clustering, wri
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
 from transforms.topics.equal import equal_texts, share_labels
-from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon
+from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, size_event
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.flow import FlowRecord, FlowTask, count_flow
 from transforms.topics.graph import graph_arrays
@@ -73,7 +73,7 @@ from transforms.topics.theme_stages import (
     join_topics,
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
-from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.themes import community_graph, find_themes, lean_on
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
@@ -166,6 +166,7 @@ __all__ = [
     "landmark_graph",
     "lay_out",
     "lay_out_map",
+    "lean_on",
     "match_by_centroids",
     "match_by_documents",
     "member_scores",
@@ -181,6 +182,7 @@ __all__ = [
     "remember_parent",
     "score_texts",
     "share_labels",
+    "size_event",
     "sort_parent",
     "theme_uid",
     "topic_uid",

@@ -183,10 +183,8 @@ class _Flow:
             event = "merged" if _largest(out) >= MOST * documents_before > 0 else "vanished"
         elif before is None:
             event = "split" if _largest(into) >= MOST * documents > 0 else "new"
-        elif 100 * abs(documents - documents_before) >= GROWN * documents_before > 0:
-            event = "grown" if documents > documents_before else "shrunk"
         else:
-            event = "continued"
+            event = size_event(documents, documents_before)
         return {
             "event": event,
             "uid": uid,
@@ -211,6 +209,13 @@ class _Flow:
         """Whether documents shared with another topic are at least half of either's."""
         others = self._into if back else self._out
         return count >= MOST * min(sum(own.values()), sum(others[other].values()))
+
+
+def size_event(documents: int, documents_before: int) -> str:
+    """What a topic that is carried on is called by its size: grown, shrunk or continued."""
+    if 100 * abs(documents - documents_before) < GROWN * documents_before or not documents_before:
+        return "continued"
+    return "grown" if documents > documents_before else "shrunk"
 
 
 def _largest(counts: dict[int, int]) -> int:

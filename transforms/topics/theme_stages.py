@@ -20,7 +20,7 @@ from transforms.topics.reduce import lay_out_map
 from transforms.topics.stages import FoundTopics
 from transforms.topics.tables import LABELS_SCHEMA
 from transforms.topics.theme_topics import topics_kept, topics_of_theme
-from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.themes import community_graph, find_themes, lean_on
 from transforms.vectors import VectorBlock, gather_rows, load_array, save_array
 
 # Themes are clustered in bundles of about so many texts: enough to be worth a task, few enough to spread.
@@ -149,6 +149,8 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
         themes = keep_themes(past.themes, neighbors, cosines, options, documents)
     else:
         graph, equal = community_graph(neighbors, cosines), equal_texts(neighbors, cosines)
+        if past is not None:
+            lean_on(graph, past.themes)
         themes = find_themes(graph, options.resolutions[task.layer], options.seed, documents, equal)
     labels = _save(join(task.directory, f"layer-{task.layer}.npy"), themes)
     found = int(themes.max(initial=-1)) + 1
