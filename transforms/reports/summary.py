@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from transforms.files import filesystem_of, join, list_files, open_parquet, read_table
 from transforms.reports.documents import Document, find_documents, keeps_text
+from transforms.reports.drift import Drift, read_drift
 from transforms.reports.groups import Group, interesting_groups
 from transforms.reports.options import ReportOptions
 from transforms.reports.points import MapPoints, read_points
@@ -182,6 +183,7 @@ class Report:
     changes: Mapping[str, Any] | None = None
     graph_recall: GraphRecall | None = None
     themes: tuple[Theme, ...] = ()
+    drift: Drift | None = None
 
     @property
     def seconds(self) -> float:
@@ -261,6 +263,7 @@ def read_report(
         changes=metrics.get("changes"),
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
         themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
+        drift=read_drift(folder),
     )
 
 
