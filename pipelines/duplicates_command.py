@@ -10,6 +10,7 @@ from pipelines.defaults import DEFAULT_ROOT
 from pipelines.excerpt import Excerpt
 from pipelines.raised import published_duplicates, published_lines
 from pipelines.search import published_embedding
+from pipelines.text_sets import config_for
 from transforms.embedding import EmbeddingOptions
 from transforms.files import is_within, redact
 from transforms.generations import Generation, open_generation, read_current
@@ -94,16 +95,7 @@ class DuplicatesCommand:
         return load_config(self.config, self.settings, overrides)
 
     def _config_of(self, generation: Generation) -> Config:
-        """The generation's settings, for documents that are compared with it: all of them, and nothing but their texts."""
-        published = generation.manifest.configuration
-        corpus = {"input": list(self.against), "sample": None, "metadata_columns": []}
-        base = {
-            **published,
-            "corpus": {**published["corpus"], **corpus},
-            "embedding": published_embedding(generation, self.model).model_dump(mode="json"),
-            "duplicates": {**published["duplicates"], "keep": []},
-        }
-        return load_config(None, self.settings, self._threshold(), base)
+        return config_for(generation, self.against, self.settings, self._threshold(), self.model)
 
     def _threshold(self) -> dict[str, Any]:
         return {} if self.threshold is None else {"duplicates.threshold": self.threshold}

@@ -18,6 +18,7 @@ from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.naming import NameRecord, NameTask, name_topics
+from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import (
@@ -46,7 +47,7 @@ from transforms.topics.representatives import (
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
 from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, NEW_ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
 from transforms.topics.theme_stages import (
     Bundle,
@@ -61,6 +62,7 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
@@ -68,8 +70,11 @@ __all__ = [
     "BEFORE_SCHEMA",
     "COUNTS_SCHEMA",
     "LABELS_SCHEMA",
+    "NEW_ASSIGNMENTS_SCHEMA",
     "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
+    "AssignRecord",
+    "AssignTask",
     "Bundle",
     "ClusterThemesTask",
     "ClusteredThemes",
@@ -85,6 +90,7 @@ __all__ = [
     "JoinTopicsTask",
     "JoinedParent",
     "Labelling",
+    "Labels",
     "Layouts",
     "NameRecord",
     "NameTask",
@@ -107,6 +113,7 @@ __all__ = [
     "WeighTask",
     "alike",
     "assign_noise",
+    "assign_texts",
     "best_members",
     "best_terms",
     "boundary_scores",
@@ -138,10 +145,12 @@ __all__ = [
     "landmark_graph",
     "lay_out",
     "lay_out_map",
+    "lonely_cosine",
     "member_scores",
     "merge_counts",
     "mutual_reachability_tree",
     "name_topics",
+    "new_assignments",
     "numbered_by_size",
     "place_documents",
     "publish_topics",
@@ -157,5 +166,7 @@ __all__ = [
     "varied",
     "varied_terms",
     "vector_sums",
+    "vote_for_labels",
     "weigh_terms",
+    "without_labels",
 ]

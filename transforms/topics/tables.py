@@ -128,7 +128,53 @@ ASSIGNMENTS_SCHEMA = describe(
     },
 )
 
+NEW_ASSIGNMENTS_SCHEMA = describe(
+    pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("passage_no", pa.int32()),
+            ("theme_id", pa.int32()),
+            ("theme_uid", pa.string()),
+            ("theme_title", pa.string()),
+            ("layer_theme_ids", pa.list_(pa.int32())),
+            ("topic_id", pa.int32()),
+            ("assigned_topic_id", pa.int32()),
+            ("topic_uid", pa.string()),
+            ("topic_title", pa.string()),
+            ("score", pa.float32()),
+            ("nearest_doc_id", pa.string()),
+            ("nearest_passage_no", pa.int32()),
+            ("nearest_cosine", pa.float32()),
+            ("known", pa.bool_()),
+        ]
+    ),
+    {
+        "doc_id": "New document. Rows are sorted by doc_id, passage_no.",
+        "passage_no": "Number of its passage, from 0",
+        "theme_id": "Theme, in the layer that topics are found in; null where the text is like nothing published",
+        "theme_uid": "Name of the theme",
+        "theme_title": "Title of the theme",
+        "layer_theme_ids": "Theme in each layer, in the order of topics.resolutions; nulls where there is none",
+        "topic_id": "Topic by the vote of the nearest published texts, in which noise votes too; -1 is noise",
+        "assigned_topic_id": "Topic by the vote of those that are in one; -1 where the text is like nothing published",
+        "topic_uid": "Name of the assigned topic; null when there is none",
+        "topic_title": "Title of the assigned topic",
+        "score": "The assigned topic's share of the neighbours' cosines; of a text that is published its assigned_score",
+        "nearest_doc_id": "First document with the nearest published text",
+        "nearest_passage_no": "The first passage of nearest_doc_id that is that text",
+        "nearest_cosine": "Its cosine; 1 of the same text",
+        "known": "Whether the text is published: all of it is then as published",
+    },
+)
+
 
 def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
     """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
     return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)
+
+
+def lists_of_layers(themes: np.ndarray) -> pa.Array:
+    """Themes int32 (n, layers), -1 for none, as a column of lists; null in place of -1."""
+    rows, layers = themes.shape
+    borders = pa.array(np.arange(rows + 1, dtype=np.int32) * layers)
+    return pa.ListArray.from_arrays(borders, pa.array(themes.ravel(), mask=themes.ravel() < 0))
