@@ -142,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
     _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
+    _add_topics(verb("topics", _topics, "Give new documents the themes and topics of the published generation.", reading))
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
 
@@ -159,6 +160,15 @@ def _add_duplicates(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="with --against: set one key")
     command.add_argument("--calibrate", metavar="LABELS", help="find the threshold for labelled pairs (.parquet .jsonl .csv)")
     command.add_argument("--precision", metavar="P", type=_share, help="with --calibrate: precision to promise (default: 0.9)")
+    command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
+
+
+def _add_topics(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", required=True, help="files with the documents")
+    command.add_argument("--output", metavar="DIR", help="write the table as Parquet there")
+    floor = "texts whose nearest has a lower cosine get no topic (default: that of one in a hundred published texts)"
+    command.add_argument("--floor", metavar="F", type=_cosine, help=floor)
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="set one key of how files are read")
     command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
 
 
@@ -321,6 +331,15 @@ def _duplicates(options: argparse.Namespace) -> int:
     lists = {"against": options.against or (), "input": options.input or (), "settings": options.set}
     given = {name: getattr(options, name) for name in names} | {name: tuple(values) for name, values in lists.items()}
     found, lines = DuplicatesCommand(**given).run()
+    _show(options, found, lambda: lines)
+    return 0
+
+
+def _topics(options: argparse.Namespace) -> int:
+    from pipelines.topics_command import TopicsCommand
+
+    given = {name: getattr(options, name) for name in ("root", "floor", "output", "model")}
+    found, lines = TopicsCommand(**given, assign=tuple(options.assign), settings=tuple(options.set)).run()
     _show(options, found, lambda: lines)
     return 0
 

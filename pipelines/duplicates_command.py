@@ -10,10 +10,9 @@ from pipelines.defaults import DEFAULT_ROOT
 from pipelines.excerpt import Excerpt
 from pipelines.raised import published_duplicates, published_lines
 from pipelines.search import published_embedding
-from pipelines.text_sets import config_for
+from pipelines.text_sets import config_for, refuse_inside
 from transforms.embedding import EmbeddingOptions
-from transforms.files import is_within, redact
-from transforms.generations import Generation, open_generation, read_current
+from transforms.generations import Generation, open_generation
 from transforms.search import matching_spec
 
 DEFAULT_PROMISE = 0.9
@@ -40,7 +39,7 @@ class DuplicatesCommand:
 
         Raises ConfigurationError for options that do not go together, and for an output inside the root.
         """
-        self._check_output()
+        refuse_inside("--output", self.output, self.root or DEFAULT_ROOT)
         if self.calibrate is not None:
             self._refuse("--calibrate", "threshold", "max_pairs", "against", "input", "config", "settings")
             found = self._calibrated(self.calibrate)
@@ -58,14 +57,6 @@ class DuplicatesCommand:
             if getattr(self, name) not in (None, ()):
                 option = {"settings": "set"}.get(name, name).replace("_", "-")
                 raise ConfigurationError(f"--{option} means nothing for {use}: leave it out")
-
-    def _check_output(self) -> None:
-        root = self.root or DEFAULT_ROOT
-        if self.output is not None and is_within(self.output, root) and read_current(root) is not None:
-            raise ConfigurationError(
-                f"--output {redact(self.output)} is inside the root {redact(root)}, whose files are published and checked: "
-                "give a folder elsewhere"
-            )
 
     def _open(self) -> Generation:
         return open_generation(self.root or DEFAULT_ROOT)

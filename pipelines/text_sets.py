@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pipelines.config import Config, load_config
+from pipelines.config import Config, ConfigurationError, load_config
 from pipelines.corpus import CorpusResult, read_corpus, write_corpus
 from pipelines.embed import EmbedResult, damage_warnings, embed_passages
 from pipelines.errors import warn
@@ -21,8 +21,8 @@ from pipelines.stage import Run
 from transforms.corpus import InputError, PassagesPlan, part_count, quarantine_reasons, write_keys_run
 from transforms.duplicates import Side
 from transforms.embedding import EncoderSpec
-from transforms.files import FileRef, join
-from transforms.generations import Generation
+from transforms.files import FileRef, is_within, join, redact
+from transforms.generations import Generation, read_current
 from transforms.neighbors import plan_tiles
 from transforms.vectors import FailedText
 
@@ -41,6 +41,15 @@ class TextSet:
         pairs = zip(self.embedded.unit_blocks, self.passages.files, strict=True)
         full = [(block, file) for block, file in pairs if block.rows]
         return Side(tuple(block for block, _ in full), tuple(file for _, file in full))
+
+
+def refuse_inside(option: str, path: str | None, root: str) -> None:
+    """Raise ConfigurationError when what `option` names would be written among the published files of a root."""
+    if path is not None and is_within(path, root) and read_current(root) is not None:
+        raise ConfigurationError(
+            f"{option} {redact(path)} is inside the root {redact(root)}, whose files are published and checked: give a place "
+            "elsewhere"
+        )
 
 
 def config_for(
