@@ -1,8 +1,10 @@
 """The topics stage: themes and the topics inside them, or topics of the whole corpus, then their description, part by part."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from pipelines.corpus import CorpusResult
 from pipelines.embed import EmbedResult
@@ -10,13 +12,14 @@ from pipelines.neighbors import NeighborsResult
 from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent, not_used
 from pipelines.stage import Run
-from transforms.files import CorruptFileError, FileRef, join
+from transforms.files import CorruptFileError, FileRef, join, read_table
 from transforms.topics import (
     FindTopicsTask,
     JoinedParent,
     ParentTopics,
     RunStep,
     Step,
+    check_values,
     describe_topics,
     find_inside_themes,
     remember_parent,
@@ -37,6 +40,15 @@ class TopicsResult:
     def assigned(self) -> list[FileRef]:
         """The table that has a row for every passage, alone."""
         return [file for file in self.published if file.name == "assignments.parquet"]
+
+
+def check_tables(run: Run, corpus: CorpusResult) -> None:
+    """Raise InputError for a metadata column that cannot be counted: one with too many values, or one of dates without any."""
+
+    def column(name: str) -> Iterator[pa.ChunkedArray]:
+        return (read_table(part.documents.path, [name])[name] for part in corpus.parts)
+
+    check_values(run.config.topics.counted, run.config.topics.table_values, column)
 
 
 def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult) -> TopicsResult | None:
@@ -72,7 +84,7 @@ def find_topics(
         found = find_inside_themes(texts, graph, blocks, options, scratch, job, before)
     else:
         (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
-    described = describe_topics(found, texts, blocks, documents, scratch, folder, job)
+    described = describe_topics(found, texts, blocks, documents, scratch, folder, job, options.counted)
     counts = {
         "topics": found.topics,
         "noise_documents": described.noise_documents,
@@ -82,6 +94,8 @@ def find_topics(
     if described.themes is not None:
         counts["themes"] = found.layers[options.layer].topics
         published.append(described.themes)
+    if described.tables is not None:
+        published.append(described.tables)
     return TopicsResult(published, counts)
 
 

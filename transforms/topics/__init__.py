@@ -47,7 +47,15 @@ from transforms.topics.representatives import (
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
 from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, NEW_ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.tables import (
+    ASSIGNMENTS_SCHEMA,
+    LABELS_SCHEMA,
+    NEW_ASSIGNMENTS_SCHEMA,
+    THEMES_SCHEMA,
+    TOPICS_SCHEMA,
+    VALUES_SCHEMA,
+)
+from transforms.topics.tabulating import TabulateRecord, TabulateTask, published_values, tabulate
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
 from transforms.topics.theme_stages import (
     Bundle,
@@ -62,6 +70,7 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.values import Counted, check_values, texts_of
 from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
@@ -73,6 +82,7 @@ __all__ = [
     "NEW_ASSIGNMENTS_SCHEMA",
     "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
+    "VALUES_SCHEMA",
     "AssignRecord",
     "AssignTask",
     "Bundle",
@@ -82,6 +92,7 @@ __all__ = [
     "CountRecord",
     "CountRecords",
     "CountTask",
+    "Counted",
     "FindThemesTask",
     "FindTopicsTask",
     "FoundThemes",
@@ -104,6 +115,8 @@ __all__ = [
     "SortParentTask",
     "SortedParent",
     "Step",
+    "TabulateRecord",
+    "TabulateTask",
     "Terms",
     "ThemeTopics",
     "TopicDigest",
@@ -119,6 +132,7 @@ __all__ = [
     "boundary_scores",
     "c_tf_idf",
     "centroids",
+    "check_values",
     "choose_terms",
     "cluster",
     "cluster_themes",
@@ -154,12 +168,15 @@ __all__ = [
     "numbered_by_size",
     "place_documents",
     "publish_topics",
+    "published_values",
     "read_before",
     "reduced",
     "remember_parent",
     "score_texts",
     "share_labels",
     "sort_parent",
+    "tabulate",
+    "texts_of",
     "theme_uid",
     "topic_uid",
     "topics_of_theme",

@@ -11,6 +11,8 @@ from transforms.topics.identity import theme_uid
 from transforms.topics.naming import NameRecord
 from transforms.topics.options import TopicsOptions
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.tabulating import TabulateRecord, published_values
+from transforms.topics.values import Counted
 from transforms.vectors import load_array
 
 
@@ -18,7 +20,8 @@ from transforms.vectors import load_array
 class PublishTask:
     """All topics and all passages with their labels, each in order, and the folder to publish in.
 
-    Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic.
+    Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic. Where metadata is
+    counted: what it is, and the sums over all documents.
     """
 
     named: tuple[NameRecord, ...]
@@ -26,6 +29,8 @@ class PublishTask:
     directory: str
     layers: tuple[tuple[NameRecord, ...], ...] = ()
     theme_of_topic: FileRef | None = None
+    tabulated: tuple[TabulateRecord, ...] = ()
+    counted: tuple[Counted, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class TopicsRecord:
     noise_documents: int
     unassigned_documents: int
     themes: FileRef | None = None
+    tables: FileRef | None = None
 
 
 def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
-    """Write all tables. Memory: the topics, the themes, and one row group of the assignments."""
-    topics, themes = _read(task.named), None
+    """Write all tables. Memory: the topics, the themes, what is counted, and one row group of the assignments."""
+    topics, themes, tables = _read(task.named), None, None
+    layers: list[pa.Table] = []
     if task.theme_of_topic is not None:
         theme_of_topic = load_array(task.theme_of_topic.path)
         at = topics.schema.get_field_index("theme_id")
@@ -49,6 +56,10 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         layers = [_layer(layer, _read(named), theme_of_topic, options) for layer, named in enumerate(task.layers)]
         themes = write_table(join(task.directory, "themes.parquet"), pa.concat_tables(layers).combine_chunks())
     uids = topics["topic_uid"].combine_chunks()
+    if task.counted:
+        names = [uids, *(layer["theme_uid"].combine_chunks() for layer in layers)]
+        values = published_values(task.tabulated, task.counted, names, options)
+        tables = write_table(join(task.directory, "tables.parquet"), values)
     pieces = tuple(piece for record in task.placed for piece in record.pieces)
     return TopicsRecord(
         write_table(join(task.directory, "topics.parquet"), topics),
@@ -56,6 +67,7 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         sum(record.noise for record in task.placed),
         sum(record.unassigned for record in task.placed),
         themes,
+        tables,
     )
 
 

@@ -6,6 +6,7 @@ Where the method has themes they are found first, in three steps: `find_layer` f
 themes and the map, `join_topics`. Then, for topics and for the themes of every layer alike:
 
 1. `count_texts`, `place_documents`: sums over the texts of each topic; the topic of every passage of a document.
+   `tabulate`, where metadata is counted: documents by topic and value.
 2. `weigh_terms`, `score_texts`: the best terms, by ranges of terms, and the best texts, by parts.
 3. `name_topics`: rows of the topics table, by ranges of topics.
 4. `publish_topics`: the tables as one file each, by one worker.
@@ -35,6 +36,7 @@ from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_rang
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
 from transforms.topics.scoring import ScoreTask, score_texts
 from transforms.topics.stages import FoundTopics
+from transforms.topics.tabulating import TabulateRecord, TabulateTask, tabulate
 from transforms.topics.theme_stages import (
     ClusteredThemes,
     ClusterThemesTask,
@@ -45,6 +47,7 @@ from transforms.topics.theme_stages import (
     find_layer,
     join_topics,
 )
+from transforms.topics.values import Counted
 from transforms.topics.weighing import WeighTask, weigh_terms
 from transforms.vectors import VectorBlock
 
@@ -90,10 +93,11 @@ def describe_topics(
     scratch: str,
     directory: str,
     run: RunStep,
+    metadata: Sequence[Counted] = (),
 ) -> TopicsRecord:
     """Publish `topics.parquet`, `assignments.parquet` and, where there are themes, `themes.parquet` in `directory`.
 
-    Work files go to `scratch`.
+    What is counted of the `metadata` gives `tables.parquet`. Work files go to `scratch`.
 
     `passages`, with the block of each, and `documents` are all parts in order.
     """
@@ -105,6 +109,13 @@ def describe_topics(
         for part, cut in enumerate(cut_parts(documents, PASSAGES_PER_TASK))
     ]
     placed: list[PlaceRecord] = sorted(run(place_documents, placing), key=lambda record: record.part)
+    tabulated: list[TabulateRecord] = []
+    if metadata:
+        tabulating = [
+            TabulateTask(task.part, task.documents, record.pieces, tuple(metadata), len(themes), scratch)
+            for task, record in zip(placing, placed, strict=True)
+        ]
+        tabulated = sorted(run(tabulate, tabulating), key=lambda record: record.part)
     # A layer's themes are named by their own counts of documents.
     placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
     named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
@@ -143,7 +154,9 @@ def describe_topics(
         ]
         named = _by_labelling(run(name_topics, naming), len(sums))
     published: TopicsRecord
-    publishing = PublishTask(named[0], tuple(placed), directory, tuple(named[1:]), found.theme_of_topic)
+    publishing = PublishTask(
+        named[0], tuple(placed), directory, tuple(named[1:]), found.theme_of_topic, tuple(tabulated), tuple(metadata)
+    )
     (published,) = run(publish_topics, [publishing])
     return published
 

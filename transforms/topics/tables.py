@@ -168,6 +168,40 @@ NEW_ASSIGNMENTS_SCHEMA = describe(
 )
 
 
+VALUES_SCHEMA = describe(
+    pa.schema(
+        [
+            ("kind", pa.string()),
+            ("layer", pa.int32()),
+            ("topic_id", pa.int32()),
+            ("uid", pa.string()),
+            ("column", pa.string()),
+            ("unit", pa.string()),
+            ("value", pa.string()),
+            ("documents", pa.int64()),
+            ("assigned_documents", pa.int64()),
+            ("share", pa.float32()),
+            ("corpus_documents", pa.int64()),
+            ("lift", pa.float32()),
+        ]
+    ),
+    {
+        "kind": "topic or theme",
+        "layer": "Layer of a theme, from 0; null for topics",
+        "topic_id": "Number of the topic, or of the theme in its layer; -1: documents that are in none",
+        "uid": "Name of the topic or theme; null for none",
+        "column": "Metadata column",
+        "unit": "value: the column's values as they are; month: the months of its dates, in UTC",
+        "value": "The value as text, or a month such as 2024-05; null: documents without a value or, of months, without a date",
+        "documents": "Documents with this value that have a passage in the topic; all values of a column add up to the topic's",
+        "assigned_documents": "The same with passages of noise in the topic that they are nearest to",
+        "share": "documents, of all documents of the topic",
+        "corpus_documents": "Documents of the corpus with this value",
+        "lift": "share, divided by the value's share of the corpus: above 1 it is more common in the topic than elsewhere",
+    },
+)
+
+
 def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
     """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
     return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)
