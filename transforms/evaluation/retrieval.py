@@ -17,8 +17,8 @@ def retrieval_measures(relevance: Mapping[str, Mapping[str, int]], rankings: Ran
 
     `relevance` has the grades of judged documents of each query, `rankings` the documents found, best first, without ties:
     their order counts, whatever the scores were. What is not judged is not relevant. nDCG takes the grade itself as the gain,
-    like BEIR; a document with a grade below 1 is not relevant to the others. A query without a ranking has 0. By trec_eval (NIST),
-    through pytrec_eval (Van Gysel and de Rijke, SIGIR 2018).
+    like BEIR; a document with a grade below 1 is not relevant to the others. A query without a ranking has 0. By trec_eval
+    (NIST), through pytrec_eval (Van Gysel and de Rijke, SIGIR 2018).
     """
     import pytrec_eval
 
