@@ -24,7 +24,7 @@ def evaluate_index(queries: Mapping[str, str] | None, systems: Sequence[System])
     """Recall at 1, 10 and 100 of each published index as it is, nprobe included, against comparing all vectors.
 
     By the judged `queries`, else by 1,000 texts of the corpus chosen by hash, which do not find themselves. Ties count as
-    found. The interval is `recall_interval`'s: a bootstrap would shrink to a point where every neighbour of every query was found.
+    found. The interval is `recall_interval`'s: a bootstrap would shrink to a point where every neighbour was found.
     """
     facts: dict[str, Any] = {"queries": {}, "nprobe": {}}
     rows: list[Measured] = []

@@ -146,7 +146,7 @@ def figures_tables(sections: Sequence[Section]) -> dict[str, pa.Table]:
     }
 
 
-_TYPES = {str: pa.string(), float: pa.float64(), int: pa.int64()}
+_TYPES: dict[Any, pa.DataType] = {str: pa.string(), float: pa.float64(), int: pa.int64()}
 
 
 def _table(rows: Sequence[Any], kind: type, descriptions: Mapping[str, str]) -> pa.Table:
