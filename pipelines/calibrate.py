@@ -2,25 +2,19 @@
 
 from typing import Any
 
-import numpy as np
-
-from pipelines.embed import damage_warnings
 from pipelines.errors import warn
-from transforms.corpus import InputError, content_key
-from transforms.duplicates import Curve, LabelledPairs, curve_of, curve_table, read_labels
-from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec, warnings_of
+from pipelines.labelled import pair_cosines, reasons, texts_of
+from transforms.corpus import InputError
+from transforms.duplicates import Curve, curve_of, curve_table, read_labels
+from transforms.embedding import EmbeddingOptions, encoder_spec, warnings_of
 from transforms.files import join, write_table
 from transforms.generations import Generation
 from transforms.index import wilson_bounds
-from transforms.neighbors import exact_pair_cosines, snap
-from transforms.search import find_passages, matching_spec
-from transforms.vectors import ShardIndex, describe_shards, stored_shards, vectors_of
+from transforms.search import matching_spec
 
 CONFIDENCE = 0.95
 # Thresholds of the printed table, beside those that are found.
 _STEPS = [step / 20 for step in range(20)]
-
-_Texts = list[tuple[bytes, str | None]]
 
 
 def calibrate(
@@ -35,11 +29,11 @@ def calibrate(
     """
     spec = encoder_spec(options) if root is None else matching_spec(root, options)
     pairs = read_labels(path)
-    pairs, a, b = _texts(pairs, root, path)
+    pairs, a, b = texts_of(pairs, root, path)
     if not len(pairs.labels):
-        raise InputError(f"labels {path!r} have no pair that can be used{_reasons(pairs)}: check the columns")
+        raise InputError(f"labels {path!r} have no pair that can be used{reasons(pairs)}: check the columns")
     warn(warnings_of(spec, ["similarity"]))
-    cosines, cost = _cosines(a, b, root, spec, options)
+    cosines, cost = pair_cosines(a, b, root, spec, options)
     try:
         curve = curve_of(cosines, pairs.labels)
     except ValueError as error:
@@ -117,51 +111,3 @@ def _at(curve: Curve, place: int, threshold: float) -> dict[str, Any]:
         "recall": float(curve.recall[place]),
         "f1": float(curve.f1[place]),
     }
-
-
-def _reasons(pairs: LabelledPairs) -> str:
-    return f" ({', '.join(f'{count} {reason}' for reason, count in pairs.left_out.items())})" if pairs.left_out else ""
-
-
-def _texts(pairs: LabelledPairs, root: Generation | None, path: str) -> tuple[LabelledPairs, _Texts, _Texts]:
-    """The pairs whose texts are known, and these with their content keys."""
-    if not pairs.named:
-        a, b = ([(content_key(text), text) for text in side] for side in (pairs.a, pairs.b))
-        return pairs, a, b
-    if root is None:
-        raise InputError(f"labels {path!r} name documents, not texts: give the root of the corpus that has them with --root")
-    rows = find_passages(root, {doc_id for side in (pairs.a, pairs.b) for doc_id, _ in side}, ["content_key", "text"])
-    known = {passage: (row["content_key"], row["text"]) for passage, row in rows.items()}
-    numbers: dict[str, list[int]] = {}
-    for doc_id, passage_no in known:
-        numbers.setdefault(doc_id, []).append(passage_no)
-
-    def text_of(doc_id: str, passage_no: int | None) -> tuple[bytes, str | None] | None:
-        there = numbers.get(doc_id, [])
-        if passage_no is None and len(there) > 1:
-            raise InputError(
-                f"labels {path!r}: document {doc_id!r} has {len(there)} passages; say which ones are compared in columns "
-                "passage_no_a and passage_no_b"
-            )
-        return known.get((doc_id, there[0] if passage_no is None and there else passage_no or 0))
-
-    found = [(text_of(*a), text_of(*b)) for a, b in zip(pairs.a, pairs.b, strict=True)]
-    complete = [(a, b) for a, b in found if a is not None and b is not None]
-    pairs = pairs.only(np.array([None not in pair for pair in found], bool), "of documents that are not in the corpus")
-    return pairs, [a for a, _ in complete], [b for _, b in complete]
-
-
-def _cosines(
-    a: _Texts, b: _Texts, root: Generation | None, spec: EncoderSpec, options: EmbeddingOptions
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Cosines float32 of the pairs, as a run would publish them, and what they cost."""
-    texts = dict([*a, *b])
-    keys = sorted(texts)
-    stored = [] if root is None else stored_shards(root.root, spec.fingerprint)
-    found = vectors_of(keys, [texts[key] for key in keys], ShardIndex(describe_shards(stored)), spec, options)
-    warn(damage_warnings("" if root is None else root.root, found.damaged))
-    row = {key: i for i, key in enumerate(keys)}
-    rows, columns = (np.array([row[key] for key, _ in side]) for side in (a, b))
-    vectors = snap(found.vectors)
-    cost = {"texts": len(keys), "texts_embedded": found.embedded, "texts_truncated": int(found.truncated.sum())}
-    return exact_pair_cosines(vectors, vectors, rows, columns), cost

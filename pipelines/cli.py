@@ -141,7 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
+    _add_evaluate(verb("evaluate", _evaluate, "Measure search, cosines, topics and index by your own labels."))
     _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
+    _add_topics(verb("topics", _topics, "Give new documents the themes and topics of the published generation.", reading))
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
 
@@ -162,15 +164,41 @@ def _add_duplicates(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
 
 
+def _add_topics(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", required=True, help="files with the documents")
+    command.add_argument("--output", metavar="DIR", help="write the table as Parquet there")
+    floor = "texts whose nearest has a lower cosine get no topic (default: that of one in a hundred published texts)"
+    command.add_argument("--floor", metavar="F", type=_cosine, help=floor)
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="set one key of how files are read")
+    command.add_argument("--model", help="sentence-transformers model: name or folder (default: the root's)")
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", metavar="DIR", help=f"folder of the generations (default: {DEFAULT_ROOT})")
+    command.add_argument("--generation", metavar="ID", help="default: the published one")
+    command.add_argument("--qrels", metavar="PATH", help="retrieval: BEIR folder, or file with query_id, doc_id, relevance")
+    command.add_argument("--queries", metavar="FILE", help="with a file of --qrels: queries with query_id, text")
+    command.add_argument("--split", metavar="NAME", default="test", help="of a BEIR folder: qrels/NAME.tsv (default: test)")
+    command.add_argument("--pairs", metavar="FILE", help="pairs of texts with a score, or with a label 0 or 1")
+    command.add_argument("--labels", metavar="COLUMN", help="topics: metadata column of the corpus that names the right ones")
+    command.add_argument("--index", action="store_true", help="recall of the index (default when nothing else is asked for)")
+    command.add_argument("--model", metavar="MODEL", action="append", default=[], help="compare with this model, or several")
+    command.add_argument("--compare-root", metavar="DIR", help="compare with the generation published there")
+    command.add_argument("--compare-generation", metavar="ID", help="compare with this generation")
+    command.add_argument("--output", metavar="DIR", help="write all figures there, as Parquet and JSON")
+    command.add_argument("--resamples", metavar="N", type=_count, default=2000, help="of intervals and tests (default: 2000)")
+    command.add_argument("--seed", metavar="N", type=_count, default=0, help="of the resamples (default: 0)")
+
+
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """A path with a password in its URL would be shown in messages and reports; the environment is the place for one."""
-    for name in ("root", "output", "calibrate"):
+    for name in ("root", "output", "calibrate", "qrels", "queries", "pairs", "compare_root"):
         path = getattr(options, name, None)
         if path is not None and "://" in path:
             from transforms.files import holds_credentials
 
             if holds_credentials(path):
-                parser.error(f"--{name} has credentials in the URL: give them through the environment")
+                parser.error(f"--{name.replace('_', '-')} has credentials in the URL: give them through the environment")
 
 
 def _reindex(options: argparse.Namespace) -> int:
@@ -321,6 +349,25 @@ def _duplicates(options: argparse.Namespace) -> int:
     lists = {"against": options.against or (), "input": options.input or (), "settings": options.set}
     given = {name: getattr(options, name) for name in names} | {name: tuple(values) for name, values in lists.items()}
     found, lines = DuplicatesCommand(**given).run()
+    _show(options, found, lambda: lines)
+    return 0
+
+
+def _topics(options: argparse.Namespace) -> int:
+    from pipelines.topics_command import TopicsCommand
+
+    given = {name: getattr(options, name) for name in ("root", "floor", "output", "model")}
+    found, lines = TopicsCommand(**given, assign=tuple(options.assign), settings=tuple(options.set)).run()
+    _show(options, found, lambda: lines)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from pipelines.evaluate import EvaluateCommand
+
+    names = ("root", "generation", "qrels", "queries", "split", "pairs", "labels", "index", "output", "resamples", "seed")
+    given = {name: getattr(options, name) for name in (*names, "compare_root", "compare_generation")}
+    found, lines = EvaluateCommand(**given, models=tuple(options.model)).run()
     _show(options, found, lambda: lines)
     return 0
 

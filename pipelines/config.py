@@ -90,13 +90,19 @@ class Config(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _kept_by_columns_that_are_read(self) -> "Config":
+    def _columns_are_read(self) -> "Config":
         known = {*self.corpus.metadata_columns, *(PYTHON_DOCS_COLUMNS if PYTHON_DOCS in self.corpus.input else ())}
-        if missing := [name for name in columns_of(self.duplicates.keep) if name not in known]:
-            raise ValueError(
-                f"duplicates.keep names the column {missing[0]!r}, which corpus.metadata_columns does not: add it there, so "
-                f"that it is read (now {sorted(known) or 'empty'})"
-            )
+        named = {
+            "duplicates.keep": columns_of(self.duplicates.keep),
+            "topics.tables": self.topics.tables,
+            "topics.date_column": () if self.topics.date_column is None else (self.topics.date_column,),
+        }
+        for key, columns in named.items():
+            if missing := [name for name in columns if name not in known]:
+                raise ValueError(
+                    f"{key} names the column {missing[0]!r}, which corpus.metadata_columns does not: add it there, so "
+                    f"that it is read (now {sorted(known) or 'empty'})"
+                )
         return self
 
     @model_validator(mode="after")

@@ -10,9 +10,9 @@ from pipelines.defaults import DEFAULT_ROOT
 from pipelines.excerpt import Excerpt
 from pipelines.raised import published_duplicates, published_lines
 from pipelines.search import published_embedding
+from pipelines.text_sets import config_for, refuse_inside
 from transforms.embedding import EmbeddingOptions
-from transforms.files import is_within, redact
-from transforms.generations import Generation, open_generation, read_current
+from transforms.generations import Generation, open_generation
 from transforms.search import matching_spec
 
 DEFAULT_PROMISE = 0.9
@@ -39,7 +39,7 @@ class DuplicatesCommand:
 
         Raises ConfigurationError for options that do not go together, and for an output inside the root.
         """
-        self._check_output()
+        refuse_inside("--output", self.output, self.root or DEFAULT_ROOT)
         if self.calibrate is not None:
             self._refuse("--calibrate", "threshold", "max_pairs", "against", "input", "config", "settings")
             found = self._calibrated(self.calibrate)
@@ -57,14 +57,6 @@ class DuplicatesCommand:
             if getattr(self, name) not in (None, ()):
                 option = {"settings": "set"}.get(name, name).replace("_", "-")
                 raise ConfigurationError(f"--{option} means nothing for {use}: leave it out")
-
-    def _check_output(self) -> None:
-        root = self.root or DEFAULT_ROOT
-        if self.output is not None and is_within(self.output, root) and read_current(root) is not None:
-            raise ConfigurationError(
-                f"--output {redact(self.output)} is inside the root {redact(root)}, whose files are published and checked: "
-                "give a folder elsewhere"
-            )
 
     def _open(self) -> Generation:
         return open_generation(self.root or DEFAULT_ROOT)
@@ -94,16 +86,7 @@ class DuplicatesCommand:
         return load_config(self.config, self.settings, overrides)
 
     def _config_of(self, generation: Generation) -> Config:
-        """The generation's settings, for documents that are compared with it: all of them, and nothing but their texts."""
-        published = generation.manifest.configuration
-        corpus = {"input": list(self.against), "sample": None, "metadata_columns": []}
-        base = {
-            **published,
-            "corpus": {**published["corpus"], **corpus},
-            "embedding": published_embedding(generation, self.model).model_dump(mode="json"),
-            "duplicates": {**published["duplicates"], "keep": []},
-        }
-        return load_config(None, self.settings, self._threshold(), base)
+        return config_for(generation, self.against, self.settings, self._threshold(), self.model)
 
     def _threshold(self) -> dict[str, Any]:
         return {} if self.threshold is None else {"duplicates.threshold": self.threshold}

@@ -47,7 +47,7 @@ from pipelines.runner import Runner
 from pipelines.splitter import passage_splitter
 from pipelines.stage import Run
 from pipelines.stopped import Stopped
-from pipelines.topics import TopicsResult, find_topics, reuse_topics
+from pipelines.topics import TopicsResult, check_tables, find_topics, reuse_topics
 from pipelines.versions import installed_versions
 from transforms.changes import Changes
 from transforms.corpus import UnitRecord
@@ -163,6 +163,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
     check_keep(run, corpus)
+    check_tables(run, corpus)
     changes = find_changes(run, corpus, published)
     check_deletions(run, changes, allowed)
     if encoder is not None and _has_new_texts(changes, published, spec):

@@ -1,9 +1,11 @@
 """The topics stage: themes and the topics inside them, or topics of the whole corpus, then their description, part by part."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from pipelines.config import result_settings
 from pipelines.corpus import CorpusResult
@@ -12,7 +14,7 @@ from pipelines.neighbors import NeighborsResult
 from pipelines.passages import PassagesResult
 from pipelines.reuse import Parent, not_used
 from pipelines.stage import Run
-from transforms.files import CorruptFileError, FileRef, join
+from transforms.files import CorruptFileError, FileRef, join, read_table
 from transforms.topics import (
     Changed,
     Clustering,
@@ -22,6 +24,7 @@ from transforms.topics import (
     RunStep,
     Since,
     Step,
+    check_values,
     continue_parent,
     describe_topics,
     find_inside_themes,
@@ -67,6 +70,15 @@ class TopicsResult:
         return [file for file in self.published if file.name == "assignments.parquet"]
 
 
+def check_tables(run: Run, corpus: CorpusResult) -> None:
+    """Raise InputError for a metadata column that cannot be counted: one with too many values, or one of dates without any."""
+
+    def column(name: str) -> Iterator[pa.ChunkedArray]:
+        return (read_table(part.documents.path, [name])[name] for part in corpus.parts)
+
+    check_values(run.config.topics.counted, run.config.topics.table_values, column)
+
+
 def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, passages: PassagesResult) -> TopicsResult | None:
     """The parent's tables, when it had the same texts, vectors, graph and settings; else None."""
     if parent is None or not parent.texts_are_the_same or not parent.has_files("neighbors", neighbors.published):
@@ -80,14 +92,15 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, pa
     remembered = _remembered(parent.topics, tuple(passages.files), scratch, job)
     if remembered is None:
         return None
-    names = ["assignments.parquet", *(["clustering.json"] if run.config.topics.layers else [])]
-    same = [parent.file(f"topics/{name}") for name in names]
+    options = run.config.topics
+    clustering, tables = ["clustering.json"] * bool(options.layers), ["tables.parquet"] * bool(options.counted)
+    same = [parent.file(f"topics/{name}") for name in ["assignments.parquet", *clustering, *tables]]
     if None in same:
         return None
     # A generation older, but otherwise what they were.
     continued = continue_parent(remembered, scratch, folder, job)
-    tables = [continued.topics, *_there(*same, continued.themes), *_changes(continued.changed)]
-    return TopicsResult(tables, {**counts, **continued.changed.counts}, reused=True)
+    published = [continued.topics, *_there(*same, continued.themes), *_changes(continued.changed)]
+    return TopicsResult(published, {**counts, **continued.changed.counts}, reused=True)
 
 
 def find_topics(
@@ -110,7 +123,9 @@ def find_topics(
         found = find_inside_themes(texts, graph, blocks, options, scratch, job, remembered, clustering)
     else:
         (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
-    described = describe_topics(found, texts, blocks, documents, scratch, folder, job, remembered, options.layers)
+    described = describe_topics(
+        found, texts, blocks, documents, scratch, folder, job, options.counted, remembered, options.layers
+    )
     counts: dict[str, float] = {
         "topics": found.topics,
         "noise_documents": described.noise_documents,
@@ -123,7 +138,12 @@ def find_topics(
         noted = write_clustering(join(folder, "clustering.json"), found.clustering)
     if described.changed is not None:
         counts |= described.changed.counts
-    tables = [described.topics, described.assignments, *_there(described.themes, noted), *_changes(described.changed)]
+    tables = [
+        described.topics,
+        described.assignments,
+        *_there(described.themes, described.tables, noted),
+        *_changes(described.changed),
+    ]
     return TopicsResult(tables, counts)
 
 

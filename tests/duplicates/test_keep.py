@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from transforms.corpus import dates_of
 from transforms.duplicates import DuplicatesOptions, KeepError, columns_of
-from transforms.duplicates.keep import Candidates, check_dates, dates_of, parse_rule, policy_order
+from transforms.duplicates.keep import Candidates, check_dates, parse_rule, policy_order
 
 
 def order(rules, documents=(1, 1, 1), characters=(1, 1, 1), **columns):

@@ -68,7 +68,7 @@ def test_a_printed_threshold_selects_what_its_place_does(corpusbeam, labels, pai
     """With many labels cosines are so near to each other that six digits cannot tell them apart."""
     *_, judged, _ = pairs
     cosines = (0.7654321 + 1e-7 * np.where(judged, 1, -1) * np.arange(1, 121)).astype(np.float32)
-    monkeypatch.setattr("pipelines.calibrate.exact_pair_cosines", lambda *_: cosines)
+    monkeypatch.setattr("pipelines.labelled.exact_pair_cosines", lambda *_: cosines)
     chosen = ("duplicates", "--calibrate", labels, "--model", model, "--precision", 0.9)
     found, ran = corpusbeam(*chosen, "--format", "json").json, corpusbeam(*chosen)
     printed = [float(value) for value in re.findall(r"duplicates.threshold: (\S+)", ran.out)]

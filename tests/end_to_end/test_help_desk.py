@@ -1,6 +1,7 @@
 """The smallest example: which questions of a help desk say the same, with the default model and the data in `examples/`."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -28,8 +29,24 @@ def questions():
     return [json.loads(line) for line in EXAMPLE.read_text().splitlines()]
 
 
+def check_tables(rows, questions):
+    """In each layer of themes every question is counted once by its status and once by its month."""
+    for layer in range(3):
+        for unit, values in (
+            ("value", Counter(row["status"] for row in questions)),
+            ("month", Counter(row["updated_at"][:7] for row in questions)),
+        ):
+            found = Counter()
+            for row in rows:
+                if row["kind"] == "theme" and row["layer"] == layer and row["unit"] == unit:
+                    found[row["value"]] += row["documents"]
+                    assert row["corpus_documents"] == values[row["value"]]
+            assert found == values
+
+
 def test_exactly_the_four_pairs_are_found_and_the_newest_of_each_is_kept(tmp_path, corpusbeam, minilm_spec, questions):
-    ran = corpusbeam("reindex", *options(tmp_path / "root", "duplicates.keep=[newest:updated_at]"))
+    counted = ("topics.tables=[status]", "topics.date_column=updated_at")
+    ran = corpusbeam("reindex", *options(tmp_path / "root", "duplicates.keep=[newest:updated_at]", *counted))
     assert ran.code == 0, ran.err
     text_of = {row["id"]: row["text"] for row in questions}
     day_of = {row["id"]: row["updated_at"] for row in questions}
@@ -53,6 +70,8 @@ def test_exactly_the_four_pairs_are_found_and_the_newest_of_each_is_kept(tmp_pat
         for row in groups
     )
 
+    check_tables(pq.read_table(generation.path("topics/tables.parquet")).to_pylist(), questions)
+
     texts = pq.read_table(generation.path("duplicates/texts.parquet")).to_pylist()
     assert sorted(row["doc_id"] for row in texts) == sorted(row["doc_id"] for row in groups)
     assert all(row["complete"] for row in texts)
@@ -75,3 +94,19 @@ def test_a_column_that_is_not_read_is_an_error_before_anything_is(tmp_path, corp
     assert "corpus.metadata_columns" in ran.err
     assert "['status', 'updated_at']" in ran.err
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["topics.tables=[status]", "topics.table_values=1"], "topics.tables has the column 'status', which has more than 1"),
+        (["topics.date_column=status"], "topics.date_column='status': no value of the column is a date"),
+    ],
+)
+def test_a_column_that_cannot_be_counted_stops_the_run_before_anything_is_embedded(
+    settings, message, tmp_path, corpusbeam, minilm_spec
+):
+    ran = corpusbeam("reindex", *options(tmp_path / "root", *settings))
+    assert ran.code == 2
+    assert message in ran.err
+    assert not (tmp_path / "root" / "vectors").exists()

@@ -159,6 +159,16 @@ def test_a_kept_document_cannot_be_chosen_by_a_column_that_is_not_read(settings)
         load_config(None, settings)
 
 
+@pytest.mark.parametrize("setting", ["topics.tables=[section]", "topics.date_column=section"])
+def test_metadata_that_is_not_read_cannot_be_counted(setting):
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigurationError, match=rf"{key} names the column 'section'.*corpus.metadata_columns"):
+        load_config(None, ["corpus.input=[x.jsonl]", setting])
+    known = load_config(None, ["corpus.input=[x.jsonl]", "corpus.metadata_columns=[section]", setting])
+    assert [one.column for one in known.topics.counted] == ["section"]
+    assert load_config(None, ["topics.tables=[kind, package]"]).topics.tables == ("kind", "package")
+
+
 def test_columns_that_are_read_choose_the_kept_document():
     assert load_config(None, ["duplicates.keep=[column:package:asc]"]).duplicates.keep == ("column:package:asc",)
     settings = ["corpus.input=[x.jsonl]", "corpus.metadata_columns=[updated_at]", "duplicates.keep=[newest:updated_at]"]

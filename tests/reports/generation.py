@@ -160,6 +160,14 @@ def write_themes(folder: Path, themes: Sequence[dict]) -> None:
     write_table(f"{folder}/topics/themes.parquet", pa.Table.from_pylist(rows, schema=schema))
 
 
+def write_tables(folder: Path, rows: Sequence[tuple]) -> None:
+    """topics/tables.parquet from (kind, topic_id, column, unit, value, documents, share, lift)."""
+    names = ["kind", "topic_id", "column", "unit", "value", "documents", "share", "lift"]
+    types = [pa.string(), pa.int32(), pa.string(), pa.string(), pa.string(), pa.int64(), pa.float32(), pa.float32()]
+    columns = [pa.array([row[i] for row in rows], type) for i, type in enumerate(types)]
+    write_table(f"{folder}/topics/tables.parquet", pa.table(columns, names))
+
+
 def write_generation(folder: Path, *, evil: bool = False) -> dict:
     """A whole generation of forty documents in two topics and noise; returns its metrics, also in metrics.json."""
     tail = EVIL if evil else ""
@@ -190,6 +198,18 @@ def write_generation(folder: Path, *, evil: bool = False) -> dict:
         [
             {"layer": 1, "theme_id": i, "documents": size, "topics": 2 * i, "title": title, "terms": [title, "number"]}
             for i, size, title in themes
+        ],
+    )
+    write_tables(
+        folder,
+        [
+            ("topic", 0, f"section{tail}", "value", f"pets{tail}", 12, 0.75, 1.5),
+            ("topic", 0, f"section{tail}", "value", None, 4, 0.25, 0.5),
+            ("topic", 0, f"day{tail}", "month", "2024-01", 4, 0.25, 1.0),
+            ("topic", 0, f"day{tail}", "month", "2024-04", 12, 0.75, 1.0),
+            ("topic", 1, f"section{tail}", "value", "sea", 16, 1.0, 2.0),
+            ("topic", 1, f"day{tail}", "month", None, 16, 1.0, 2.0),
+            ("theme", 0, f"section{tail}", "value", "rest", 12, 1.0, 1.0),
         ],
     )
     write_groups(folder, [(7, ids[6], [(ids[8], 1.0), (ids[10], 0.91), (ids[12], 0.85)])])

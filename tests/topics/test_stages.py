@@ -97,6 +97,7 @@ class Corpus:
             "doc_id": pa.array([row[0] for row in rows], pa.string()),
             "passage_no": pa.array([0] * len(rows), pa.int32()),
             "content_key": pa.array([row[1] for row in rows], pa.binary(32)),
+            "section": pa.array([row[0][-1] if len(row[0]) % 2 else None for row in rows], pa.string()),
         }
         return write_table(f"{self.directory}/documents/part-{part:05d}.parquet", pa.table(table))
 

@@ -12,6 +12,7 @@ from transforms.files import read_table
 from transforms.neighbors import read_neighbors
 from transforms.topics import (
     THEMES_SCHEMA,
+    Counted,
     TopicsOptions,
     cluster_themes,
     community_graph,
@@ -30,6 +31,7 @@ from transforms.topics import (
 )
 from transforms.vectors import gather_rows
 
+COUNTED = (Counted("section", "value"),)
 OPTIONS = TopicsOptions(method="themes+hdbscan", n_epochs=50, min_cluster_size=12)
 
 
@@ -48,7 +50,7 @@ class Outcome:
         scratch, folder = f"{out}/work", f"{out}/topics"
         self.found = find_inside_themes(corpus.passages, corpus.neighbors, corpus.blocks, options, scratch, job)
         inputs = corpus.passages, corpus.blocks, corpus.documents
-        self.published = describe_topics(self.found, *inputs, scratch, folder, job)
+        self.published = describe_topics(self.found, *inputs, scratch, folder, job, COUNTED)
 
     @property
     def labels(self):
@@ -135,6 +137,25 @@ def test_themes_are_the_subjects_and_topics_lie_in_one_theme(corpus, outcome):
     assert rows.filter(pl.col("topic_id") >= 0)["assigned_score"].unique().to_list() == [1.0]
 
 
+def test_tables_add_up_to_topics_and_themes(outcome):
+    table = pl.read_parquet(outcome.published.tables.path)
+    for kind, file in (("topic", outcome.published.topics), ("theme", outcome.published.themes)):
+        named = pl.read_parquet(file.path)
+        sums = table.filter((pl.col("kind") == kind) & (pl.col("topic_id") >= 0)).group_by("uid").agg(
+            pl.col("documents").sum(), pl.col("assigned_documents").sum(), pl.col("share").sum(), pl.col("topic_id").first()
+        )  # fmt: skip
+        joined = named.join(sums, left_on=f"{kind}_uid", right_on="uid", suffix="_summed")
+        assert joined.height == named.height == sums.height
+        assert (joined["documents"] == joined["documents_summed"]).all()
+        assert (joined[f"{kind}_id"] == joined["topic_id_summed" if kind == "topic" else "topic_id"]).all()
+        np.testing.assert_allclose(joined["share"], 1, rtol=1e-6)
+        if kind == "topic":
+            assert (joined["assigned_documents"] == joined["assigned_documents_summed"]).all()
+    noise = table.filter((pl.col("kind") == "topic") & (pl.col("topic_id") == -1))
+    assert noise["documents"].sum() == outcome.published.noise_documents
+    assert noise["assigned_documents"].sum() == outcome.published.unassigned_documents
+
+
 def test_output_does_not_depend_on_parts_bundles_or_on_when_it_runs(corpus, outcome, tmp_path, monkeypatch):
     monkeypatch.setattr(theme_stages, "_BUNDLE_ROWS", 1)
     other = Outcome(Corpus(tmp_path / "other", [90, 60, 40], 1), tmp_path / "out")
@@ -142,6 +163,7 @@ def test_output_does_not_depend_on_parts_bundles_or_on_when_it_runs(corpus, outc
     assert other.found.labels.sha256 == outcome.found.labels.sha256
     assert other.published.topics.sha256 == outcome.published.topics.sha256
     assert other.published.themes.sha256 == outcome.published.themes.sha256
+    assert other.published.tables.sha256 == outcome.published.tables.sha256
     # Rows are in the order of the parts of documents.
     one, two = (pl.read_parquet(run.published.assignments.path).sort("doc_id", "passage_no") for run in (other, outcome))
     assert one.equals(two)

@@ -8,6 +8,7 @@ came by; no worker and not the driver holds more than a bounded piece of the cor
 """
 
 from transforms.corpus.beam import CanonicalDocuments, DistinctPassages, ReadCorpus
+from transforms.corpus.dates import dates_of
 from transforms.corpus.documents import DocumentsPlan, plan_documents, write_documents
 from transforms.corpus.errors import IdCollisionError, InputError, QuarantineLimitError
 from transforms.corpus.gate import check_quarantine, check_readable, quarantine_reasons
@@ -50,6 +51,7 @@ __all__ = [
     "check_readable",
     "content_key",
     "content_keys",
+    "dates_of",
     "doc_hash",
     "ids_of",
     "is_older",

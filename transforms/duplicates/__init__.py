@@ -21,7 +21,7 @@ from transforms.duplicates.against import (
 from transforms.duplicates.calibrate import Curve, curve_of, curve_table
 from transforms.duplicates.grouping import groups_from_pairs
 from transforms.duplicates.keep import KeepError, check_dates, columns_of
-from transforms.duplicates.labels import LabelledPairs, read_labels
+from transforms.duplicates.labels import LabelledPairs, has_scores, read_labels, read_scores
 from transforms.duplicates.mine import MineRecord, MineTask, mine_part
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import APPROXIMATE, CAPPED, GroupRecord, GroupTask, publish_duplicates
@@ -69,6 +69,7 @@ __all__ = [
     "curve_table",
     "groups_from_pairs",
     "groups_schema",
+    "has_scores",
     "is_current",
     "matches_schema",
     "measure_around",
@@ -78,6 +79,7 @@ __all__ = [
     "publish_duplicates",
     "raise_threshold",
     "read_labels",
+    "read_scores",
     "texts_of",
     "texts_schema",
     "wordings_of",

@@ -1,6 +1,5 @@
 """Which passage of a group is kept: rules in order of importance, as written in the configuration."""
 
-import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+
+from transforms.corpus import dates_of
 
 # Rules that need nothing but the text and who has it.
 _PLAIN = ("most_documents", "longest", "shortest", "first_id")
@@ -89,18 +90,6 @@ def _key(rule: KeepRule, candidates: Candidates) -> np.ndarray:
     return _ranks(dates_of(values) if rule.kind == "date" else values, rule.descending)
 
 
-def dates_of(values: pa.Array) -> pa.Array:
-    """Values as int64 microseconds since 1970, UTC where they name no zone; null for what is no date.
-
-    Timestamps are dates, numbers are taken as they are, strings are read as ISO 8601.
-    """
-    if pt.is_timestamp(values.type):
-        return values.cast(pa.int64())
-    if pt.is_integer(values.type) or pt.is_floating(values.type):
-        return values
-    return pa.array([_microseconds(value) for value in values.to_pylist()], pa.int64())
-
-
 def check_dates(rules: Sequence[str], columns: Callable[[str], Iterable[pa.ChunkedArray]]) -> None:
     """Raise KeepError for a rule on dates when no value of its column is one; `columns` gives a column's values in parts.
 
@@ -122,17 +111,6 @@ def check_dates(rules: Sequence[str], columns: Callable[[str], Iterable[pa.Chunk
                     f"duplicates.keep has {text!r}, but no value of the column is a date, such as {example!r}: write dates as "
                     "in 2024-05-31 or 2024-05-31T12:00:00Z, or use column:…:desc to compare the values as they are"
                 )
-
-
-def _microseconds(value: object) -> int | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
-    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
 
 
 def _ranks(values: pa.Array, descending: bool) -> np.ndarray:

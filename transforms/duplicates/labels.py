@@ -26,6 +26,7 @@ _TEXTS = (
 _DOCUMENTS = (("doc_id_a", "doc_id_b"), ("doc_id1", "doc_id2"), ("id1", "id2"))
 _PASSAGES = ("passage_no_a", "passage_no_b")
 _LABELS = ("label", "is_duplicate", "is_paraphrase", "duplicate")
+_SCORES = ("score", "similarity", "similarity_score")
 
 # Ids such as 007 are no numbers; texts may have line breaks.
 _CSV = {
@@ -41,7 +42,8 @@ Passage = tuple[str, int | None]
 
 @dataclass(frozen=True)
 class LabelledPairs:
-    """Pairs that somebody has judged: `a` and `b` are texts, or passages where `named`; `labels` bool (pairs,).
+    """Pairs that somebody has judged: `a` and `b` are texts, or passages where `named`; `labels` bool (pairs,), or where people
+    gave grades how alike both are: float64 (pairs,).
 
     `left_out` counts the rows that say nothing, by reason.
     """
@@ -67,6 +69,28 @@ def read_labels(path: str) -> LabelledPairs:
     """
     table = _read(path)
     label = _one_of([(name,) for name in _LABELS], table, path, "label: 1 for pairs that say the same, 0 for others")[0]
+    labels = _labels(table[label], label, path)
+    return _pairs(table, path, labels == 1, labels >= 0, "without a label")
+
+
+def read_scores(path: str) -> LabelledPairs:
+    """Read pairs with a grade, on any scale, of how alike they are, as `read_labels` does. Raises InputError likewise."""
+    table = _read(path)
+    name = _one_of([(name,) for name in _SCORES], table, path, "score: a number, larger for texts that are more alike")[0]
+    scores = _numbers(table[name])
+    if scores is None:
+        raise InputError(f"labels {path!r}: column {name!r} is {table[name].type}, not numbers: convert it")
+    return _pairs(table, path, scores, np.isfinite(scores), "without a score")
+
+
+def has_scores(path: str) -> bool:
+    """Whether a file of pairs has grades, and no labels: which of `read_scores` and `read_labels` can read it."""
+    columns = set(_read(path).column_names)
+    return not columns & set(_LABELS) and bool(columns & set(_SCORES))
+
+
+def _pairs(table: pa.Table, path: str, labels: np.ndarray, judged: np.ndarray, reason: str) -> LabelledPairs:
+    """The pairs of a table; those that are not `judged` are left out for a `reason`, others without a text or document."""
     named = not any(set(names) <= set(table.column_names) for names in _TEXTS)
     pair = _one_of(_DOCUMENTS if named else _TEXTS, table, path, "two texts, or two documents", _TEXTS)
     columns: list[list[Any]] = [_strings(table[name], name, path) for name in pair]
@@ -76,10 +100,8 @@ def read_labels(path: str) -> LabelledPairs:
         ]
     elif named:
         columns = [[(doc_id, None) for doc_id in column] for column in columns]
-    labels = _labels(table[label], label, path)
-    everything = LabelledPairs(tuple(columns[0]), tuple(columns[1]), labels == 1, named, {})
-    judged = labels >= 0
-    pairs = everything.only(judged, "without a label")
+    everything = LabelledPairs(tuple(columns[0]), tuple(columns[1]), labels, named, {})
+    pairs = everything.only(judged, reason)
     if named:
         return pairs.only(
             np.array([a[0] is not None and b[0] is not None for a, b in _both(pairs)], bool), "without a document"
@@ -144,22 +166,27 @@ def _strings(column: pa.ChunkedArray, name: str, path: str) -> list[str | None]:
 
 def _labels(column: pa.ChunkedArray, name: str, path: str) -> np.ndarray:
     """0 and 1, and -1 where there is no label: int8 (rows,)."""
-    try:
-        numbers = column.cast(pa.float64())
-    except pa.ArrowException:
-        numbers = None
+    numbers = _numbers(column)
     if numbers is not None:
-        # Libraries without nulls write NaN for them.
-        missing = pc.is_null(numbers, nan_is_null=True).to_numpy()
-        values = np.where(missing, -1.0, pc.fill_null(numbers, -1.0).to_numpy())
+        missing = np.isnan(numbers)
+        values = np.where(missing, -1.0, numbers)
         if (np.isin(values, (0.0, 1.0)) | missing).all():
             return values.astype(np.int8)
     values = column.to_pylist()
     row = next((i for i, value in enumerate(values) if value not in (None, 0, 1) and value == value), 0)
     raise InputError(
         f"labels {path!r}: row {row} has {name} {values[row]!r}; a label is 1 (the same) or 0 (not), or nothing for a pair "
-        "that nobody has judged: convert graded scores with a limit of your choice"
+        "that nobody has judged: convert graded scores with a limit of your choice, or measure them as they are with "
+        "`corpusbeam evaluate --pairs` in a column called score"
     )
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray | None:
+    """The column as float64 (rows,); NaN, as libraries without nulls write it, where nothing is; None for other types."""
+    try:
+        return pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
+    except pa.ArrowException:
+        return None
 
 
 def _visible(texts: Sequence[str | None]) -> np.ndarray:

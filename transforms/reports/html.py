@@ -11,6 +11,7 @@ import numpy as np
 
 from transforms.reports import sections
 from transforms.reports.documents import passage_label
+from transforms.reports.metadata_section import metadata_section
 from transforms.reports.options import ReportOptions
 from transforms.reports.sections import escape
 from transforms.reports.summary import Report, Topic
@@ -25,8 +26,8 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     colours = assign_colours(report.topics)
     names = {
-        "map": "Map", "themes": "Themes", "topics": "Topics", "changes": "What changed", "duplicates": "Duplicates",
-        "quality": "Quality", "quarantine": "Quarantine", "run": "Run",
+        "map": "Map", "themes": "Themes", "topics": "Topics", "changes": "What changed", "metadata": "Metadata",
+        "duplicates": "Duplicates", "quality": "Quality", "quarantine": "Quarantine", "run": "Run",
     }  # fmt: skip
     return Template(_asset("report.html")).substitute(
         policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
@@ -43,6 +44,7 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
         themes=sections.themes_list(report),
         topics=sections.topics_table(report, colours),
         changes=sections.changed_topics(report),
+        metadata=metadata_section(report),
         duplicates=sections.duplicates(report),
         quality=sections.quality(report),
         quarantine=sections.quarantine(report),

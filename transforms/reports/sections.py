@@ -162,8 +162,8 @@ def topics_table(report: Report, colours: list[int]) -> str:
     more = (
         f"<p><button type='button' id='all-topics'>Show all {number(len(report.topics))} topics</button></p>" if folded else ""
     )
-    return f"""<p class="lead">Terms are weighted by c-TF-IDF. Open a topic for its terms, its most typical documents, and those
-that are nearest to another topic.</p>
+    return f"""<p class="lead">Terms are weighted by c-TF-IDF. Open a topic for its terms, its most typical documents, those
+that are nearest to another topic, and duplicates.</p>
 <table class="topics{" folded" if folded else ""}">
 <thead><tr>
 <th scope="col" aria-sort="none"><button type="button" data-sort="title">Topic</button></th>
@@ -190,6 +190,11 @@ def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int, 
         if one.other_id in titles
     )
     border = f"<h3>At the border</h3><ul class='documents'>{border}</ul>" if border else ""
+    pairs = "".join(
+        f"<li><span class='cosine'>{pair.cosine:.3f}</span><div>{_document(pair.kept)}{_document(pair.other)}</div></li>"
+        for pair in topic.duplicates
+    )
+    pairs = f"<h3>Duplicates</h3><ul class='members'>{pairs}</ul>" if pairs else ""
     return f"""<tbody data-topic="{place}" data-size="{topic.documents}" data-title="{escape(topic.title.casefold())}">
 <tr><th scope="row"><button type="button" class="open" aria-expanded="false" aria-controls="topic-{place}">
 <i class="dot c{colour}"></i><span dir="auto">{escape(topic.title)}</span></button></th>
@@ -199,7 +204,7 @@ def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int, 
 <tr class="detail" id="topic-{place}" hidden><td colspan="5"><div class="columns">
 <div><h3>Terms</h3><table class="weights">{weights}</table>
 <p><button type="button" class="show">Show on the map</button></p></div>
-<div><h3>Typical documents</h3><ul class="documents">{examples}</ul>{border}</div>
+<div><h3>Typical documents</h3><ul class="documents">{examples}</ul>{border}{pairs}</div>
 </div></td></tr></tbody>
 """
 

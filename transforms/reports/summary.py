@@ -1,7 +1,7 @@
 """A generation's numbers and samples as one value, read once and shown as a page or in a terminal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from transforms.files import filesystem_of, join, list_files, open_parquet, read
 from transforms.reports.documents import Document, find_documents, keeps_text
 from transforms.reports.drift import Drift, read_drift
 from transforms.reports.groups import Group, interesting_groups
+from transforms.reports.metadata import Metadata, read_metadata
 from transforms.reports.options import ReportOptions
 from transforms.reports.points import MapPoints, read_points
 from transforms.reports.redaction import safe_text, without_secrets
 from transforms.reports.themes import Theme, read_themes
+from transforms.reports.topic_pairs import pairs_in_topics
 
 STAGES = (
     "precision",
@@ -44,6 +46,8 @@ _NOT_COUNTS = ("seconds", "peak_rss_mb", "driver_peak_rss_mb")
 
 # Rows shown per quarantine reason and documents per topic: enough to recognise a cause, few enough to read.
 EXAMPLES = 3
+# Pairs of duplicates per topic.
+PAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,15 @@ class BorderDocument:
 
 
 @dataclass(frozen=True)
+class Duplicate:
+    """Two documents of a topic that say the same."""
+
+    kept: Document
+    other: Document
+    cosine: float
+
+
+@dataclass(frozen=True)
 class Topic:
     """A topic: `documents` in it, its terms with their weights, heaviest first, and examples, at its centre and its border.
 
@@ -92,6 +105,7 @@ class Topic:
     position: tuple[float, float] | None
     theme_id: int | None = None
     border: tuple[BorderDocument, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +198,7 @@ class Report:
     graph_recall: GraphRecall | None = None
     themes: tuple[Theme, ...] = ()
     drift: Drift | None = None
+    metadata: Metadata = field(default_factory=Metadata)
 
     @property
     def seconds(self) -> float:
@@ -264,6 +279,7 @@ def read_report(
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
         themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
         drift=read_drift(folder),
+        metadata=read_metadata(folder),
     )
 
 
@@ -325,7 +341,9 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
         }
         for row, examples in zip(rows, examples_of, strict=True)
     ]
+    pairs_of = pairs_in_topics(folder, PAIRS)
     shown = {passage for passages in (*examples_of, *border_of) for passage in passages}
+    shown |= {passage for pairs in pairs_of.values() for pair in pairs for passage in (pair.kept, pair.other)}
     documents = find_documents(folder, shown, options.example_characters)
 
     def found(passage: tuple[str, int]) -> Document:
@@ -344,6 +362,9 @@ def _topics(folder: str, options: ReportOptions) -> tuple[Topic, ...]:
                 terms=tuple(terms),
                 examples=tuple(found(passage) for passage in examples),
                 border=tuple(BorderDocument(found(passage), other) for passage, other in border.items()),
+                duplicates=tuple(
+                    Duplicate(found(pair.kept), found(pair.other), pair.cosine) for pair in pairs_of.get(row["topic_id"], ())
+                ),
                 position=(x, y) if x is not None and y is not None and np.isfinite([x, y]).all() else None,
                 theme_id=row.get("theme_id"),  # an earlier version published none
             )

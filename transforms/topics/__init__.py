@@ -23,6 +23,7 @@ from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
+from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import (
@@ -59,7 +60,15 @@ from transforms.topics.steps import (
     find_inside_themes,
     remember_parent,
 )
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, LABELS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.tables import (
+    ASSIGNMENTS_SCHEMA,
+    LABELS_SCHEMA,
+    NEW_ASSIGNMENTS_SCHEMA,
+    THEMES_SCHEMA,
+    TOPICS_SCHEMA,
+    VALUES_SCHEMA,
+)
+from transforms.topics.tabulating import TabulateRecord, TabulateTask, published_values, tabulate
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
 from transforms.topics.theme_stages import (
     Bundle,
@@ -74,6 +83,8 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes, lean_on
+from transforms.topics.values import Counted, check_values, texts_of
+from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
@@ -83,9 +94,13 @@ __all__ = [
     "DRIFT_SCHEMA",
     "EVENTS_SCHEMA",
     "LABELS_SCHEMA",
+    "NEW_ASSIGNMENTS_SCHEMA",
     "PUBLISHED_FLOW_SCHEMA",
     "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
+    "VALUES_SCHEMA",
+    "AssignRecord",
+    "AssignTask",
     "Bundle",
     "Changed",
     "ClusterThemesTask",
@@ -97,6 +112,7 @@ __all__ = [
     "CountRecord",
     "CountRecords",
     "CountTask",
+    "Counted",
     "FindThemesTask",
     "FindTopicsTask",
     "FlowRecord",
@@ -107,6 +123,7 @@ __all__ = [
     "JoinTopicsTask",
     "JoinedParent",
     "Labelling",
+    "Labels",
     "Layouts",
     "NameRecord",
     "NameTask",
@@ -122,6 +139,8 @@ __all__ = [
     "SortParentTask",
     "SortedParent",
     "Step",
+    "TabulateRecord",
+    "TabulateTask",
     "Terms",
     "ThemeTopics",
     "TopicDigest",
@@ -131,11 +150,13 @@ __all__ = [
     "WeighTask",
     "alike",
     "assign_noise",
+    "assign_texts",
     "best_members",
     "best_terms",
     "boundary_scores",
     "c_tf_idf",
     "centroids",
+    "check_values",
     "choose_terms",
     "cluster",
     "cluster_themes",
@@ -167,15 +188,18 @@ __all__ = [
     "lay_out",
     "lay_out_map",
     "lean_on",
+    "lonely_cosine",
     "match_by_centroids",
     "match_by_documents",
     "member_scores",
     "merge_counts",
     "mutual_reachability_tree",
     "name_topics",
+    "new_assignments",
     "numbered_by_size",
     "place_documents",
     "publish_topics",
+    "published_values",
     "read_before",
     "read_clustering",
     "reduced",
@@ -184,12 +208,16 @@ __all__ = [
     "share_labels",
     "size_event",
     "sort_parent",
+    "tabulate",
+    "texts_of",
     "theme_uid",
     "topic_uid",
     "topics_of_theme",
     "varied",
     "varied_terms",
     "vector_sums",
+    "vote_for_labels",
     "weigh_terms",
+    "without_labels",
     "write_clustering",
 ]

@@ -105,9 +105,16 @@ def assign_noise(topic_id: np.ndarray, neighbors: np.ndarray, cosines: np.ndarra
         if not reached.any():
             break
         assigned[waiting[reached]] = winner[reached]
-        score[waiting[reached]] = np.minimum(weight[reached] / everybody[reached].sum(axis=1), 1)
+        score[waiting[reached]] = share_of_vote(weight[reached], everybody[reached])
         waiting = waiting[~reached]
     return assigned, score
+
+
+def share_of_vote(weight: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What share of all `weights` (m, K) a winner has whose weight is `weight` (m,): in [0, 1], 0 where there is no weight."""
+    total = weights.sum(axis=1)
+    share: np.ndarray = np.minimum(weight / np.where(total > 0, total, 1), 1)
+    return share
 
 
 def heaviest_vote(votes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,9 @@
 from math import sqrt
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from transforms.topics.values import Counted
 
 
 class TopicsOptions(BaseModel):
@@ -75,9 +77,29 @@ class TopicsOptions(BaseModel):
     )
     n_representatives: int = Field(3, ge=0, le=100, description="Representative documents per topic, near its centre")
     n_boundary: int = Field(2, ge=0, le=100, description="Boundary documents per topic: members nearest to another topic")
+    tables: tuple[str, ...] = Field(
+        (),
+        description="Metadata columns whose values are counted in each topic and theme (topics/tables.parquet); "
+        "corpus.metadata_columns must name them",
+    )
+    date_column: str | None = Field(
+        None,
+        description="Metadata column of dates: documents of each topic and theme are counted by month, in UTC. Timestamps, or "
+        "strings such as 2024-05-31 or 2024-05-31T12:00:00+02:00",
+    )
+    table_values: int = Field(
+        10_000, ge=1, description="Most different values of a column in topics.tables; one with more is refused"
+    )
     seed: int = Field(
         42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
     )
+
+    @field_validator("tables")
+    @classmethod
+    def _each_table_once(cls, tables: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := [name for name in tables if tables.count(name) > 1]:
+            raise ValueError(f"{repeated[0]!r} is listed twice: list it once")
+        return tables
 
     @model_validator(mode="after")
     def _layers_are_in_order(self) -> "TopicsOptions":
@@ -90,6 +112,12 @@ class TopicsOptions(BaseModel):
                 f"topics.resolution={self.resolution} is not in topics.resolutions={list(self.resolutions)}: add it"
             )
         return self
+
+    @property
+    def counted(self) -> tuple[Counted, ...]:
+        """What of the documents' metadata is counted in each topic and theme."""
+        months = () if self.date_column is None else (Counted(self.date_column, "month"),)
+        return (*(Counted(name, "value") for name in self.tables), *months)
 
     @property
     def layers(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 from transforms.topics.assigning import PlaceRecord, with_uids
@@ -13,6 +14,8 @@ from transforms.topics.naming import NameRecord
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import ParentTopics
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.tabulating import TabulateRecord, published_values
+from transforms.topics.values import Counted
 from transforms.vectors import load_array
 
 
@@ -21,7 +24,8 @@ class PublishTask:
     """All topics and all passages with their labels, each in order, and the folder to publish in.
 
     Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic. Where there is a
-    parent generation: its topics, and the flow of documents from them.
+    parent generation: its topics, and the flow of documents from them. Where metadata is counted: what it is, and the sums over
+    all documents.
     """
 
     named: tuple[NameRecord, ...]
@@ -31,6 +35,8 @@ class PublishTask:
     theme_of_topic: FileRef | None = None
     parent: ParentTopics | None = None
     flows: Flows = ()
+    tabulated: tuple[TabulateRecord, ...] = ()
+    counted: tuple[Counted, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class TopicsRecord:
     unassigned_documents: int
     themes: FileRef | None = None
     changed: Changed | None = None
+    tables: FileRef | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,8 @@ class ContinuedRecord:
 
 
 def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
-    """Write all tables. Memory: the topics, the themes, and one row group of the assignments."""
-    topics, themes, changed = _read(task.named), None, None
+    """Write all tables. Memory: the topics, the themes, what is counted, and one row group of the assignments."""
+    topics, themes, changed, tables = _read(task.named), None, None, None
     if task.theme_of_topic is not None:
         theme_of_topic = load_array(task.theme_of_topic.path)
         at = topics.schema.get_field_index("theme_id")
@@ -81,6 +88,10 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         topics = as_new(topics, "topic_uid")
         themes = None if themes is None else as_new(themes, "theme_uid")
     uids = topics["topic_uid"].combine_chunks()
+    if task.counted:
+        names = [uids, *(_uids(themes, layer) for layer in range(len(task.layers)))]
+        values = published_values(task.tabulated, task.counted, names, options)
+        tables = write_table(join(task.directory, "tables.parquet"), values)
     pieces = tuple(piece for record in task.placed for piece in record.pieces)
     return TopicsRecord(
         write_table(join(task.directory, "topics.parquet"), topics),
@@ -89,7 +100,14 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         sum(record.unassigned for record in task.placed),
         None if themes is None else write_table(join(task.directory, "themes.parquet"), themes),
         changed,
+        tables,
     )
+
+
+def _uids(themes: pa.Table | None, layer: int) -> pa.Array:
+    """The uids of the themes of one layer, by number."""
+    assert themes is not None
+    return themes.filter(pc.equal(themes["layer"], layer))["theme_uid"].combine_chunks()
 
 
 def continue_topics(task: ContinueTask, options: TopicsOptions) -> ContinuedRecord:

@@ -6,6 +6,7 @@ Where the method has themes they are found first, in three steps: `find_layer` f
 themes and the map, `join_topics`. Then, for topics and for the themes of every layer alike:
 
 1. `count_texts`, `place_documents`: sums over the texts of each topic; the topic of every passage of a document.
+   `tabulate`, where metadata is counted: documents by topic and value.
 2. `weigh_terms`, `score_texts`: the best terms, by ranges of terms, and the best texts, by parts.
 3. `name_topics`: rows of the topics table, by ranges of topics.
 4. `publish_topics`: the tables as one file each, by one worker.
@@ -39,6 +40,7 @@ from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_rang
 from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.scoring import ScoreTask, score_texts
 from transforms.topics.stages import FoundTopics
+from transforms.topics.tabulating import TabulateRecord, TabulateTask, tabulate
 from transforms.topics.theme_stages import (
     ClusteredThemes,
     ClusterThemesTask,
@@ -50,6 +52,7 @@ from transforms.topics.theme_stages import (
     find_layer,
     join_topics,
 )
+from transforms.topics.values import Counted
 from transforms.topics.weighing import WeighTask, weigh_terms
 from transforms.vectors import VectorBlock
 
@@ -114,14 +117,16 @@ def describe_topics(
     scratch: str,
     directory: str,
     run: RunStep,
+    metadata: Sequence[Counted] = (),
     remembered: Remembered | None = None,
     resolutions: Sequence[float] = (),
 ) -> TopicsRecord:
     """Publish `topics.parquet`, `assignments.parquet` and, where there are themes, `themes.parquet` in `directory`.
 
-    Work files go to `scratch`. `passages`, with the block of each, and `documents` are all parts in order. With what is
-    `remembered` of a parent generation, topics and themes carry on its uids, and `events.parquet`, `flow.parquet` and
-    `drift.parquet` say what has changed. `resolutions` are those of the layers of themes.
+    What is counted of the `metadata` gives `tables.parquet`. Work files go to `scratch`. `passages`, with the block of each,
+    and `documents` are all parts in order. With what is `remembered` of a parent generation, topics and themes carry on its
+    uids, and `events.parquet`, `flow.parquet` and `drift.parquet` say what has changed. `resolutions` are those of the layers
+    of themes.
     """
     # Passages and their blocks, for each task.
     texts = [(tuple(passages[cut]), tuple(blocks[cut])) for cut in cut_parts(passages, TEXTS_PER_TASK)]
@@ -131,6 +136,13 @@ def describe_topics(
         for part, cut in enumerate(cut_parts(documents, PASSAGES_PER_TASK))
     ]
     placed: list[PlaceRecord] = sorted(run(place_documents, placing), key=lambda record: record.part)
+    tabulated: list[TabulateRecord] = []
+    if metadata:
+        tabulating = [
+            TabulateTask(task.part, task.documents, record.pieces, tuple(metadata), len(themes), scratch)
+            for task, record in zip(placing, placed, strict=True)
+        ]
+        tabulated = sorted(run(tabulate, tabulating), key=lambda record: record.part)
     # A layer's themes are named by their own counts of documents.
     placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
     named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
@@ -174,7 +186,17 @@ def describe_topics(
     if remembered is not None:
         parent, labels = remembered.parent, tuple(labelling.labels for labelling in found.labellings)
         flows = _flows(remembered, labels, resolutions, scratch, run)
-    publishing = PublishTask(named[0], tuple(placed), directory, tuple(named[1:]), found.theme_of_topic, parent, flows)
+    publishing = PublishTask(
+        named[0],
+        tuple(placed),
+        directory,
+        tuple(named[1:]),
+        found.theme_of_topic,
+        parent,
+        flows,
+        tuple(tabulated),
+        tuple(metadata),
+    )
     (published,) = run(publish_topics, [publishing])
     return published
 

@@ -134,7 +134,87 @@ ASSIGNMENTS_SCHEMA = describe(
     },
 )
 
+NEW_ASSIGNMENTS_SCHEMA = describe(
+    pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("passage_no", pa.int32()),
+            ("theme_id", pa.int32()),
+            ("theme_uid", pa.string()),
+            ("theme_title", pa.string()),
+            ("layer_theme_ids", pa.list_(pa.int32())),
+            ("topic_id", pa.int32()),
+            ("assigned_topic_id", pa.int32()),
+            ("topic_uid", pa.string()),
+            ("topic_title", pa.string()),
+            ("score", pa.float32()),
+            ("nearest_doc_id", pa.string()),
+            ("nearest_passage_no", pa.int32()),
+            ("nearest_cosine", pa.float32()),
+            ("known", pa.bool_()),
+        ]
+    ),
+    {
+        "doc_id": "New document. Rows are sorted by doc_id, passage_no.",
+        "passage_no": "Number of its passage, from 0",
+        "theme_id": "Theme, in the layer that topics are found in; null where the text is like nothing published",
+        "theme_uid": "Name of the theme",
+        "theme_title": "Title of the theme",
+        "layer_theme_ids": "Theme in each layer, in the order of topics.resolutions; nulls where there is none",
+        "topic_id": "Topic by the vote of the nearest published texts, in which noise votes too; -1 is noise",
+        "assigned_topic_id": "Topic by the vote of those that are in one; -1 where the text is like nothing published",
+        "topic_uid": "Name of the assigned topic; null when there is none",
+        "topic_title": "Title of the assigned topic",
+        "score": "The assigned topic's share of the neighbours' cosines; of a text that is published its assigned_score",
+        "nearest_doc_id": "First document with the nearest published text",
+        "nearest_passage_no": "The first passage of nearest_doc_id that is that text",
+        "nearest_cosine": "Its cosine; 1 of the same text",
+        "known": "Whether the text is published: all of it is then as published",
+    },
+)
+
+
+VALUES_SCHEMA = describe(
+    pa.schema(
+        [
+            ("kind", pa.string()),
+            ("layer", pa.int32()),
+            ("topic_id", pa.int32()),
+            ("uid", pa.string()),
+            ("column", pa.string()),
+            ("unit", pa.string()),
+            ("value", pa.string()),
+            ("documents", pa.int64()),
+            ("assigned_documents", pa.int64()),
+            ("share", pa.float32()),
+            ("corpus_documents", pa.int64()),
+            ("lift", pa.float32()),
+        ]
+    ),
+    {
+        "kind": "topic or theme",
+        "layer": "Layer of a theme, from 0; null for topics",
+        "topic_id": "Number of the topic, or of the theme in its layer; -1: documents that are in none",
+        "uid": "Name of the topic or theme; null for none",
+        "column": "Metadata column",
+        "unit": "value: the column's values as they are; month: the months of its dates, in UTC",
+        "value": "The value as text, or a month such as 2024-05; null: documents without a value or, of months, without a date",
+        "documents": "Documents with this value that have a passage in the topic; all values of a column add up to the topic's",
+        "assigned_documents": "The same with passages of noise in the topic that they are nearest to",
+        "share": "documents, of all documents of the topic",
+        "corpus_documents": "Documents of the corpus with this value",
+        "lift": "share, divided by the value's share of the corpus: above 1 it is more common in the topic than elsewhere",
+    },
+)
+
 
 def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
     """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
     return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)
+
+
+def lists_of_layers(themes: np.ndarray) -> pa.Array:
+    """Themes int32 (n, layers), -1 for none, as a column of lists; null in place of -1."""
+    rows, layers = themes.shape
+    borders = pa.array(np.arange(rows + 1, dtype=np.int32) * layers)
+    return pa.ListArray.from_arrays(borders, pa.array(themes.ravel(), mask=themes.ravel() < 0))

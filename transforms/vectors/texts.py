@@ -13,7 +13,8 @@ from transforms.vectors.lookup import ShardIndex, find_vectors
 
 @dataclass(frozen=True)
 class TextVectors:
-    """`vectors` float32 (n, dim) of unit length; which of the texts are longer than the model's limit: `truncated` bool (n,).
+    """`vectors` float32 (n, dim), of unit length unless asked for otherwise; `truncated` bool (n,) says which of
+    the texts are longer than the model's limit.
 
     `embedded` texts had no stored vector. `damaged` are paths of shards that were not believed.
     """
@@ -25,9 +26,16 @@ class TextVectors:
 
 
 def vectors_of(
-    keys: Sequence[bytes], texts: Sequence[str | None], shards: ShardIndex, spec: EncoderSpec, options: EmbeddingOptions
+    keys: Sequence[bytes],
+    texts: Sequence[str | None],
+    shards: ShardIndex,
+    spec: EncoderSpec,
+    options: EmbeddingOptions,
+    *,
+    unit: bool = True,
 ) -> TextVectors:
-    """Unit vectors of `texts` with their content `keys` (n, ascending), embedded as documents; nothing is stored.
+    """Unit vectors of `texts` with their content `keys` (n, ascending), embedded as documents; nothing is stored. Without
+    `unit` they are as the index has them, which for a model that is compared by dot product is as the model gives them.
 
     The model is loaded only when a text has no stored vector; a text that is not at hand (None) must have one, or
     CorruptFileError is raised. Raises ModelError, naming the text, for one that the model fails on, VectorError for a bad
@@ -52,4 +60,5 @@ def vectors_of(
             vectors = np.empty((len(keys), encoder.dim), np.float32)
         vectors[missing], truncated[missing] = encoded.vectors, encoded.truncated
     assert vectors is not None
-    return TextVectors(vectors if spec.normalize else unit_vectors(vectors), truncated, len(missing), stored.damaged)
+    chosen = unit_vectors(vectors) if unit and not spec.normalize else vectors
+    return TextVectors(chosen, truncated, len(missing), stored.damaged)

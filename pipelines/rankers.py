@@ -1,0 +1,128 @@
+"""What evaluation compares: a published index, or its corpus with another model, each ranking documents for queries."""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.corpus_vectors import CorpusVectors, corpus_vectors
+from pipelines.search import published_embedding
+from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec, load_encoder
+from transforms.evaluation import DEPTH
+from transforms.files import filesystem_of
+from transforms.generations import Generation
+from transforms.index import exact_top
+from transforms.search import Searcher, matching_spec
+
+# Queries of one search: their results are in memory together.
+_QUERIES = 256
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """For each query, by id, the best documents with the number of their best passage, best first; and the seconds that took,
+    embedding the queries included, opening the index or embedding the corpus not.
+    """
+
+    passages: dict[str, list[tuple[str, int]]]
+    seconds: float
+
+    @property
+    def documents(self) -> dict[str, list[str]]:
+        """The documents' ids."""
+        return {query: [doc_id for doc_id, _ in found] for query, found in self.passages.items()}
+
+
+@dataclass(frozen=True)
+class System:
+    """What is evaluated: a model, and the generation whose documents it is used on (None: none, only texts that are given).
+
+    `published` says that it is the model of the generation's index, which then answers; else all vectors are compared.
+    """
+
+    name: str
+    generation: Generation | None
+    spec: EncoderSpec
+    options: EmbeddingOptions
+    published: bool
+
+
+def published_system(generation: Generation, name: str) -> System:
+    """A published index. Raises EncoderMismatchError when the model that is here is not the one that built it."""
+    options = published_embedding(generation)
+    return System(name, generation, matching_spec(generation, options), options, published=True)
+
+
+def model_system(generation: Generation | None, options: EmbeddingOptions, name: str) -> System:
+    """A model of one's own choice. Raises ModelError when it cannot be found."""
+    return System(name, generation, encoder_spec(options), options, published=False)
+
+
+def rank(system: System, queries: Mapping[str, str]) -> Ranked:
+    """Dense search: the best `DEPTH` documents for each query, by id; fewer where the corpus has fewer."""
+    assert system.generation is not None
+    return (_by_index if system.published else _by_vectors)(system, system.generation, queries)
+
+
+def _by_index(system: System, generation: Generation, queries: Mapping[str, str]) -> Ranked:
+    """As `corpusbeam search` does it."""
+    searcher = Searcher(generation, system.options)
+    ids, texts = list(queries), list(queries.values())
+    searcher.search(texts[:1], 1)  # model and index are loaded now
+    passages: dict[str, list[tuple[str, int]]] = {}
+    started = time.perf_counter()
+    for low in range(0, len(ids), _QUERIES):
+        hits = searcher.search(texts[low : low + _QUERIES], DEPTH)
+        for query, found in zip(ids[low : low + _QUERIES], hits, strict=True):
+            passages[query] = [(hit.doc_id, hit.passage_no) for hit in found]
+    return Ranked(passages, time.perf_counter() - started)
+
+
+def _by_vectors(system: System, generation: Generation, queries: Mapping[str, str]) -> Ranked:
+    """Exactly, without an index. The vectors are in files of this machine while it runs."""
+    with tempfile.TemporaryDirectory(prefix="corpusbeam-") as folder:
+        corpus = corpus_vectors(generation, system.spec, system.options, folder)
+        encoder = load_encoder(system.spec, system.options.device, system.options.threads)
+        encoder.encode_queries(list(queries.values())[:1])
+        started = time.perf_counter()
+        vectors = encoder.encode_queries(list(queries.values()), system.options.tokens_per_batch).vectors
+        found = _best_documents(generation, corpus, vectors)
+        return Ranked(dict(zip(queries, found, strict=True)), time.perf_counter() - started)
+
+
+def _best_documents(generation: Generation, corpus: CorpusVectors, vectors: np.ndarray) -> list[list[tuple[str, int]]]:
+    """The best documents for each query by their best passages, ties by id, as `Searcher` orders them."""
+    wanted = DEPTH
+    while True:
+        top = exact_top(np.full(len(vectors), -2), vectors, corpus.blocks, min(wanted, corpus.texts))
+        owners = _owners(generation, np.unique(top.ids[top.ids >= 0]))
+        rows = zip(top.scores.tolist(), top.ids.tolist(), strict=True)
+        found = [_ordered(scores, ids, owners) for scores, ids in rows]
+        # Several texts may be passages of one document: ask for more until that is enough documents or all there is.
+        if wanted >= corpus.texts or all(len(documents) >= DEPTH for documents in found):
+            return [documents[:DEPTH] for documents in found]
+        wanted *= 2
+
+
+def _ordered(scores: Sequence[float], ids: Sequence[int], owners: dict[int, list[tuple[str, int]]]) -> list[tuple[str, int]]:
+    best: dict[str, tuple[float, int]] = {}
+    for score, text in zip(scores, ids, strict=True):
+        for doc_id, passage_no in owners.get(text, []):
+            if doc_id not in best or (-score, passage_no) < (-best[doc_id][0], best[doc_id][1]):
+                best[doc_id] = score, passage_no
+    ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))
+    return [(doc_id, passage_no) for doc_id, (_, passage_no) in ranked]
+
+
+def _owners(generation: Generation, ids: np.ndarray) -> dict[int, list[tuple[str, int]]]:
+    fs, inner = filesystem_of(generation.path("index/ids.parquet"))
+    columns = ["id", "doc_id", "passage_no"]
+    table = pq.read_table(inner, columns=columns, filters=pc.field("id").isin(ids.tolist()), filesystem=fs)
+    owners: dict[int, list[tuple[str, int]]] = {}
+    for text, doc_id, passage_no in zip(*(table[name].to_pylist() for name in columns), strict=True):
+        owners.setdefault(text, []).append((doc_id, passage_no))
+    return owners

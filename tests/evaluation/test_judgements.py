@@ -1,0 +1,84 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from transforms.corpus import InputError
+from transforms.evaluation import read_judgements
+
+QUERIES = {"q1": "first", "q2": "second", "q3": " ", "q4": "fourth", "q5": "fifth"}
+QRELS = [("q1", "a", 2), ("q1", "b", 0), ("q2", "c", 1), ("q3", "d", 1), ("q4", "e", 0), ("q9", "f", 1)]
+LEFT_OUT = {
+    "queries without a text": 1,
+    "judgements of queries without a text": 2,
+    "queries without a judgement": 1,
+    "queries without a relevant document": 1,
+}
+
+
+def beir(folder):
+    (folder / "qrels").mkdir(parents=True)
+    lines = [json.dumps({"_id": name, "text": text, "metadata": {}}) for name, text in QUERIES.items()]
+    (folder / "queries.jsonl").write_text("\n".join(lines) + "\n")
+    rows = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in QRELS)]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(rows) + "\n")
+    return str(folder)
+
+
+def tables(folder, qrels=QRELS, queries=None):
+    paths = [str(folder / f"{name}.parquet") for name in ("qrels", "queries")]
+    columns = zip(*qrels, strict=True)
+    pq.write_table(pa.table(dict(zip(("query_id", "doc_id", "relevance"), map(list, columns), strict=True))), paths[0])
+    queries = QUERIES if queries is None else queries
+    pq.write_table(pa.table({"query_id": list(queries), "text": list(queries.values())}), paths[1])
+    return paths
+
+
+@pytest.mark.parametrize("made", [lambda folder: [beir(folder / "beir")], tables])
+def test_what_is_judged_is_read_and_the_rest_counted(tmp_path, made):
+    found = read_judgements(*made(tmp_path))
+    assert found.texts == {"q1": "first", "q2": "second"}
+    assert found.relevance == {"q1": {"a": 2, "b": 0}, "q2": {"c": 1}}
+    assert found.judged == 3
+    assert found.left_out == LEFT_OUT
+
+
+def test_numbers_as_ids_are_taken_as_text(tmp_path):
+    paths = tables(tmp_path, [(1, 7, 1)], {1: "one"})
+    assert read_judgements(*paths).relevance == {"1": {"7": 1}}
+
+
+@pytest.mark.parametrize(
+    ("qrels", "queries", "said"),
+    [
+        ([("q1", "a", 0.5)], None, "row 0 has relevance 0.5"),
+        ([("q1", "a", None)], None, "row 0 has relevance None"),
+        ([("q1", None, 1)], None, "row 0 has no document"),
+        ([("q1", "a", 1), ("q1", "a", 2)], None, "two relevances"),
+        (
+            [("q1", "a", 0)],
+            None,
+            "no query to measure, 1 queries without a text, 3 queries without a judgement",
+        ),
+        ([("q1", "a", 1)], {None: "text"}, "row 0 has no id"),
+    ],
+)
+def test_what_cannot_be_understood_is_named(tmp_path, qrels, queries, said):
+    with pytest.raises(InputError, match=said):
+        read_judgements(*tables(tmp_path, qrels, queries))
+
+
+def test_missing_files_columns_and_queries_are_named(tmp_path):
+    qrels, queries = tables(tmp_path)
+    with pytest.raises(InputError, match="have no queries: give their file"):
+        read_judgements(qrels)
+    with pytest.raises(InputError, match="does not exist"):
+        read_judgements(str(tmp_path / "none.parquet"), queries)
+    with pytest.raises(InputError, match=r"test\.tsv' does not exist"):
+        read_judgements(str(tmp_path), queries)
+    with pytest.raises(InputError, match="no column 'doc_id'"):
+        read_judgements(queries, queries)
+    (tmp_path / "broken.jsonl").write_text('{"query_id": "a", "text": "b"}\n{"query_id"\n')
+    with pytest.raises(InputError, match="line 2 is not JSON"):
+        read_judgements(qrels, str(tmp_path / "broken.jsonl"))

@@ -1,0 +1,100 @@
+"""Topics by metadata: the commonest values of each counted column, and documents by month."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.files import filesystem_of, join, read_table
+from transforms.reports.documents import excerpt
+from transforms.reports.redaction import safe_text
+
+# Values of a column that are shown of a topic, characters of each, and bars of a topic's months.
+_VALUES, _CHARACTERS, _BARS = 3, 60, 120
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value, None for documents without one, with its share of the topic and how much more that is than of the corpus."""
+
+    text: str | None
+    share: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class TopicMetadata:
+    """The commonest values of a topic by column, most documents first, and its documents in each span of months."""
+
+    topic_id: int
+    values: Mapping[str, tuple[Value, ...]]
+    bars: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is counted of all topics. Where there are dates, bars are of `months_per_bar` months, from `first` to `last`."""
+
+    columns: tuple[str, ...] = ()
+    date_column: str | None = None
+    first: str = ""
+    last: str = ""
+    months_per_bar: int = 1
+    topics: tuple[TopicMetadata, ...] = ()
+
+
+def read_metadata(folder: str) -> Metadata:
+    """What `topics/tables.parquet` of the generation in `folder` says of its topics; nothing where there is none."""
+    path = join(folder, "topics/tables.parquet")
+    fs, inner = filesystem_of(path)
+    if not fs.exists(inner):
+        return Metadata()
+    names = ["kind", "topic_id", "column", "unit", "value", "documents", "share", "lift"]
+    table = read_table(path, names)
+    table = table.filter(pc.equal(table["kind"], "topic"))
+    of_values = table.filter(pc.equal(table["unit"], "value"))
+    of_months = table.filter(pc.equal(table["unit"], "month"))
+    values: dict[int, dict[str, list[Value]]] = {}
+    columns: dict[str, None] = {}
+    for row in _first_of_each(of_values).to_pylist():
+        columns.setdefault(row["column"])
+        text = None if row["value"] is None else safe_text(excerpt(row["value"], _CHARACTERS))
+        if row["documents"]:
+            found = values.setdefault(row["topic_id"], {}).setdefault(row["column"], [])
+            found.append(Value(text, row["share"], row["lift"]))
+    date_column = of_months["column"][0].as_py() if of_months.num_rows else None
+    first, last, span, bars = _bars(of_months.filter(of_months["value"].is_valid()))
+    topics = tuple(
+        TopicMetadata(topic, {name: tuple(some) for name, some in values.get(topic, {}).items()}, bars.get(topic, ()))
+        for topic in sorted(set(table["topic_id"].to_pylist()) - {-1})
+    )
+    return Metadata(tuple(columns), date_column, first, last, span, topics)
+
+
+def _first_of_each(rows: pa.Table) -> pa.Table:
+    """The first rows of each topic and column, which are together: those with most documents."""
+    if not rows.num_rows:
+        return rows
+    topic = rows["topic_id"].to_numpy()
+    column = rows["column"].combine_chunks().dictionary_encode().indices.to_numpy()
+    new = np.concatenate([[True], (topic[1:] != topic[:-1]) | (column[1:] != column[:-1])])
+    starts = np.flatnonzero(new)
+    rank = np.arange(len(topic)) - starts[np.cumsum(new) - 1]
+    return rows.filter(pa.array(rank < _VALUES))
+
+
+def _bars(rows: pa.Table) -> tuple[str, str, int, dict[int, tuple[int, ...]]]:
+    """First and last month of the corpus, months in a bar, and the documents of each topic by bar."""
+    if not rows.num_rows:
+        return "", "", 1, {}
+    texts = rows["value"].to_pylist()
+    month = np.array(texts, "datetime64[M]").astype(np.int64)
+    low = int(month.min())
+    months = int(month.max()) - low + 1
+    span = -(-months // _BARS)
+    counts = np.zeros((int(rows["topic_id"].to_numpy().max()) + 2, -(-months // span)), np.int64)
+    np.add.at(counts, (rows["topic_id"].to_numpy() + 1, (month - low) // span), rows["documents"].to_numpy())
+    bars = {topic: tuple(counts[topic + 1].tolist()) for topic in range(len(counts) - 1)}
+    return texts[int(np.argmin(month))], texts[int(np.argmax(month))], span, bars
