@@ -94,7 +94,7 @@ def published(folder: Path, texts: Texts, rows: np.ndarray, options: TopicsOptio
         found.topics,
         found.themes_found,
         seconds,
-        ParentTopics(folder.name, documents, done.assignments, done.topics, done.themes, options.layers, True),
+        ParentTopics(folder.name, documents, done.assignments, done.topics, done.themes, options.layers, done.centroids),
         found.clustering,
     )
 

@@ -131,9 +131,8 @@ class Parent:
         themes = tables.get("themes.parquet")
         resolutions = manifest.configuration["topics"]["resolutions"] if themes is not None else ()
         documents = tuple(self._unchecked(file) for file in manifest.under("documents"))
-        return ParentTopics(
-            self.generation.id, documents, assignments, topics, themes, tuple(resolutions), self.has_one_encoder
-        )
+        centroids = tables.get("centroids.parquet") if self.has_one_encoder else None
+        return ParentTopics(self.generation.id, documents, assignments, topics, themes, tuple(resolutions), centroids)
 
     def files(self, folder: str) -> dict[str, FileRef] | None:
         """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""
@@ -146,6 +145,10 @@ class Parent:
             not_used(folder, error)
             return None
         return taken
+
+    def has_file(self, path: str) -> bool:
+        """Whether the parent was published with a file."""
+        return any(file.path == f"generations/{self.generation.id}/{path}" for file in self.generation.manifest.files)
 
     def file(self, path: str) -> FileRef | None:
         """A file of the parent, now also staged by this run; None when it is damaged."""

@@ -94,7 +94,9 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, pa
         return None
     options = run.config.topics
     clustering, tables = ["clustering.json"] * bool(options.layers), ["tables.parquet"] * bool(options.counted)
-    same = [parent.file(f"topics/{name}") for name in ["assignments.parquet", *clustering, *tables]]
+    # A corpus in which nothing was found has no centroids.
+    centroids = ["centroids.parquet"] * parent.has_file("topics/centroids.parquet")
+    same = [parent.file(f"topics/{name}") for name in ["assignments.parquet", *clustering, *tables, *centroids]]
     if None in same:
         return None
     # A generation older, but otherwise what they were.
@@ -141,7 +143,7 @@ def find_topics(
     tables = [
         described.topics,
         described.assignments,
-        *_there(described.themes, described.tables, noted),
+        *_there(described.themes, described.tables, described.centroids, noted),
         *_changes(described.changed),
     ]
     return TopicsResult(tables, counts)

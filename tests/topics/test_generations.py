@@ -1,6 +1,7 @@
 """One generation after another, on files: what is carried on, what has changed, and what is found anew."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -61,7 +62,9 @@ class Published:
         self.record = describe_topics(self.found, *inputs, work, f"{out}/topics", job, (), remembered, options.layers)
         documents = tuple(file_ref(file.path, file.rows) for file in corpus.documents)
         record, layers = self.record, options.layers
-        self.parent = ParentTopics("parent", documents, record.assignments, record.topics, record.themes, layers, True)
+        self.parent = ParentTopics(
+            "parent", documents, record.assignments, record.topics, record.themes, layers, record.centroids
+        )
         self.job = job
 
     def table(self, name):
@@ -239,6 +242,26 @@ def test_nothing_is_left_and_then_something_comes_back(folder, first, changed):
     assert gone.change("drift")["jensen_shannon"].to_list() == [1.0] * 4
     back = Published(changed, folder / "out-back", before=gone, keep=False)
     assert set(back.change("events")["event"]) == {"new"}
+
+
+def test_topics_whose_texts_were_all_replaced_are_carried_on_by_their_centroids(folder):
+    before = Published(Nightly(folder / "half", [50, 50, 50], 1, slice(0, 75)), folder / "out-half")
+    corpus = Nightly(folder / "other-half", [50, 50, 50], 1, slice(75, 150))
+    after = Published(corpus, folder / "out-other-half", before=before)
+    uids = {run: set(run.table("topics")["topic_uid"]) for run in (before, after)}
+    assert uids[after] == uids[before]
+    assert len(uids[after]) == 3
+    assert after.change("drift")["stayed"].to_list() == [0] * 4
+    vectors = dict(after.table("centroids").filter(pl.col("kind") == "topic").select("uid", "centroid").iter_rows())
+    topics = after.table("topics")
+    for number, uid in topics.select("topic_id", "topic_uid").iter_rows():
+        members = np.flatnonzero(read_table(after.found.labels.path)["topic_id"].to_numpy() == number)
+        mean = corpus.vectors[members].sum(axis=0)
+        np.testing.assert_allclose(vectors[uid], mean / np.linalg.norm(mean), atol=1e-6)
+    # Another encoder's centroids say nothing.
+    before.parent = replace(before.parent, centroids=None)
+    other = Published(corpus, folder / "out-other-encoder", before=before)
+    assert not set(other.table("topics")["topic_uid"]) & uids[before]
 
 
 def test_labels_of_other_texts_are_refused(folder, first, changed, second):

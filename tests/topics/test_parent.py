@@ -62,7 +62,7 @@ def parent_of(folder, documents, parts, without=()):
         files.append(write_table(f"{folder}/documents/part-{len(files):05d}.parquet", pa.Table.from_pylist(own, schema)))
     table = pa.Table.from_pylist(rows, ASSIGNMENTS_SCHEMA).drop_columns(list(without))
     assignments = write_table(f"{folder}/topics/assignments.parquet", table, row_group_rows=3)
-    return ParentTopics("parent", tuple(files), assignments, assignments, None, (0.5, 1.0), True)
+    return ParentTopics("parent", tuple(files), assignments, assignments, None, (0.5, 1.0))
 
 
 def passages_of(folder, texts, parts):
@@ -140,7 +140,7 @@ def test_assignments_in_another_order_or_number_are_refused(tmp_path):
     rows = read_table(parent.assignments.path)
     other = write_table(str(tmp_path / "other.parquet"), rows.take([1, 0]))
     with pytest.raises(ValueError, match="is not in the order of the documents: column doc_id differs"):
-        told(tmp_path, ParentTopics("p", parent.documents, other, other, None, (), True), ["a"], 1)
+        told(tmp_path, ParentTopics("p", parent.documents, other, other, None, ()), ["a"], 1)
     short = write_table(str(tmp_path / "short.parquet"), rows.slice(1))
     with pytest.raises(CorruptFileError, match="has 1 rows, the documents have 2"):
-        told(tmp_path, ParentTopics("p", parent.documents, short, short, None, (), True), ["a"], 1)
+        told(tmp_path, ParentTopics("p", parent.documents, short, short, None, ()), ["a"], 1)

@@ -62,6 +62,7 @@ from transforms.topics.steps import (
 )
 from transforms.topics.tables import (
     ASSIGNMENTS_SCHEMA,
+    CENTROIDS_SCHEMA,
     LABELS_SCHEMA,
     NEW_ASSIGNMENTS_SCHEMA,
     THEMES_SCHEMA,
@@ -90,6 +91,7 @@ from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
     "BEFORE_SCHEMA",
+    "CENTROIDS_SCHEMA",
     "COUNTS_SCHEMA",
     "DRIFT_SCHEMA",
     "EVENTS_SCHEMA",

@@ -39,7 +39,7 @@ class ParentTopics:
     """The topics of the parent generation: its documents parts in order, its assignments, in the same order, and its tables.
 
     `resolutions` are those of its layers of themes, in the order of `layer_theme_ids`; none where it had no themes.
-    `same_encoder`: its vectors can be compared with those of this run.
+    `centroids` of topics and themes: None where there are none, or where they are another encoder's and say nothing here.
     """
 
     generation: str
@@ -48,7 +48,7 @@ class ParentTopics:
     topics: FileRef
     themes: FileRef | None
     resolutions: tuple[float, ...]
-    same_encoder: bool
+    centroids: FileRef | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The published tables, each one file, from what many tasks have left of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,14 @@ import pyarrow.compute as pc
 
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 from transforms.topics.assigning import PlaceRecord, with_uids
+from transforms.topics.counting import summed
 from transforms.topics.identify import Changed, Flows, as_new, identify
 from transforms.topics.identity import theme_uid
 from transforms.topics.naming import NameRecord
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import ParentTopics
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
+from transforms.topics.representatives import centroids
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, CENTROIDS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.tabulating import TabulateRecord, published_values
 from transforms.topics.values import Counted
 from transforms.vectors import load_array
@@ -25,7 +28,7 @@ class PublishTask:
 
     Where there are themes: those of each layer, in order, named as topics are, and the theme of each topic. Where there is a
     parent generation: its topics, and the flow of documents from them. Where metadata is counted: what it is, and the sums over
-    all documents.
+    all documents. `vectors`: sums of the vectors of each topic, then of the themes of each layer, over some texts each.
     """
 
     named: tuple[NameRecord, ...]
@@ -37,6 +40,7 @@ class PublishTask:
     flows: Flows = ()
     tabulated: tuple[TabulateRecord, ...] = ()
     counted: tuple[Counted, ...] = ()
+    vectors: tuple[tuple[FileRef, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class TopicsRecord:
     themes: FileRef | None = None
     changed: Changed | None = None
     tables: FileRef | None = None
+    centroids: FileRef | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,9 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         topics = topics.set_column(at, topics.schema.field(at), pa.array(theme_of_topic, pa.int32()))
         layers = [_layer(layer, _read(named), theme_of_topic, options) for layer, named in enumerate(task.layers)]
         themes = pa.concat_tables(layers).combine_chunks()
+    directions = [centroids(summed(files)) for files in task.vectors]
     if task.parent is not None:
-        topics, themes, changed = identify(topics, themes, options.layers, task.parent, task.flows, task.directory)
+        topics, themes, changed = identify(topics, themes, options.layers, task.parent, task.flows, task.directory, directions)
     else:
         topics = as_new(topics, "topic_uid")
         themes = None if themes is None else as_new(themes, "theme_uid")
@@ -101,7 +107,25 @@ def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
         None if themes is None else write_table(join(task.directory, "themes.parquet"), themes),
         changed,
         tables,
+        write_table(join(task.directory, "centroids.parquet"), _centroids(topics, themes, directions)) if directions else None,
     )
+
+
+def _centroids(topics: pa.Table, themes: pa.Table | None, directions: Sequence[np.ndarray]) -> pa.Table:
+    """CENTROIDS_SCHEMA of topics, then of the themes of each layer."""
+    tables = [CENTROIDS_SCHEMA.empty_table()]
+    for number, vectors in enumerate(directions):
+        kind, layer = ("theme", number - 1) if number else ("topic", None)
+        uids = topics["topic_uid"].combine_chunks() if layer is None else _uids(themes, layer)
+        rows, dim = vectors.shape
+        columns = [
+            pa.array([kind] * rows, pa.string()),
+            pa.array([layer] * rows, pa.int32()),
+            uids,
+            pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * dim, pa.int32()), vectors.ravel()),
+        ]
+        tables.append(pa.table(columns, schema=CENTROIDS_SCHEMA))
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def _uids(themes: pa.Table | None, layer: int) -> pa.Array:

@@ -146,10 +146,12 @@ def describe_topics(
     # A layer's themes are named by their own counts of documents.
     placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
     named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
+    vectors: tuple[tuple[FileRef, ...], ...] = ()
     if any(labelling.topics for labelling in found.labellings):
         counting = [CountTask(part, *own, found.labellings, scratch) for part, own in enumerate(texts)]
         counted: list[CountRecords] = sorted(run(count_texts, counting), key=lambda record: record.part)
         sums = list(zip(*(record.of_labellings for record in counted), strict=True))
+        vectors = tuple(tuple(record.vectors for record in own) for own in sums)
         ranges = [count_ranges(sum(record.counts.rows or 0 for record in own)) for own in sums]
         weighing = [
             WeighTask(number, part, ranges[number], own, scratch)
@@ -196,6 +198,7 @@ def describe_topics(
         flows,
         tuple(tabulated),
         tuple(metadata),
+        vectors,
     )
     (published,) = run(publish_topics, [publishing])
     return published

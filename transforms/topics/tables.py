@@ -208,6 +208,17 @@ VALUES_SCHEMA = describe(
 )
 
 
+CENTROIDS_SCHEMA = describe(
+    pa.schema([("kind", pa.string()), ("layer", pa.int32()), ("uid", pa.string()), ("centroid", pa.list_(pa.float32()))]),
+    {
+        "kind": "topic, or theme",
+        "layer": "Place of the layer of themes in topics.resolutions, from 0; null for topics",
+        "uid": "Name of the topic or theme; rows are in the order of topics.parquet, then of themes.parquet",
+        "centroid": "Mean direction of the vectors of its texts, each text once, of unit length; zeros where they cancel out",
+    },
+)
+
+
 def themes_of_layers(column: pa.Array, layers: int) -> np.ndarray:
     """A column `layer_theme_ids` (n,) as int32 (n, layers)."""
     return np.asarray(column.flatten().to_numpy()).reshape(len(column), layers)
