@@ -12,6 +12,8 @@ CARRIED = {
     "topics/topics.parquet": ("topic_uid", "title", "first_seen", "generations"),
     "topics/themes.parquet": ("theme_uid", "title", "first_seen", "generations"),
     "topics/assignments.parquet": ("topic_uid",),
+    "topics/centroids.parquet": ("uid",),
+    "topics/tables.parquet": ("uid",),
 }
 OF_THE_PAST = ("topics/events.parquet", "topics/flow.parquet", "topics/drift.parquet", "topics/clustering.json")
 
