@@ -102,7 +102,8 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, pa
     # A generation older, but otherwise what they were.
     continued = continue_parent(remembered, scratch, folder, job)
     published = [continued.topics, *_there(*same, continued.themes), *_changes(continued.changed)]
-    return TopicsResult(published, {**counts, **continued.changed.counts}, reused=True)
+    now = continued.changed.counts | ({"themes_reclustered": 0} if options.layers else {})
+    return TopicsResult(published, {**counts, **now}, reused=True)
 
 
 def find_topics(
