@@ -34,6 +34,7 @@ _NOT_RESULTS: dict[str, Any] = {
     "neighbors": {"margin", "rows_per_chunk", "recall_gate"},
     # What the file holds is compared, not where it is.
     "index": {"rows_per_shard", "recall_queries_file"},
+    "topics": {"labels"},
 }
 
 # What configs/*.yaml have where nobody else can know the value. Neither hosts nor buckets can have such a name.

@@ -70,6 +70,7 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels, with_labels
 from transforms.topics.values import Counted, check_values, texts_of
 from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
@@ -100,6 +101,8 @@ __all__ = [
     "JoinParentTask",
     "JoinTopicsTask",
     "JoinedParent",
+    "LabelRecord",
+    "LabelTask",
     "Labelling",
     "Labels",
     "Layouts",
@@ -156,6 +159,7 @@ __all__ = [
     "join_parent",
     "join_topics",
     "kmeans",
+    "label_topics",
     "landmark_graph",
     "lay_out",
     "lay_out_map",
@@ -170,6 +174,7 @@ __all__ = [
     "publish_topics",
     "published_values",
     "read_before",
+    "read_user_labels",
     "reduced",
     "remember_parent",
     "score_texts",
@@ -185,5 +190,6 @@ __all__ = [
     "vector_sums",
     "vote_for_labels",
     "weigh_terms",
+    "with_labels",
     "without_labels",
 ]

@@ -24,6 +24,8 @@ LABELS_SCHEMA = pa.schema(
 # What topics and themes are both shown by.
 _NAMED = (
     ("title", pa.string()),
+    ("found_title", pa.string()),
+    ("label", pa.string()),
     ("terms", pa.list_(pa.string())),
     ("term_weights", pa.list_(pa.float32())),
     ("representative_doc_ids", pa.list_(pa.string())),
@@ -39,7 +41,9 @@ _NAMED = (
 
 def _named(kind: str, terms: str) -> dict[str, str]:
     return {
-        "title": "Up to three of the terms, no word twice",
+        "title": "The label, or where there is none found_title",
+        "found_title": "Up to three of the terms, no word twice",
+        "label": "What topics.labels calls it; null where it does not",
         "terms": terms,
         "term_weights": "c-TF-IDF weight of each term",
         "representative_doc_ids": f"Documents near the {kind}'s centre that differ from each other, best first",
