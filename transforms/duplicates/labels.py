@@ -55,7 +55,7 @@ def read_labels(path: str) -> LabelledPairs:
 
     Raises InputError, naming what is accepted, for columns and labels that cannot be understood.
     """
-    table = read_table_file(path, "labels", _TEXT_COLUMNS)
+    table = _read(path)
     label = _one_of([(name,) for name in _LABELS], table, path, "label: 1 for pairs that say the same, 0 for others")[0]
     labels = _labels(table[label], label, path)
     return _pairs(table, path, labels == 1, labels >= 0, "without a label")
@@ -100,6 +100,10 @@ def _pairs(table: pa.Table, path: str, labels: np.ndarray, judged: np.ndarray, r
 
 def _both(pairs: LabelledPairs) -> zip:
     return zip(pairs.a, pairs.b, strict=True)
+
+
+def _read(path: str) -> pa.Table:
+    return read_table_file(path, "labels", _TEXT_COLUMNS)
 
 
 def _one_of(
