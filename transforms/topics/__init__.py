@@ -17,6 +17,7 @@ from transforms.topics.graph import graph_arrays
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.map import lay_out_map, place_new
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
 from transforms.topics.numbering import numbered_by_size
@@ -34,7 +35,7 @@ from transforms.topics.parent import (
 )
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
-from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
+from transforms.topics.reduce import Layouts, lay_out, reduced
 from transforms.topics.representatives import (
     best_members,
     boundary_scores,
@@ -171,6 +172,7 @@ __all__ = [
     "new_assignments",
     "numbered_by_size",
     "place_documents",
+    "place_new",
     "publish_topics",
     "published_values",
     "read_before",
