@@ -43,7 +43,8 @@ FIXED = (
     "topics.n_epochs=11",
     "topics.min_cluster_size=4",
 )
-FOLDERS = ("documents", "index", "neighbors", "duplicates", "topics")
+# Without topics: their map begins where the parent's was.
+FOLDERS = ("documents", "index", "neighbors", "duplicates")
 
 
 @dataclass
