@@ -17,6 +17,7 @@ from transforms.embedding import EmbeddingOptions
 from transforms.files import digest_of, filesystem_of, holds_credentials, redact
 from transforms.generations import PublishOptions
 from transforms.index import IndexOptions
+from transforms.lexical import LexicalOptions
 from transforms.neighbors import NeighborsOptions
 from transforms.reports import ReportOptions
 from transforms.topics import TopicsOptions
@@ -62,6 +63,7 @@ class Config(BaseModel):
     neighbors: NeighborsOptions = Field(NeighborsOptions(), description="The neighbour graph.")
     duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
     topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
+    search: LexicalOptions = Field(LexicalOptions(), description="What can be searched beside vectors.")
     report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
     monitoring: MonitoringOptions = Field(MonitoringOptions(), description="What a run leaves for monitoring.")
     publish: PublishOptions = Field(PublishOptions(), description="How a generation is published, and by one run at a time.")

@@ -37,6 +37,7 @@ from pipelines.index import (
     target_warnings,
 )
 from pipelines.labels import Labels, label_warnings, labelled, settings_digest, user_labels
+from pipelines.lexical import LexicalResult, index_words, reuse_lexical
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
@@ -361,12 +362,13 @@ class Results:
     neighbors: NeighborsResult
     duplicates: DuplicatesResult
     topics: TopicsResult
+    lexical: LexicalResult | None
     counts: dict[str, int]
 
     def published(self) -> list[FileRef]:
         """Every staged file that belongs into the generation."""
-        stages = (self.index, self.recall, self.neighbors, self.duplicates, self.topics)
-        return [file for stage in stages for file in stage.published]
+        stages = (self.index, self.recall, self.neighbors, self.duplicates, self.topics, self.lexical)
+        return [file for stage in stages if stage is not None for file in stage.published]
 
 
 def compute(
@@ -452,6 +454,14 @@ def compute(
             labels,
         ),
     )
+    lexical = None
+    if config.search.lexical:
+        lexical = run.stage(
+            "lexical",
+            LexicalResult,
+            [texts, config.search.model_dump()],
+            lambda: reuse_lexical(run, parent) or index_words(run, passages),
+        )
     counts: dict[str, int] = {
         "documents": corpus.rows,
         "passages": corpus.passages,
@@ -464,7 +474,7 @@ def compute(
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
         counts["approximate_lists"] = passages.rows
-    return Results(index, recall, neighbors, duplicates, topics, counts)
+    return Results(index, recall, neighbors, duplicates, topics, lexical, counts)
 
 
 def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: EncoderSpec) -> bool:

@@ -36,6 +36,7 @@ STAGES = (
     "neighbors",
     "duplicates",
     "topics",
+    "lexical",
     "checksums",
     "report",
 )
