@@ -16,6 +16,7 @@ PACKAGES = [
     "transforms.files",
     "transforms.generations",
     "transforms.index",
+    "transforms.lexical",
     "transforms.neighbors",
     "transforms.neighbors.approximate",
     "transforms.reports",
@@ -33,6 +34,7 @@ setup(
     package_data={"transforms.reports": ["*.html", "*.css", "*.js"]},
     install_requires=[
         "apache-beam>=2.77,<3",
+        "bm25s>=0.3.16,<0.4",
         "faiss-cpu>=1.15,<2",
         "fsspec>=2026.1",
         "graspologic-native>=1.3.1,<2",
@@ -44,6 +46,7 @@ setup(
         "pyarrow>=20",
         "pydantic>=2.11,<3",
         "pytrec-eval-terrier>=0.5.10,<0.6",
+        "PyStemmer>=3",
         "PyYAML>=6",
         "scikit-learn>=1.6",
         "scipy>=1.13",

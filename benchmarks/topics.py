@@ -4,6 +4,7 @@
     .venv/bin/python benchmarks/topics.py terms --data DATA --sets search_snippets agnews [--seeds 1]
     .venv/bin/python benchmarks/topics.py tried --data DATA --sets search_snippets agnews [--seeds 5]
     .venv/bin/python benchmarks/topics.py speed --data DATA --set debian_packages [--workers 2] [--rounds 1]
+    .venv/bin/python benchmarks/topics.py map --data DATA --set agnews [--texts 4000] [--nights 15]
     .venv/bin/python benchmarks/topics.py synthetic --texts 1000000 [--workers 2]
 
 DATA has NAME.parquet (`text`, and `label` or `section`) and NAME.minilm.f16.npy, unit vectors in row order. Equal texts count
@@ -27,6 +28,10 @@ tried: V-measure of themes for other edge weights, lists, and resolutions chosen
 speed: the topics stage as `reindex` runs it (three layers of themes, topics, map, terms, examples, assignments) on a given
 graph, beside UMAP + HDBSCAN over all, given the same graph: labels only. Each in a process of its own with its workers, in
 turn. CPU seconds are those of all its processes: what is left of a comparison on a machine that does other work meanwhile.
+
+map: the map over nights in which a share of the texts is replaced, from the night before and from nothing: how far texts that stay
+move (median, in units of the map's spread, the root mean square distance from the middle), by how many degrees all of them
+turn, and how many of 15 graph neighbours are among the 15 nearest on the map. One thread; seconds are CPU.
 
 synthetic: the same stage on a graph that stands for a corpus of that many texts: texts lie in topics of 200, twenty of which
 make a subject; of a text's 32 neighbours half are of its topic, a quarter of its subject, a quarter anywhere.
@@ -54,6 +59,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
+from scipy.linalg import orthogonal_procrustes
 from sklearn.metrics import adjusted_rand_score, v_measure_score
 
 from pipelines.memory import high_water_mark_mb
@@ -72,6 +78,7 @@ from transforms.topics import (
     find_inside_themes,
     find_themes,
     landmark_graph,
+    lay_out_map,
     topics_of_theme,
 )
 from transforms.topics.beam import TopicsStep
@@ -465,6 +472,50 @@ def speed(data: Path, name: str, workers: int, rounds: int) -> None:
         print(f"ratio {ratio:.2f}")
 
 
+def map_nights(data: Path, name: str, size: int, nights: int) -> None:
+    texts, options = Texts(data, name), TopicsOptions()
+    for share in (0.01, 0.05):
+        pool, new = np.random.default_rng(0).permutation(len(texts.texts)), int(share * size)
+        if size + nights * new > len(pool):
+            raise SystemExit(f"{size} texts and {new} new ones on {nights} nights are more than the {len(pool)} of {name}")
+        rows, dice = np.sort(pool[:size]), np.random.default_rng(5)
+        graph = landmark_graph(texts.vectors[rows], K)
+        xy = nothing = lay_out_map(*graph, options)
+        print(f"{name}, {size} texts, {share:.0%} replaced each night\n| night | | moved | turned | neighbours kept | CPU s |")
+        print(f"| --- | --- | --- | --- | --- | --- |\n| 0 | from nothing | | | {neighbors_kept(xy, graph[0]):.3f} | |")
+        for night in range(1, nights + 1):
+            stay = np.sort(dice.permutation(size)[new:])
+            low = size + (night - 1) * new
+            now = np.sort(np.concatenate([rows[stay], pool[low : low + new]]))
+            graph, here = landmark_graph(texts.vectors[now], K), np.isin(now, rows)
+            before = np.full((size, 2), np.nan, np.float32)
+            before[here] = xy[stay]
+            for how, start, last in (("from before", before, xy), ("from nothing", None, nothing)):
+                began = time.process_time()
+                found = lay_out_map(*graph, options, start)
+                took, (way, angle) = time.process_time() - began, moved(last[stay], found[here])
+                kept = neighbors_kept(found, graph[0])
+                print(f"| {night} | {how} | {way:.3f} | {angle} | {kept:.3f} | {took:.1f} |", flush=True)
+                xy, nothing = (found, nothing) if start is not None else (xy, found)
+            rows = now
+
+
+def moved(before: np.ndarray, after: np.ndarray) -> tuple[float, str]:
+    """Median way in units of the spread before, and the angle of the rotation that fits best (Procrustes)."""
+    a, b = before - before.mean(axis=0), after - after.mean(axis=0)
+    turn, _ = orthogonal_procrustes(a, b)
+    angle = f"{np.degrees(np.arctan2(turn[0, 1], turn[0, 0])):.1f}°" if np.linalg.det(turn) > 0 else "mirrored"
+    return float(np.median(np.linalg.norm(after - before, axis=1)) / np.sqrt((a**2).sum(axis=1).mean())), angle
+
+
+def neighbors_kept(xy: np.ndarray, neighbors: np.ndarray, k: int = 15) -> float:
+    index = faiss.IndexFlatL2(2)
+    index.add(np.ascontiguousarray(xy))
+    _, near = index.search(np.ascontiguousarray(xy), k + 1)
+    lists = zip(range(len(xy)), near.tolist(), neighbors[:, :k].tolist(), strict=True)
+    return statistics.fmean(len((set(found) - {row}) & set(wanted)) / k for row, found, wanted in lists)
+
+
 def synthetic(texts: int, workers: int) -> None:
     dice, size, per_subject = np.random.default_rng(0), 200, 20
     keys = sorted(hashlib.sha256(str(i).encode()).digest() for i in range(texts))
@@ -516,6 +567,11 @@ def main() -> None:
     command.add_argument("--set", default="debian_packages")
     command.add_argument("--rounds", type=int, default=1)
     command.add_argument("--workers", type=int, default=2)
+    command = commands.add_parser("map")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--set", default="agnews")
+    command.add_argument("--texts", type=int, default=4000)
+    command.add_argument("--nights", type=int, default=15)
     command = commands.add_parser("synthetic")
     command.add_argument("--texts", type=int, default=1_000_000)
     command.add_argument("--workers", type=int, default=2)
@@ -532,6 +588,8 @@ def main() -> None:
         tried(arguments.data, arguments.sets, arguments.seeds)
     elif arguments.command == "speed":
         speed(arguments.data, arguments.set, arguments.workers, arguments.rounds)
+    elif arguments.command == "map":
+        map_nights(arguments.data, arguments.set, arguments.texts, arguments.nights)
     elif arguments.command == "synthetic":
         synthetic(arguments.texts, arguments.workers)
     else:

@@ -17,6 +17,7 @@ from transforms.embedding import EmbeddingOptions
 from transforms.files import digest_of, filesystem_of, holds_credentials, redact
 from transforms.generations import PublishOptions
 from transforms.index import IndexOptions
+from transforms.lexical import LexicalOptions
 from transforms.neighbors import NeighborsOptions
 from transforms.reports import ReportOptions
 from transforms.topics import TopicsOptions
@@ -34,6 +35,7 @@ _NOT_RESULTS: dict[str, Any] = {
     "neighbors": {"margin", "rows_per_chunk", "recall_gate"},
     # What the file holds is compared, not where it is.
     "index": {"rows_per_shard", "recall_queries_file"},
+    "topics": {"labels"},
 }
 
 # What configs/*.yaml have where nobody else can know the value. Neither hosts nor buckets can have such a name.
@@ -61,6 +63,7 @@ class Config(BaseModel):
     neighbors: NeighborsOptions = Field(NeighborsOptions(), description="The neighbour graph.")
     duplicates: DuplicatesOptions = Field(DuplicatesOptions(), description="Pairs and groups of texts that say the same.")
     topics: TopicsOptions = Field(TopicsOptions(), description="Topics and their terms.")
+    search: LexicalOptions = Field(LexicalOptions(), description="What can be searched beside vectors.")
     report: ReportOptions = Field(ReportOptions(), description="The HTML report.")
     monitoring: MonitoringOptions = Field(MonitoringOptions(), description="What a run leaves for monitoring.")
     publish: PublishOptions = Field(PublishOptions(), description="How a generation is published, and by one run at a time.")

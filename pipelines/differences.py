@@ -19,6 +19,7 @@ _EFFECTS = {
     "neighbors": "the neighbour graph is computed again from the stored vectors, and what follows from it",
     "duplicates": f"pairs and groups are found again; {_STAY}",
     "topics": f"topics are found again; {_STAY}",
+    "search": f"the lexical index is built or left out; {_STAY}",
     "report": f"the page is written again; {_STAY}",
 }
 

@@ -11,6 +11,7 @@ from pipelines.errors import warn
 from pipelines.estimate import measured_rate
 from pipelines.gates import Allowed, deletions_refused, empty_refused
 from pipelines.index_estimate import plan_index
+from pipelines.labels import settings_digest, user_labels
 from pipelines.neighbors import is_approximate
 from pipelines.queries import user_queries
 from pipelines.reindex import begin, choose_encoder, find_passages, model_warnings, read_documents
@@ -34,7 +35,7 @@ def make_plan(config: Config) -> dict[str, Any]:
 
 def _make_plan(run: Run) -> dict[str, Any]:
     config = run.config
-    queries = user_queries(config)
+    queries, labels = user_queries(config), user_labels(config)
     spec = choose_encoder(run, read_current(config.root))
     corpus = read_documents(run)
     passages = find_passages(run, corpus)
@@ -75,7 +76,7 @@ def _make_plan(run: Run) -> dict[str, Any]:
         "warnings": warnings,
         "encoder_changed": published is not None and published.manifest.encoder["fingerprint"] != spec.fingerprint,
         "settings_changed": published is not None
-        and published.manifest.configuration_digest != queries.settings_digest(config),
+        and published.manifest.configuration_digest != settings_digest(config, queries, labels),
         "embedding_seconds": None if rate is None else round(rate.seconds(missing, characters), 1),
         "rate_of": None if rate is None else rate.generation,
         "rate_of_same_model": None if rate is None else rate.same_model,

@@ -36,6 +36,8 @@ from pipelines.index import (
     reuse_index,
     target_warnings,
 )
+from pipelines.labels import Labels, label_warnings, labelled, settings_digest, user_labels
+from pipelines.lexical import LexicalResult, index_words, reuse_lexical
 from pipelines.monitoring import LastRun
 from pipelines.neighbors import NeighborsResult, find_neighbors
 from pipelines.passages import PassagesResult, make_passages
@@ -155,10 +157,11 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
     started, config = datetime.now(UTC), run.config
     parent = read_current(config.root)
     published = None if parent is None else read_manifest(config.root, parent)
-    queries = user_queries(config)
+    queries, labels = user_queries(config), user_labels(config)
     spec = choose_encoder(run, parent)
+    settings = settings_digest(config, queries, labels)
     corpus = read_documents(run)
-    if nothing_new := _nothing_new(run, published, spec, corpus, queries, dry_run):
+    if nothing_new := _nothing_new(run, published, spec, corpus, settings, dry_run):
         return nothing_new
     # Before the expensive part: a broken input costs no more than reading it.
     check_not_empty(run, corpus, allowed)
@@ -179,17 +182,19 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
         fidelity, damaged = embedded.fidelity, embedded.damaged
         corpus, passages, embedded = without_failed(run, spec, corpus.units, embedded.failed, allowed)
         embedded = replace(embedded, fidelity=fidelity, damaged=sorted({*damaged, *embedded.damaged}))
-        if nothing_new := _nothing_new(run, published, spec, corpus, queries, dry_run):
+        if nothing_new := _nothing_new(run, published, spec, corpus, settings, dry_run):
             return nothing_new
         changes = find_changes(run, corpus, published, _AGAIN)
         check_deletions(run, changes, allowed)
     warn(damaged_shards := damage_warnings(run.root, embedded.damaged))
     warnings += damaged_shards
     vectors = measure_vectors(run, embedded)
-    results = compute(run, corpus, passages, embedded, spec, queries)
+    results = compute(run, corpus, passages, embedded, spec, queries, labels)
     counts = results.counts
     warnings += [*fidelity_warnings(spec, embedded.fidelity), *truncation_warnings(spec, counts)]
     warnings += incomplete_warnings(results.duplicates.counts)
+    warn(unknown_labels := label_warnings(results.topics))
+    warnings += unknown_labels
     warn(below_target := target_warnings(results.recall, config.index.recall_target))
     warnings += below_target
     staged = [*corpus.published, *results.published()]
@@ -222,9 +227,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
         return Outcome(config.root, parent, False, metrics, dry_run=True, refused=refused, report=report.path)
     if refused:
         raise GateRefusedError(refused)
-    generation = generation_id(
-        started, digest_of([corpus.digest, spec.fingerprint, queries.settings_digest(config), started.isoformat()])
-    )
+    generation = generation_id(started, digest_of([corpus.digest, spec.fingerprint, settings, started.isoformat()]))
     moved = move_into_generation(config.root, generation, run.staged, [*staged, file_ref(metrics_file), report])
     # Which of all the files, many workers find out; what is wrong with them, this process.
     check_moved(find_differing(run, "moved", moved))
@@ -235,7 +238,7 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
         created=metrics["finished"],
         encoder=metrics["encoder"],
         corpus_digest=corpus.digest,
-        configuration_digest=queries.settings_digest(config),
+        configuration_digest=settings,
         configuration=_published_configuration(config),
         versions=installed_versions(),
         counts=counts,
@@ -359,12 +362,13 @@ class Results:
     neighbors: NeighborsResult
     duplicates: DuplicatesResult
     topics: TopicsResult
+    lexical: LexicalResult | None
     counts: dict[str, int]
 
     def published(self) -> list[FileRef]:
         """Every staged file that belongs into the generation."""
-        stages = (self.index, self.recall, self.neighbors, self.duplicates, self.topics)
-        return [file for stage in stages for file in stage.published]
+        stages = (self.index, self.recall, self.neighbors, self.duplicates, self.topics, self.lexical)
+        return [file for stage in stages if stage is not None for file in stage.published]
 
 
 def compute(
@@ -374,6 +378,7 @@ def compute(
     embedded: EmbedResult,
     spec: EncoderSpec,
     queries: Queries,
+    labels: Labels,
 ) -> Results:
     """The stages from index to topics. Each names its inputs, so that a run that died is picked up where it stopped.
 
@@ -437,15 +442,26 @@ def compute(
         [graph, neighbors.exact, texts, documents, config.duplicates.model_dump(), VERSION],
         lambda: reuse_duplicates(run, parent, neighbors) or mine_duplicates(run, corpus, passages, embedded, neighbors),
     )
+    named_as = [result_settings(config)["topics"], labels.digest]
     topics = run.stage(
         "topics",
         TopicsResult,
         # Which topics and themes the parent had decides what they are called.
-        [graph, texts, documents, config.topics.model_dump(), None if parent is None else parent.generation.id],
-        lambda: (
-            reuse_topics(run, parent, neighbors, passages) or find_topics(run, corpus, passages, embedded, neighbors, parent)
+        [graph, texts, documents, named_as, None if parent is None else parent.generation.id],
+        lambda: labelled(
+            run,
+            reuse_topics(run, parent, neighbors, passages) or find_topics(run, corpus, passages, embedded, neighbors, parent),
+            labels,
         ),
     )
+    lexical = None
+    if config.search.lexical:
+        lexical = run.stage(
+            "lexical",
+            LexicalResult,
+            [texts, config.search.model_dump()],
+            lambda: reuse_lexical(run, parent) or index_words(run, passages),
+        )
     counts: dict[str, int] = {
         "documents": corpus.rows,
         "passages": corpus.passages,
@@ -458,7 +474,7 @@ def compute(
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.
         counts["approximate_lists"] = passages.rows
-    return Results(index, recall, neighbors, duplicates, topics, counts)
+    return Results(index, recall, neighbors, duplicates, topics, lexical, counts)
 
 
 def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: EncoderSpec) -> bool:
@@ -469,13 +485,13 @@ def _has_new_texts(changes: ChangesResult, published: Manifest | None, spec: Enc
 
 
 def _nothing_new(
-    run: Run, published: Manifest | None, spec: EncoderSpec, corpus: CorpusResult, queries: Queries, dry_run: bool
+    run: Run, published: Manifest | None, spec: EncoderSpec, corpus: CorpusResult, settings: str, dry_run: bool
 ) -> Outcome | None:
     """How a run ends that would publish what the published generation is already; None when there is something to do."""
     if published is None:
         return None
     found = (published.corpus_digest, published.configuration_digest, published.encoder["fingerprint"])
-    if found != (corpus.digest, queries.settings_digest(run.config), spec.fingerprint):
+    if found != (corpus.digest, settings, spec.fingerprint):
         return None
     if problems := missing_or_resized(run.root, published):
         warn([f"the published generation is damaged, it is made anew: {problems[0]}; `corpusbeam verify` says more"])
@@ -512,4 +528,6 @@ def _published_configuration(config: Config) -> dict[str, Any]:
     values["corpus"]["input"] = [redact(pattern) for pattern in config.corpus.input]
     if config.index.recall_queries_file is not None:
         values["index"]["recall_queries_file"] = redact(config.index.recall_queries_file)
+    if config.topics.labels is not None:
+        values["topics"]["labels"] = redact(config.topics.labels)
     return values

@@ -58,11 +58,15 @@ _LIBRARIES = ("graspologic-native", "hdbscan", "numba", "numpy", "scikit-learn",
 
 @dataclass(frozen=True)
 class TopicsResult:
-    """The published tables and what they hold; `reused` when they are the published generation's."""
+    """The published tables and what they hold; `reused` when they are the published generation's.
+
+    `unknown_labels`: the first few uids of the user's labels that no topic or theme has.
+    """
 
     published: list[FileRef]
     counts: dict[str, float]
     reused: bool = False
+    unknown_labels: tuple[str, ...] = ()
 
     @property
     def assigned(self) -> list[FileRef]:
@@ -83,7 +87,8 @@ def reuse_topics(run: Run, parent: Parent | None, neighbors: NeighborsResult, pa
     """The parent's tables, when it had the same texts, vectors, graph and settings; else None."""
     if parent is None or not parent.texts_are_the_same or not parent.has_files("neighbors", neighbors.published):
         return None
-    if not parent.has_settings("topics", run.config.topics.model_dump(mode="json")):
+    # Labels are given afterwards.
+    if not parent.has_settings("topics", run.config.topics.model_dump(mode="json", exclude={"labels"})):
         return None
     counts = parent.counts("topics")
     if not counts:

@@ -5,7 +5,9 @@ import importlib.metadata
 
 # Worth knowing when two generations differ; what was made with others is not taken over.
 _LIBRARIES = (
+    "PyStemmer",
     "apache-beam",
+    "bm25s",
     "corpusbeam",
     "faiss-cpu",
     "graspologic-native",

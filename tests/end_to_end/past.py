@@ -9,9 +9,9 @@ from transforms.generations import Generation
 
 # What is decided by the generations before, in each table of topics; and the files that tell of them only.
 CARRIED = {
-    "topics/topics.parquet": ("topic_uid", "title", "first_seen", "generations"),
-    "topics/themes.parquet": ("theme_uid", "title", "first_seen", "generations"),
-    "topics/assignments.parquet": ("topic_uid",),
+    "topics/topics.parquet": ("topic_uid", "title", "found_title", "first_seen", "generations", "x", "y"),
+    "topics/themes.parquet": ("theme_uid", "title", "found_title", "first_seen", "generations", "x", "y"),
+    "topics/assignments.parquet": ("topic_uid", "x", "y"),
     "topics/centroids.parquet": ("uid",),
     "topics/tables.parquet": ("uid",),
 }

@@ -1,6 +1,6 @@
 """Night after night against once from nothing: whatever was edited in between, both publish the same.
 
-But for what topics carry on from one night to the next: uids, titles, and since when they are known.
+But for what topics carry on from one night to the next: uids, titles, since when they are known, places on the map.
 
 CORPUSBEAM_EXAMPLES=50 runs so many random histories instead of the few that every test run repeats.
 """

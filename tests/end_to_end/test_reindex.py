@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bm25s
 import duckdb
 import faiss
 import hdbscan
@@ -14,12 +15,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import Stemmer
 from sentence_transformers import SentenceTransformer
 
 from pipelines.config import load_config
 from pipelines.reindex import reindex
 from transforms.embedding import EmbeddingOptions, encoder_spec
 from transforms.generations import Generation, open_generation
+from transforms.lexical import open_lexical
 
 THRESHOLD = 0.7
 SETTINGS = [
@@ -32,6 +35,7 @@ SETTINGS = [
     "neighbors.rows_per_tile=64",
     "index.rows_per_shard=64",
     "topics.min_cluster_size=8",
+    "search.lexical=true",
 ]
 EVERY_BUNDLE_TWICE = ("--direct_runner_bundle_repeat=1",)
 PORTABLE = ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK")
@@ -189,6 +193,18 @@ def test_topics_are_what_hdbscan_finds_in_each_theme_of_the_published_graph(publ
     assert divided >= 2
 
 
+def test_texts_are_found_by_their_words_as_by_bm25s(published, oracle):
+    texts = list(oracle)
+    stemmer = Stemmer.Stemmer("english")
+    whole = bm25s.BM25()
+    whole.index(bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    index = open_lexical(published)
+    for query in ("random sample without replacement", "solve a linear equation"):
+        words = bm25s.tokenize([query], stopwords="en", stemmer=stemmer, show_progress=False, return_ids=False)[0]
+        expected = np.sort(whole.get_scores(words))[::-1][:10]
+        np.testing.assert_allclose(index.search(query, 10)[1], expected, rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [EVERY_BUNDLE_TWICE, pytest.param(PORTABLE, marks=pytest.mark.long)], ids=" ".join)
 def test_every_engine_publishes_the_same_files(published, tmp_path, rows, options):
@@ -267,7 +283,9 @@ def test_duckdb_and_polars_read_every_published_table(published):
 
 def test_no_pickle_and_no_path_of_this_machine_is_published(published):
     for file in published.manifest.files:
-        assert file.path.endswith((".parquet", ".faiss", ".json", ".html"))
+        assert file.path.endswith((".parquet", ".faiss", ".json", ".html", ".npy"))
+        if file.path.endswith(".npy"):
+            np.load(published.checked(file), allow_pickle=False)
     text = Path(published.root, "generations", published.id, "manifest.json").read_text()
     manifest = json.loads(text)
     assert "folder" not in manifest["encoder"]

@@ -15,7 +15,7 @@ from transforms.generations import open_generation, verify_generation
 from transforms.vectors import write_shard
 
 TEXTS = {f"d{i}": f"{'abcdefg'[i % 7]} text {'xyz' * (i % 5)} number {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)}
-STAGES = ("index", "recall", "duplicates", "topics")
+STAGES = ("index", "recall", "duplicates", "topics", "lexical")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def reindex(root: Path, texts: dict[str, str], model: str, *settings: str) -> in
         "topics.n_neighbors=10",
         "topics.n_epochs=20",
         "topics.recluster=always",
+        "search.lexical=true",
         *settings,
     )
     options = [part for setting in chosen for part in ("--set", setting)]
@@ -91,6 +92,7 @@ def from_nothing(tmp_path: Path, texts: dict[str, str], model: str, *settings: s
         ("index.type=IVF4,Flat", {"index", "recall"}),
         # Says how it is judged, not what it is.
         pytest.param("index.recall_gate=0.5", set(), marks=pytest.mark.long),
+        ("search.k1=1.2", {"lexical"}),
         # A list that is cut is another graph.
         ("neighbors.k=11", {"duplicates", "topics"}),
     ],

@@ -22,6 +22,7 @@ from transforms.corpus.records import DocumentsRecord, PartTask, PassagesRecord,
 from transforms.corpus.sample import sample_threshold
 from transforms.corpus.sources import is_older, plan_units
 from transforms.corpus.splitter import PassageSplitter, load_tokenizer
+from transforms.corpus.table_files import read_table_file
 from transforms.corpus.units import Slice, SourceUnit
 from transforms.corpus.validate import QUARANTINE_SCHEMA, is_visible
 
@@ -65,6 +66,7 @@ __all__ = [
     "plan_units",
     "quarantine_reasons",
     "read_queries",
+    "read_table_file",
     "read_unit",
     "sample_threshold",
     "write_documents",

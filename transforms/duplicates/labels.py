@@ -1,20 +1,14 @@
 """Labelled pairs: two texts, or two documents of the corpus, and whether they say the same."""
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
 
-from transforms.corpus import InputError, is_visible
-from transforms.files import filesystem_of
+from transforms.corpus import InputError, is_visible, read_table_file
 
 _TEXTS = (
     ("text1", "text2"),
@@ -28,13 +22,7 @@ _PASSAGES = ("passage_no_a", "passage_no_b")
 _LABELS = ("label", "is_duplicate", "is_paraphrase", "duplicate")
 _SCORES = ("score", "similarity", "similarity_score")
 
-# Ids such as 007 are no numbers; texts may have line breaks.
-_CSV = {
-    "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
-    "convert_options": pa.csv.ConvertOptions(
-        column_types={name: pa.string() for pair in (*_TEXTS, *_DOCUMENTS) for name in pair}
-    ),
-}
+_TEXT_COLUMNS = [name for pair in (*_TEXTS, *_DOCUMENTS) for name in pair]
 
 # A passage by its document and number; the number is None where the labels do not have one.
 Passage = tuple[str, int | None]
@@ -115,34 +103,7 @@ def _both(pairs: LabelledPairs) -> zip:
 
 
 def _read(path: str) -> pa.Table:
-    ending = posixpath.splitext(path.lower())[1]
-    readers = {
-        ".parquet": pq.read_table,
-        ".pq": pq.read_table,
-        ".csv": partial(pa.csv.read_csv, **_CSV),
-        ".jsonl": pa.json.read_json,
-        ".ndjson": pa.json.read_json,
-        ".json": pa.json.read_json,
-    }
-    if ending not in readers:
-        raise InputError(f"labels {path!r} have no known ending ({' '.join(readers)}): write them in one of these formats")
-    fs, inner = filesystem_of(path)
-    try:
-        with fs.open(inner, "rb") as file:
-            if readers[ending] is pa.json.read_json and _is_array(file):
-                raise InputError(f"labels {path!r} are a JSON array: write one object per line, without brackets around them")
-            return readers[ending](file)
-    except FileNotFoundError:
-        raise InputError(f"labels {path!r} do not exist: give a file of labelled pairs") from None
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"labels {path!r} cannot be read: {str(error).splitlines()[0]}") from error
-
-
-def _is_array(file: BinaryIO) -> bool:
-    """Whether JSON begins with a bracket; the file is at its start, as before."""
-    start = file.read(4096)
-    file.seek(0)
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    return read_table_file(path, "labels", _TEXT_COLUMNS)
 
 
 def _one_of(

@@ -49,15 +49,18 @@ class Drift:
         )
 
 
-def read_drift(folder: str) -> Drift | None:
-    """What the generation in `folder` says of its topics' past; None where there was none before to compare with."""
+def read_drift(folder: str, labels: Mapping[str, str] | None = None) -> Drift | None:
+    """What the generation in `folder` says of its topics' past; None where there was none before to compare with.
+
+    `labels`: what topics of this generation are called, by uid.
+    """
     paths = [join(folder, f"topics/{name}.parquet") for name in ("drift", "events")]
     if not all(filesystem_of(path)[0].exists(filesystem_of(path)[1]) for path in paths):
         return None
     drift, events = ([row for row in read_table(path).to_pylist() if row["kind"] == "topic"] for path in paths)
     if not drift:
         return None
-    titles = {row["uid"]: row["title"] or row["uid"] for row in events}
+    titles = {row["uid"]: row["title"] or row["uid"] for row in events} | dict(labels or {})
     return Drift(
         {event: drift[0][f"{event}_count"] for event in EVENTS},
         tuple(_event(row, titles) for row in events if row["event"] != "continued"),
@@ -72,7 +75,7 @@ def read_drift(folder: str) -> Drift | None:
 def _event(row: dict[str, Any], titles: Mapping[str, str]) -> TopicEvent:
     others = row["to_uids"] if row["event"] in ("merged", "vanished") else row["from_uids"]
     named = tuple(titles.get(uid, uid) for uid in others if uid != row["uid"])
-    return TopicEvent(row["event"], row["title"] or row["uid"], row["documents"], row["documents_before"], named)
+    return TopicEvent(row["event"], titles[row["uid"]], row["documents"], row["documents_before"], named)
 
 
 def sizes(event: TopicEvent) -> str:

@@ -37,6 +37,7 @@ STAGES = (
     "neighbors",
     "duplicates",
     "topics",
+    "lexical",
     "checksums",
     "report",
 )
@@ -278,7 +279,7 @@ def read_report(
         changes=metrics.get("changes"),
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
         themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
-        drift=read_drift(folder),
+        drift=read_drift(folder, {topic.topic_uid: topic.title for topic in topics}),
         metadata=read_metadata(folder),
     )
 

@@ -21,6 +21,7 @@ from transforms.topics.identify import Changed
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.map import lay_out_map, place_new
 from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
@@ -40,7 +41,7 @@ from transforms.topics.parent import (
 )
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
-from transforms.topics.reduce import Layouts, lay_out, lay_out_map, reduced
+from transforms.topics.reduce import Layouts, lay_out, reduced
 from transforms.topics.representatives import (
     best_members,
     boundary_scores,
@@ -84,6 +85,7 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes, lean_on
+from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels, with_labels
 from transforms.topics.values import Counted, check_values, texts_of
 from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
@@ -124,6 +126,8 @@ __all__ = [
     "JoinParentTask",
     "JoinTopicsTask",
     "JoinedParent",
+    "LabelRecord",
+    "LabelTask",
     "Labelling",
     "Labels",
     "Layouts",
@@ -186,6 +190,7 @@ __all__ = [
     "join_parent",
     "join_topics",
     "kmeans",
+    "label_topics",
     "landmark_graph",
     "lay_out",
     "lay_out_map",
@@ -200,10 +205,12 @@ __all__ = [
     "new_assignments",
     "numbered_by_size",
     "place_documents",
+    "place_new",
     "publish_topics",
     "published_values",
     "read_before",
     "read_clustering",
+    "read_user_labels",
     "reduced",
     "remember_parent",
     "score_texts",
@@ -220,6 +227,7 @@ __all__ = [
     "vector_sums",
     "vote_for_labels",
     "weigh_terms",
+    "with_labels",
     "without_labels",
     "write_clustering",
 ]

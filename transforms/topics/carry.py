@@ -30,13 +30,14 @@ def read_known(table: FileRef, number: str, uid: str, layer: int | None = None) 
 
     A table of an earlier version says nothing of the past: its topics count as new there.
     """
-    wanted = [number, uid, "title", "terms", "first_seen", "generations", *([] if layer is None else ["layer"])]
+    wanted = [number, uid, "title", "found_title", "terms", "first_seen", "generations", *([] if layer is None else ["layer"])]
     with open_parquet(table.path) as parquet:
         rows = parquet.read(columns=[name for name in wanted if name in parquet.schema_arrow.names]).to_pylist()
     rows = sorted((row for row in rows if layer is None or row["layer"] == layer), key=lambda row: int(row[number]))
     return Known(
         tuple(row[uid] for row in rows),
-        tuple(row["title"] or "" for row in rows),
+        # A label of the user's is no title to carry on.
+        tuple(row.get("found_title") or row["title"] or "" for row in rows),
         tuple(tuple(row["terms"] or ()) for row in rows),
         tuple(row.get("first_seen") for row in rows),
         tuple(row.get("generations") or 1 for row in rows),
@@ -88,6 +89,7 @@ def with_known(table: pa.Table, uid: str, known: Known) -> pa.Table:
     columns = {
         uid: known.uids,
         "title": known.titles,
+        "found_title": known.titles,
         "first_seen": known.first_seen,
         "generations": known.generations,
     }

@@ -122,7 +122,7 @@ def known_of(table: pa.Table, uid: str) -> Known:
     """Topics or themes that carry nothing on."""
     rows = table.num_rows
     terms = tuple(tuple(some or ()) for some in table["terms"].to_pylist())
-    return Known(tuple(table[uid].to_pylist()), tuple(table["title"].to_pylist()), terms, (None,) * rows, (1,) * rows)
+    return Known(tuple(table[uid].to_pylist()), tuple(table["found_title"].to_pylist()), terms, (None,) * rows, (1,) * rows)
 
 
 def _counts(drift: pa.Table) -> dict[str, float]:

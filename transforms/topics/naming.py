@@ -65,6 +65,7 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
     rows = []
     for number, topic in enumerate(topics):
         x, y = members.middle(number)
+        title = terms[number].title(f"{_KINDS[task.labelling > 0]} {topic}")
         rows.append(
             {
                 "topic_id": topic,
@@ -72,7 +73,9 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
                 "theme_id": None,  # known once topics are published
                 "documents": int(documents[topic]),
                 "assigned_documents": int(assigned_documents[topic]),
-                "title": terms[number].title(f"{_KINDS[task.labelling > 0]} {topic}"),
+                "title": title,
+                "found_title": title,
+                "label": None,  # the user's: see `user_labels`
                 "terms": terms[number].terms,
                 "term_weights": terms[number].weights,
                 "representative_doc_ids": centre[number]["doc_id"].to_pylist(),

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from transforms.files import holds_credentials
 from transforms.topics.values import Counted
 
 
@@ -90,9 +91,22 @@ class TopicsOptions(BaseModel):
     table_values: int = Field(
         10_000, ge=1, description="Most different values of a column in topics.tables; one with more is refused"
     )
+    labels: str | None = Field(
+        None,
+        description="Parquet, CSV or JSON Lines file with the columns uid (a topic_uid or theme_uid) and label, which takes "
+        "the place of the title; terms stay",
+        min_length=1,
+    )
     seed: int = Field(
         42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
     )
+
+    @field_validator("labels")
+    @classmethod
+    def _no_credentials(cls, value: str | None) -> str | None:
+        if value is not None and holds_credentials(value):
+            raise ValueError("the URL has credentials: give them through the environment")
+        return value
 
     @field_validator("tables")
     @classmethod

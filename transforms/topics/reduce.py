@@ -23,6 +23,10 @@ from transforms.topics.options import TopicsOptions
 _POWER_STEPS = 60
 
 
+# Steps of `settle`, in units of UMAP's first one, after a map from nothing.
+FIRST = 0.05
+
+
 @dataclass(frozen=True)
 class Layouts:
     """`coordinates` float32 (n, n_components) to cluster in, `xy` float32 (n, 2) for the map; rows in position order."""
@@ -58,8 +62,8 @@ def lay_out(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) 
         graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
         coordinates = _clustered(graph, options)
         # From the clustered layout, not from scratch: what is one topic there then lies together on the map.
-        xy = _optimise(graph, _even(_principal_axes(coordinates)), options.map_min_dist, options)
-    return Layouts(coordinates, xy)
+        xy = optimise(graph, _even(_principal_axes(coordinates)), options.map_min_dist, options)
+        return Layouts(coordinates, settle(graph, xy, FIRST, options))
 
 
 def reduced(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> np.ndarray:
@@ -72,18 +76,9 @@ def reduced(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) 
         return _clustered(fuzzy_graph(*_inside_first(neighbors, cosines), options.n_neighbors), options)
 
 
-def lay_out_map(neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> np.ndarray:
-    """The 2-d map alone, float32 (n, 2), for arguments as in `lay_out`: from a spectral start, with no layout to cluster in."""
-    if neighbors.shape[1] < max(options.n_neighbors - 1, 1) or neighbors.shape[1] >= len(neighbors) - 1:
-        return lay_out(neighbors, cosines, options).xy
-    with one_blas_thread():
-        graph = fuzzy_graph(neighbors, cosines, options.n_neighbors)
-        return _optimise(graph, spectral_start(graph, 2, options.seed), options.map_min_dist, options)
-
-
 def _clustered(graph: sp.csr_matrix, options: TopicsOptions) -> np.ndarray:
     start = spectral_start(graph, options.n_components, options.seed)
-    return _optimise(graph, start, options.min_dist, options)
+    return optimise(graph, start, options.min_dist, options)
 
 
 def _inside_first(neighbors: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +134,8 @@ def spectral_start(graph: sp.csr_matrix, dimensions: int, seed: int) -> np.ndarr
     return _even(start)
 
 
-def _optimise(graph: sp.csr_matrix, start: np.ndarray, min_dist: float, options: TopicsOptions) -> np.ndarray:
+def optimise(graph: sp.csr_matrix, start: np.ndarray, min_dist: float, options: TopicsOptions) -> np.ndarray:
+    """UMAP's whole optimisation, float32 as `start` (n, d), which it first scales to [0, 10]."""
     umap = _umap()
     a, b = umap.find_ab_params(1.0, min_dist)
     layout, _ = umap.simplicial_set_embedding(
@@ -160,6 +156,42 @@ def _optimise(graph: sp.csr_matrix, start: np.ndarray, min_dist: float, options:
         densmap_kwds={},
         output_dens=False,
         parallel=False,  # the parallel optimiser races on purpose: no two runs are alike
+    )
+    return np.ascontiguousarray(layout, np.float32)
+
+
+def settle(graph: sp.csr_matrix, start: np.ndarray, alpha: float, options: TopicsOptions) -> np.ndarray:
+    """The end of a map's optimisation, from `start` float32 (n, 2) as it is: half as many epochs, steps from `alpha` to 0.
+
+    As `optimise`, which scales its start to [0, 10] and so cannot go on where another ended.
+    """
+    umap, epochs = _umap(), max(options.n_epochs // 2, 1)
+    a, b = umap.find_ab_params(1.0, options.map_min_dist)
+    edges = graph.tocoo()
+    # As UMAP drops them: those of which nobody is sampled in so many epochs.
+    kept = edges.data >= edges.data.max(initial=0) / epochs
+    head, tail, weights = edges.row[kept], edges.col[kept], edges.data[kept]
+    del edges
+    if not len(weights):
+        return start
+    # As UMAP draws the state of its own generator.
+    state = np.random.RandomState(options.seed).randint(np.iinfo(np.int32).min + 1, np.iinfo(np.int32).max - 1, 3)
+    layout = np.array(start, np.float32, order="C")
+    layout = _layouts().optimize_layout_euclidean(
+        layout,
+        layout,
+        head,
+        tail,
+        epochs,
+        len(layout),
+        umap.make_epochs_per_sample(weights, epochs),
+        a,
+        b,
+        state.astype(np.int64),
+        initial_alpha=alpha,
+        negative_sample_rate=5.0,
+        parallel=False,  # as in `optimise`
+        move_other=True,
     )
     return np.ascontiguousarray(layout, np.float32)
 
@@ -222,3 +254,11 @@ def _umap() -> Any:
         if function is not None:
             function.enable_caching()
     return umap.umap_
+
+
+def _layouts() -> Any:
+    """`umap.layouts`, with what is kept on disk."""
+    _umap()
+    import umap.layouts
+
+    return umap.layouts

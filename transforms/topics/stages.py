@@ -14,9 +14,11 @@ from transforms.topics.divide import divider
 from transforms.topics.equal import equal_texts
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.kmeans import kmeans
+from transforms.topics.map import can_continue, lay_out_map
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import lay_out, lay_out_map
+from transforms.topics.parent import read_before
+from transforms.topics.reduce import lay_out, reduced
 from transforms.topics.tables import LABELS_SCHEMA
 from transforms.vectors import VectorBlock, gather_rows
 
@@ -62,7 +64,8 @@ def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
     """Find topics in the whole corpus, without themes; writes one row of LABELS_SCHEMA per distinct text. Reads no text."""
     corpus = CorpusGraph(task.passages, task.neighbors)
     texts, (neighbors, cosines) = corpus.texts, corpus.arrays()
-    clusters, xy = _whole_corpus(neighbors, cosines, task.blocks, options, texts["n_documents"].to_numpy())
+    documents, before = texts["n_documents"].to_numpy(), places_before(task.before)
+    clusters, xy = _whole_corpus(neighbors, cosines, task.blocks, options, documents, before)
     noise = clusters.topic_id < 0
     assigned, score = assign_noise(clusters.topic_id, neighbors, cosines)
     found = {
@@ -81,17 +84,36 @@ def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
     return FoundTopics(ref, len(noise), clusters.topics, int(noise.sum()))
 
 
+def places_before(before: Sequence[FileRef]) -> np.ndarray | None:
+    """The parent generation's places on the map, float32 (n, 2), NaN for a text that it did not have; None without a parent."""
+    if not before:
+        return None
+    table = read_before(before, ["x", "y"])
+    return np.column_stack([table[name].to_numpy() for name in ("x", "y")])
+
+
 def _whole_corpus(
-    neighbors: np.ndarray, cosines: np.ndarray, blocks: Sequence[VectorBlock], options: TopicsOptions, documents: np.ndarray
+    neighbors: np.ndarray,
+    cosines: np.ndarray,
+    blocks: Sequence[VectorBlock],
+    options: TopicsOptions,
+    documents: np.ndarray,
+    before: np.ndarray | None,
 ) -> tuple[Clusters, np.ndarray]:
     """Topics and the map of all texts."""
-    n = len(neighbors)
+    n, k = neighbors.shape
     if options.method == "kmeans":
-        return kmeans(blocks, options, documents), lay_out_map(neighbors, cosines, options)
+        return kmeans(blocks, options, documents), lay_out_map(neighbors, cosines, options, before)
     if options.reduce == "umap" and n <= options.landmarks:
-        layouts = lay_out(neighbors, cosines, options)  # the map begins where the layout to cluster in ends
-        return cluster(layouts.coordinates, options, documents, equal_texts(neighbors, cosines)), layouts.xy
+        equal = equal_texts(neighbors, cosines)
+        if before is not None and can_continue(before, k):
+            coordinates, xy = reduced(neighbors, cosines, options), lay_out_map(neighbors, cosines, options, before)
+        else:
+            layouts = lay_out(neighbors, cosines, options)  # the map begins where the layout to cluster in ends
+            coordinates, xy = layouts.coordinates, layouts.xy
+        return cluster(coordinates, options, documents, equal), xy
     # Positions are in the order of content keys, which are hashes.
     chosen = gather_rows(blocks, np.arange(min(n, options.landmarks)))
     found = divider(neighbors, cosines, options, chosen)(options)
-    return Clusters(numbered_by_size(found.topic_id, documents), found.strength), lay_out_map(neighbors, cosines, options)
+    clusters = Clusters(numbered_by_size(found.topic_id, documents), found.strength)
+    return clusters, lay_out_map(neighbors, cosines, options, before)

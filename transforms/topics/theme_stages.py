@@ -13,11 +13,11 @@ from transforms.topics.counting import Labelling
 from transforms.topics.equal import equal_texts
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.keep import UNKNOWN, Told, keep_themes
+from transforms.topics.map import lay_out_map
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.past import gone_from, read_past, topics_to_keep
-from transforms.topics.reduce import lay_out_map
-from transforms.topics.stages import FoundTopics
+from transforms.topics.stages import FoundTopics, places_before
 from transforms.topics.tables import LABELS_SCHEMA
 from transforms.topics.theme_topics import topics_kept, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes, lean_on
@@ -168,7 +168,8 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
 def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> ClusteredThemes:
     """Find the topics of every theme of a bundle, or lay out the map."""
     if task.bundle is None:
-        xy = lay_out_map(*CorpusGraph(task.passages, task.neighbors).arrays(), options)
+        graph, before = CorpusGraph(task.passages, task.neighbors), places_before(task.before)
+        xy = lay_out_map(*graph.arrays(), options, before)
         return ClusteredThemes(-1, _save(task.path, xy))
     bundle = task.bundle
     positions, themes = load_array(bundle.positions.path), load_array(bundle.themes.path)

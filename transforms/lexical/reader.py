@@ -1,0 +1,73 @@
+"""A published lexical index, opened once for many queries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bm25s
+import numpy as np
+
+from transforms.files import read_json
+from transforms.generations import Generation, GenerationError
+from transforms.lexical.join import BORDERS, IDS, PARAMETERS, POSITIONS, SCORES, TERMS
+from transforms.lexical.words import split_words
+from transforms.vectors import load_array
+
+
+class LexicalIndex:
+    """BM25 scores of queries for all texts of a generation. `ids` int64 (n,), ascending, are those of the index of vectors."""
+
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], vocabulary: dict[str, int], parameters: Mapping[str, Any], language: str
+    ) -> None:
+        """The index's arrays by the names of their files; they may be memory-mapped. `language` is that of its words."""
+        self.ids = arrays[IDS]
+        self._language = language
+        self._index = bm25s.BM25(dtype=parameters["dtype"], int_dtype=parameters["int_dtype"])
+        self._index.vocab_dict = vocabulary
+        self._index.nonoccurrence_array = None
+        self._index.scores = {
+            "data": arrays[SCORES],
+            "indices": arrays[POSITIONS],
+            "indptr": arrays[BORDERS],
+            "num_docs": parameters["num_docs"],
+        }
+
+    def scores(self, query: str) -> np.ndarray:
+        """The score of every text, float32 (n,): 0 for a text with none of the query's words. A word that is there twice counts
+        twice.
+        """
+        words = split_words([query], self._language)
+        known = [self._index.vocab_dict.get(word, -1) for word in words.terms]
+        terms = [known[code] for code in words.codes.tolist() if known[code] >= 0]
+        if not terms:
+            return np.zeros(len(self.ids), np.float32)
+        return np.asarray(self._index.get_scores_from_ids(terms), np.float32)
+
+    def search(self, query: str, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The ids int64 (m,) of at most `k` texts with a word of the query and their scores float32 (m,), best first.
+
+        `allowed` bool (n,) leaves out all others. Ties by ascending id.
+        """
+        scores = self.scores(query)
+        found = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
+        if len(found) > k:
+            # All that tie with the k-th, of which the smallest ids stay.
+            least = np.partition(scores[found], len(found) - k)[len(found) - k]
+            found = found[scores[found] >= least]
+        best = found[np.argsort(-scores[found], kind="stable")][:k]
+        return np.asarray(self.ids[best]), scores[best]
+
+
+def open_lexical(generation: Generation) -> LexicalIndex:
+    """Open the lexical index of a generation; every file is checked first, local ones are memory-mapped.
+
+    Raises GenerationError when it was published without one, CorruptFileError for a damaged file.
+    """
+    if not generation.manifest.under("lexical"):
+        raise GenerationError(
+            f"generation {generation.id} has no lexical index: reindex with search.lexical: true, or search with --mode dense"
+        )
+    paths = {name: generation.path(f"lexical/{name}") for name in (SCORES, POSITIONS, BORDERS, IDS, TERMS, PARAMETERS)}
+    arrays = {name: load_array(paths[name]) for name in (SCORES, POSITIONS, BORDERS, IDS)}
+    language = generation.manifest.configuration["search"]["language"]
+    return LexicalIndex(arrays, read_json(paths[TERMS]), read_json(paths[PARAMETERS]), language)
