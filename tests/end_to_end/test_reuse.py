@@ -104,7 +104,8 @@ def test_a_changed_setting_computes_only_what_depends_on_it(root, tmp_path, mode
     counts = open_generation(str(root)).manifest.counts
     assert content(root) == from_nothing(tmp_path, TEXTS, model, setting)
     assert counts == open_generation(str(tmp_path / "other")).manifest.counts
-    everything_is_where_it_was(root)
+    if "topics" not in computed:
+        everything_is_where_it_was(root)
 
 
 def everything_is_where_it_was(root):

@@ -228,12 +228,13 @@ def test_the_same_texts_are_continued_without_finding_anything(folder, first):
     remembered = remember_parent(first.parent, corpus.passages, f"{folder}/same", first.job)
     record = continue_parent(remembered, f"{folder}/same", f"{folder}/same-out", first.job)
     again = Published(corpus, folder / "out-again", before=first)
-    assert record.topics.sha256 == again.record.topics.sha256
-    assert record.themes.sha256 == again.record.themes.sha256
+    for name in ("topics", "themes"):
+        # The map may have moved.
+        assert pl.read_parquet(getattr(record, name).path).drop("x", "y").equals(again.table(name).drop("x", "y"))
     for name in ("events", "flow", "drift"):
         assert getattr(record.changed, name).sha256 == getattr(again.record.changed, name).sha256
     assert record.changed.counts["topics_continued"] == first.found.topics
-    assert first.record.assignments.sha256 == again.record.assignments.sha256
+    assert first.table("assignments").drop("x", "y").equals(again.table("assignments").drop("x", "y"))
 
 
 def test_nothing_is_left_and_then_something_comes_back(folder, first, changed):

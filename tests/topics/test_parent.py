@@ -77,11 +77,13 @@ def passages_of(folder, texts, parts):
 
 def told(folder, parent, texts, parts):
     """(what was said of each text of the corpus, what of those that are gone), by content key; checks what must hold."""
-    joined = remember_parent(parent, passages_of(folder, texts, parts), f"{folder}/work", plainly)
-    before = read_before([record.before for record in joined], BEFORE_SCHEMA.names)
+    told = remember_parent(parent, passages_of(folder, texts, parts), f"{folder}/work", plainly)
+    before = read_before(told.before, BEFORE_SCHEMA.names)
     assert before.schema.equals(BEFORE_SCHEMA)
     assert before["id"].to_pylist() == sorted(map(identifier, texts))
-    gone = [row for record in joined for row in read_table(record.gone.path).to_pylist()]
+    gone = [row for file in told.gone for row in read_table(file.path).to_pylist()]
+    assert told.left == len(gone)
+    assert told.came == before["documents"].null_count
     return before.to_pylist(), gone
 
 
@@ -113,9 +115,9 @@ def test_every_text_is_told_what_the_parent_said_and_no_other(tmp_path_factory, 
 def test_texts_that_share_an_id_are_not_the_same(tmp_path, monkeypatch):
     parent = parent_of(tmp_path, {"d": ["a", "b"]}, 1)
     monkeypatch.setattr("transforms.topics.parent.ids_of", lambda keys: np.zeros(len(keys), np.int64))
-    joined = remember_parent(parent, passages_of(tmp_path, ["c"], 1), f"{tmp_path}/work", plainly)
-    assert read_table(joined[0].before.path)["topic_id"].to_pylist() == [None]
-    assert joined[0].gone.rows == 2
+    told = remember_parent(parent, passages_of(tmp_path, ["c"], 1), f"{tmp_path}/work", plainly)
+    assert read_table(told.before[0].path)["topic_id"].to_pylist() == [None]
+    assert (told.came, told.left) == (1, 2)
 
 
 def test_columns_that_an_earlier_version_did_not_publish_are_null(tmp_path):

@@ -53,7 +53,7 @@ class Corpus:
         self.vectors, self.truth = vectors[order], truth[order]
         self.keys, self.texts = [keys[i] for i in order], [texts[i] for i in order]
         self.ids = np.array([int.from_bytes(key[:8], "big") >> 1 for key in self.keys], np.int64)
-        self.copies, self.names = self.counted(), self.named()
+        self.copies, self.stems = self.counted(), self.named()
         self.graph = graph_of(self.vectors)
         bounds = np.linspace(0, len(texts), parts + 1).astype(int).tolist()
         spans = list(pairwise(bounds))
@@ -78,7 +78,7 @@ class Corpus:
             "content_key": pa.array(self.keys[low:high], pa.binary(32)),
             "id": self.ids[low:high],
             "text": pa.array(self.texts[low:high], pa.string()),
-            "doc_id": pa.array([f"{name}-0" for name in self.names[low:high]], pa.string()),
+            "doc_id": pa.array([f"{name}-0" for name in self.stems[low:high]], pa.string()),
             "passage_no": pa.array([0] * (high - low), pa.int32()),
             "n_documents": pa.array(self.copies[low:high], pa.int32()),
         }
@@ -91,7 +91,7 @@ class Corpus:
         return write_table(f"{self.directory}/neighbors/part-{part:05d}.parquet", table)
 
     def _documents(self, part, parts):
-        rows = [(f"{self.names[i]}-{copy}", self.keys[i]) for i in range(len(self.texts)) for copy in range(self.copies[i])]
+        rows = [(f"{self.stems[i]}-{copy}", self.keys[i]) for i in range(len(self.texts)) for copy in range(self.copies[i])]
         rows = sorted(rows, key=lambda row: hashlib.sha256(row[0].encode()).digest())[part::parts]
         table = {
             "doc_id": pa.array([row[0] for row in rows], pa.string()),
