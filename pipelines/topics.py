@@ -36,7 +36,7 @@ class TopicsResult:
     """
 
     published: list[FileRef]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     reused: bool = False
     unknown_labels: tuple[str, ...] = ()
 
@@ -89,11 +89,12 @@ def find_topics(
         found = find_inside_themes(texts, graph, blocks, options, scratch, job, before)
     else:
         (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
-    described = describe_topics(found, texts, blocks, documents, scratch, folder, job, options.counted)
-    counts = {
+    described = describe_topics(found, texts, blocks, documents, scratch, folder, job, options.counted, options.languages)
+    counts: dict[str, Any] = {
         "topics": found.topics,
         "noise_documents": described.noise_documents,
         "unassigned_documents": described.unassigned_documents,
+        "languages": list(described.languages),
     }
     published = [described.topics, described.assignments]
     if described.themes is not None:

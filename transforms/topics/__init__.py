@@ -13,10 +13,12 @@ from transforms.topics.counting import CountRecord, CountRecords, CountTask, Lab
 from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
 from transforms.topics.equal import equal_texts, share_labels
 from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.find_languages import LanguagesRecord, LanguagesTask, find_languages
 from transforms.topics.graph import graph_arrays
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.languages import known_languages, stop_words
 from transforms.topics.map import lay_out_map, place_new
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
@@ -106,6 +108,8 @@ __all__ = [
     "LabelTask",
     "Labelling",
     "Labels",
+    "LanguagesRecord",
+    "LanguagesTask",
     "Layouts",
     "NameRecord",
     "NameTask",
@@ -151,6 +155,7 @@ __all__ = [
     "describe_topics",
     "equal_texts",
     "find_inside_themes",
+    "find_languages",
     "find_layer",
     "find_themes",
     "find_topics",
@@ -160,6 +165,7 @@ __all__ = [
     "join_parent",
     "join_topics",
     "kmeans",
+    "known_languages",
     "label_topics",
     "landmark_graph",
     "lay_out",
@@ -182,6 +188,7 @@ __all__ = [
     "score_texts",
     "share_labels",
     "sort_parent",
+    "stop_words",
     "tabulate",
     "texts_of",
     "theme_uid",

@@ -35,7 +35,10 @@ class PublishTask:
 
 @dataclass(frozen=True)
 class TopicsRecord:
-    """The published tables, with how many documents have no passage in a topic or even near one."""
+    """The published tables, with how many documents have no passage in a topic or even near one.
+
+    `languages` are those whose stop words are left out of the terms.
+    """
 
     topics: FileRef
     assignments: FileRef
@@ -43,6 +46,7 @@ class TopicsRecord:
     unassigned_documents: int
     themes: FileRef | None = None
     tables: FileRef | None = None
+    languages: tuple[str, ...] = ()
 
 
 def publish_topics(task: PublishTask, options: TopicsOptions) -> TopicsRecord:
