@@ -50,6 +50,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ from transforms.topics import (
     topics_of_theme,
 )
 from transforms.topics.beam import TopicsStep
-from transforms.topics.words import pieces
+from transforms.topics.words import joined, pieces
 from transforms.vectors import VectorBlock, write_block
 
 K, WORDS, ROWS = 32, 10, 4096
@@ -135,7 +136,7 @@ class Words:
 
 def phrases(text: str, longest: int, wanted: frozenset[str] | None) -> set[str]:
     words = pieces(text)
-    found = {" ".join(words[i : i + size]) for size in range(1, longest + 1) for i in range(len(words) - size + 1)}
+    found = {reduce(joined, words[i : i + size]) for size in range(1, longest + 1) for i in range(len(words) - size + 1)}
     return found if wanted is None else found & wanted
 
 
