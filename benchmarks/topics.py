@@ -29,8 +29,8 @@ speed: the topics stage as `reindex` runs it (three layers of themes, topics, ma
 graph, beside UMAP + HDBSCAN over all, given the same graph: labels only. Each in a process of its own with its workers, in
 turn. CPU seconds are those of all its processes: what is left of a comparison on a machine that does other work meanwhile.
 
-map: the map over nights in which a share of the texts is replaced, from the night before and from nothing: how far texts that stay
-move (median, in units of the map's spread, the root mean square distance from the middle), by how many degrees all of them
+map: the map over nights in which a share of the texts is replaced, from the night before and from nothing: how far texts that
+stay move (median, in units of the map's spread, the root mean square distance from the middle), by how many degrees all of them
 turn, and how many of 15 graph neighbours are among the 15 nearest on the map. One thread; seconds are CPU.
 
 synthetic: the same stage on a graph that stands for a corpus of that many texts: texts lie in topics of 200, twenty of which
