@@ -93,11 +93,11 @@
 
   // The class of an item's colour, and on an element where between low and high it is.
   const classOf = (k) => (scheme.ordered ? "ramp" : scheme.items[k].colour < 0 ? "noise" : "c" + scheme.items[k].colour);
-  const place = (element, k) => element.style.setProperty("--at", k / Math.max(1, scheme.items.length - 1));
+  const setAt = (element, k) => element.style.setProperty("--at", k / Math.max(1, scheme.items.length - 1));
   function colourOf(name, property, k = 0) {
     const probe = make("i");
     probe.className = name;
-    place(probe, k);
+    setAt(probe, k);
     probe.hidden = true;
     document.body.append(probe);
     const value = getComputedStyle(probe)[property];
@@ -307,7 +307,7 @@
     button.setAttribute("aria-pressed", "false");
     button.title = title;
     const dot = make("i", undefined, "dot " + className);
-    place(dot, which);
+    setAt(dot, which);
     button.append(dot, make("span", title), make("data", format.format(size)));
     button.addEventListener("click", () => select(which));
     item.append(button);

@@ -98,12 +98,10 @@ def map_frame(report: Report, characters: int) -> str:
         facts.append(f"Not shown: {counted(points.unplaced, report.unit)} without a position.")
     if (report.points.topic_ids < 0).any():
         facts.append("Grey points are noise: in no topic.")
-    for names, said in (
-        (points.without_colour, "Nothing to colour by"),
-        (points.more_columns, "More to colour by, with report.map_columns"),
-    ):
-        if names:
-            facts.append(f"{said}: {', '.join(names)}.")
+    if points.without_colour:
+        facts.append(f"Nothing to colour by in {', '.join(points.without_colour)}.")
+    if points.more_columns:
+        facts.append(f"Set report.map_columns to colour by {', '.join(points.more_columns)}.")
     where = f"ids, the first {characters} characters" if report.texts_kept and characters else "ids"
     return f"""<p class="lead">{escape(" ".join(facts))}</p>
 <div class="map">
