@@ -137,6 +137,8 @@ def build_parser() -> argparse.ArgumentParser:
     search = verb("search", _search, "Search the published generation.", reading)
     search.add_argument("query", help="what to look for")
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
+    search.add_argument("--where", metavar="CONDITION", help="only documents that fit: \"section = 'net' and votes > 3\"")
+    search.add_argument("--group-duplicates", action="store_true", help="one answer for each group of duplicates")
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
@@ -337,8 +339,12 @@ def _days(text: str) -> float:
 def _search(options: argparse.Namespace) -> int:
     from pipelines.search import hit_lines, search
 
-    hits = search(options.root, options.query, options.k, options.model)
-    _show(options, {"query": options.query, "hits": hits}, lambda: hit_lines(hits))
+    found = search(
+        options.root, options.query, options.k, options.model, options.where, group_duplicates=options.group_duplicates
+    )
+    for warning in found["warnings"]:
+        print(f"corpusbeam: warning: {warning}", file=sys.stderr)
+    _show(options, found, lambda: hit_lines(found["hits"]))
     return 0
 
 

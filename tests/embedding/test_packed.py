@@ -60,9 +60,7 @@ def test_it_computes_what_the_model_computes(library, ids, precision, least):
 
 def test_each_precision_is_nearer_to_the_model_than_the_next(library, ids):
     expected = own_vectors(library, ids)
-    errors = [
-        np.linalg.norm(packed(library, precision)(ids) - expected) for precision in PRECISIONS if precision != "fp16"
-    ]
+    errors = [np.linalg.norm(packed(library, precision)(ids) - expected) for precision in PRECISIONS if precision != "fp16"]
     assert errors == sorted(errors)
 
 

@@ -9,7 +9,16 @@ from sentence_transformers import SentenceTransformer
 from tests.embedding.tiny import DIM, build_model
 from transforms.embedding import EmbeddingOptions, ModelError, QueryEncoder, encoder_spec
 
-QUERIES = ["crash", "where is my invoice", "naïve résumé ÀÉÎ", "x", "日本語 text 12,5", "a " * 200, "don't  stop\tnow", "b" * 40]
+QUERIES = [
+    "crash",
+    "where is my invoice",
+    "naïve résumé ÀÉÎ",
+    "x",
+    "日本語 text 12,5",
+    "a " * 200,
+    "don't  stop\tnow",
+    "b" * 40,
+]
 
 
 def spec_of(folder: str, **settings):
@@ -34,7 +43,15 @@ def test_vectors_are_the_librarys(tmp_path, architecture, pooling):
 
 def test_the_default_models_vectors_are_the_librarys(minilm_spec):
     """The tokenizer too: it comes from another file than the library's."""
-    texts = [*QUERIES, "İstanbul", "“quotes” – dashes…", "\x00\ufffd zero\u200bwidth", "Ⅳ ½ ﬁ", "👩‍👩‍👧 emoji", "[CLS] [SEP] [MASK]"]
+    texts = [
+        *QUERIES,
+        "İstanbul",
+        "“quotes” – dashes…",
+        "\x00\ufffd zero\u200bwidth",
+        "Ⅳ ½ ﬁ",
+        "👩‍👩‍👧 emoji",
+        "[CLS] [SEP] [MASK]",
+    ]
     encoder = QueryEncoder(minilm_spec)
     assert encoder._library is None
     expected = SentenceTransformer(minilm_spec.folder, device="cpu", local_files_only=True).encode(texts, batch_size=1)

@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 class QueryEncoder:
     """Queries one by one, safe to share between threads. Use `load_query_encoder`, which loads each model once in a process.
 
-    A query's vector is the same bytes whatever other queries are asked, by whichever thread and on however many cores. In a batch
-    of `Encoder.encode_queries` it may differ by what another order of summation rounds.
+    A query's vector is the same bytes whatever other queries are asked, by whichever thread and on however many cores. In a
+    batch of `Encoder.encode_queries` it may differ by what another order of summation rounds.
     """
 
     def __init__(self, spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> None:
@@ -45,7 +45,7 @@ class QueryEncoder:
             self._threads = one_thread_each(threads or torch.get_num_threads())
 
     def encode(self, queries: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors float32 (n, dim) of queries with the query prompt, and which are longer than the model takes, bool (n,).
+        """Vectors float32 (n, dim) of queries with the query prompt; which ones are longer than the model takes, bool (n,).
 
         Raises VectorError or ModelError naming the query that has no usable vector.
         """
@@ -62,6 +62,13 @@ class QueryEncoder:
             vectors[i] = vector
         check_vectors(vectors, queries, self.spec.normalize)
         return vectors, window.full_lengths > self.max_tokens
+
+    def too_long(self, queries: Sequence[str]) -> np.ndarray:
+        """Which queries are longer than the model takes: bool (n,)."""
+        if self._library is not None:
+            return self.encode(queries)[1]
+        window = Window(queries, self.spec.query_prompt or "", self.max_tokens, self._tokenize)
+        return window.full_lengths > self.max_tokens
 
     def _one(self, ids: list[int]) -> np.ndarray:
         from transforms.embedding.packed import rows_of_one

@@ -1,4 +1,4 @@
-"""The weights of an encoder straight from its files: what transformers would load, without the seconds that importing it takes."""
+"""An encoder's weights straight from its files: what transformers would load, without the seconds that importing it takes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ def read_weights(folder: str) -> Weights:
     eps = float(files.config.get("layer_norm_eps", 1e-12))
     encoder = _modules(own, eps)
     encoder.embeddings.padding_idx = files.config.get("pad_token_id", 1)
-    heads = files.config.get("num_attention_heads", files.config.get("n_heads"))
+    heads = files.config.get("num_attention_heads", files.config.get("n_heads", 0))
     try:
         return weights_in(encoder, files.architecture, int(heads), files.pooling, files.normalize)
     except (AttributeError, TypeError) as error:
