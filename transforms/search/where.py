@@ -182,9 +182,9 @@ class _Reader:
             value = self._value()
             return lambda schema: _SIGNS[sign](pc.field(name), value(name, schema))
         if self._take("is"):
-            negated = self._take("not")
+            there = self._take("not") is not None
             self._need("null")
-            return lambda _: pc.field(name).is_valid() if negated else pc.field(name).is_null()
+            return lambda _: pc.field(name).is_valid() if there else pc.field(name).is_null()
         negated = self._take("not") is not None
         if self._take("in"):
             build = self._in(name)
