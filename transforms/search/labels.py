@@ -56,9 +56,14 @@ class Labels:
         theme = None
         if theme_id is not None:
             known = self._themes.get(theme_id, {})
-            theme = Theme(theme_id, known.get("theme_uid"), known.get("title"))
+            theme = Theme(theme_id, known.get("theme_uid"), _title(known))
         known = self._topics.get(assigned, {})
-        return theme, Topic(found["topic_id"], assigned, found.get("topic_uid"), known.get("title"))
+        return theme, Topic(found["topic_id"], assigned, found.get("topic_uid"), _title(known))
+
+
+def _title(row: dict[str, Any]) -> str | None:
+    """What the user calls it, else its terms."""
+    return row.get("label") or row.get("title")
 
 
 def _by_id(generation: Generation, name: str, key: str, layer: int | None) -> dict[int, dict[str, Any]]:

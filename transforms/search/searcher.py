@@ -103,10 +103,14 @@ class GenerationSearcher:
         """
         check_queries(queries, k)
         self.load()
-        vectors, _ = self._encoder.encode(list(queries))
+        vectors = self.encode(queries)
         allowed = None if where is None else self._fitting(where)
         best = self._best(vectors, k, allowed, group_duplicates)
         return [[self._hit(rank, one, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
+
+    def encode(self, queries: Sequence[str]) -> np.ndarray:
+        """Vectors float32 (n, dim) of queries, each embedded alone. Raises ModelError or VectorError as the encoder does."""
+        return self._encoder.encode(list(queries))[0]
 
     def search_vectors(
         self, vectors: np.ndarray, k: int, *, where: str | None = None, group_duplicates: bool = False
