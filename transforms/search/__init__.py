@@ -6,6 +6,8 @@ built is refused; ties are ordered by document id; the score of a query and a do
 it; a filter leaves the k best of what fits, never what fits of the k best.
 """
 
+from transforms.search.allowed import check_where
+from transforms.search.batch import HITS_SCHEMA, BatchOptions, HitsRecord, QueriesPart, search_part
 from transforms.search.labels import Theme, Topic
 from transforms.search.passages import find_passages
 from transforms.search.searcher import (
@@ -21,19 +23,25 @@ from transforms.search.similarity import PairSimilarity, pairwise_similarity
 from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
+    "HITS_SCHEMA",
+    "BatchOptions",
     "EncoderMismatchError",
     "GenerationSearcher",
     "Hit",
+    "HitsRecord",
     "PairSimilarity",
     "Place",
+    "QueriesPart",
     "QueryError",
     "Theme",
     "Topic",
     "Where",
     "WhereError",
     "check_queries",
+    "check_where",
     "find_passages",
     "matching_spec",
     "pairwise_similarity",
     "parse_where",
+    "search_part",
 ]

@@ -54,3 +54,11 @@ def find_allowed(generation: Generation, where: Where) -> Allowed:
     empty = pa.table({"doc_id": pa.array([], pa.string()), "passage_no": pa.array([], pa.int32()), "content_key": []})
     found = pa.concat_tables(tables) if tables else empty
     return Allowed(found["doc_id"], found["passage_no"].to_numpy(), found["content_key"])
+
+
+def check_where(generation: Generation, where: Where) -> None:
+    """Raise WhereError when the condition does not fit the columns of the generation's documents."""
+    for part in generation.manifest.under("documents")[:1]:
+        with open_parquet(generation.checked(part)) as parquet:
+            schema = parquet.schema_arrow
+            where.expression(schema.remove(schema.get_field_index("content_key")))
