@@ -51,6 +51,7 @@ setup(
         "scikit-learn>=1.6",
         "scipy>=1.13",
         "sentence-transformers>=6.2,<7",
+        "stopwordsiso>=0.7.1,<0.8",
         "threadpoolctl>=3.5",
         "tokenizers>=0.22",
         "torch>=2.8",

@@ -7,7 +7,7 @@ dimensions 0.03 makes two copies of a text about 0.74 alike), at length 1 again.
 
 - ours: the index stages as plain functions in one process (train, encode, merge with ids.parquet, then exact answers to 1,000
   queries, nprobe, recall, and "publish", copying the file with its nprobe and sha256), in blocks of 4,096 rows as a run has
-  them; the default options. torch is loaded before, as a run has it from embedding
+  them; the default options. As in a run, which embeds in another process, torch is loaded when the exact answers ask for it
 - faiss: the same factory string, trained on a random sample of the same size, `add_with_ids`, exact answers by `faiss.knn`,
   nprobe by doubling and bisection, each step a search, until recall at 10 is 0.99; written with `faiss.write_index`
 - autofaiss: `build_index` with inner product and 2 GB for the index, in an environment of its own (it needs numpy below 2):
@@ -106,9 +106,6 @@ def make_vectors(root: str, folder: Path, rows: int, noise: float) -> int:
 
 def build_ours(folder: Path, target: Path, factory: str | None) -> dict[str, object]:
     """The index stages, one after the other."""
-    # In a run it is there already, from embedding.
-    import torch  # noqa: F401
-
     from transforms.files import file_ref
     from transforms.index import (
         EncodeTask,

@@ -4,13 +4,14 @@
     .venv/bin/python benchmarks/mining.py ROOT --check [--thresholds 0.75 0.8 0.9]
 
 ROOT has a published generation that keeps its texts; its distinct texts and their stored vectors are mined again from nothing.
-Ours goes from vectors to the published tables: the exact neighbour graph, the wording of the texts, pairs, groups. The peer has
-its defaults (top_k 100, max_pairs 500,000) and gives pairs of indices. Prints seconds, the peak memory of each process,
-their ratios, and how many of all pairs at the threshold each has. Fails when ours lacks a pair that the peer has.
+The peer has its defaults (top_k 100, max_pairs 500,000) and gives pairs of indices. Ours is measured twice: from vectors to
+the same, pairs of ids by cosine, and from vectors to the published tables: also the wording of the texts, groups, documents. In
+both the exact neighbour graph is made, and written. Prints seconds, the peak memory of each process, their ratios, and how many
+of all pairs at the threshold each has. Fails when ours lacks a pair that the peer has.
 
-Ours is plain functions in one process with as many threads as cores. With --workers it is the Beam jobs of a run with so many
-worker processes, twice: the first time they start, the second time they are there, as after embedding. Memory is then the sum
-of all processes' peaks.
+Ours is plain functions in one process with as many threads as cores. With --workers the tables are made by the Beam jobs of a
+run with so many worker processes, twice: the first time they start, the second time they are there, as after embedding. Memory
+is then the sum of all processes' peaks.
 
 With --check, ours is set beside brute force on exact products of all vectors, in float64: fails unless recall and precision of
 the pairs are 1 at every threshold, and every cosine is the same.
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +96,7 @@ def blocks_of(folder: Path) -> tuple:
     return tuple(blocks)
 
 
-def ours(folder: Path, threshold: float) -> dict[str, float]:
+def ours(folder: Path, threshold: float, pairs_only: bool = False) -> dict[str, float]:
     """Mine in this process, with the settings of `configs/local.yaml` but the threshold."""
     # torch is there already in a run, from embedding; nor does the peer's time hold its imports. numba imports most of itself
     # (0.3 s) when it first compiles something.
@@ -108,32 +110,36 @@ def ours(folder: Path, threshold: float) -> dict[str, float]:
         GroupTask,
         MineTask,
         WordingTask,
-        mine_part,
+        find_pairs,
+        mine_parts,
         publish_duplicates,
-        write_wording,
+        write_wording_parts,
     )
     from transforms.neighbors import NeighborsOptions, build_graph, plan_stripes
 
     blocks, passages, options = blocks_of(folder), refs(folder, "passages"), DuplicatesOptions(threshold=threshold)
+    threads = os.cpu_count() or 1
     began, cpu = time.perf_counter(), time.process_time()
     graph = NeighborsOptions()
     stripes = plan_stripes(blocks, graph, f"{folder}/neighbors", f"{folder}/stripes", 1)
-    parts = build_graph(stripes, graph, os.cpu_count() or 1)
-    graph_seconds = time.perf_counter() - began
-    wordings = tuple(write_wording(WordingTask(part, file, f"{folder}/wording")).file for part, file in enumerate(passages))
+    parts = build_graph(stripes, graph, threads)
     files = tuple(part.file for part in parts)
-    tasks = [MineTask(part, files, blocks, passages, wordings, f"{folder}/pairs") for part in parts]
-    mined = tuple(mine_part(task, options) for task in tasks)
-    group = GroupTask(mined, files, passages, wordings, refs(folder, "documents"), f"{folder}/duplicates")
-    record = publish_duplicates(group, options)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return {
-        "seconds": seconds,
-        "cpu": cpu,
-        "graph_seconds": graph_seconds,
-        "pairs": record.near + record.paraphrase,
-        "complete": record.complete,
-    }
+    result = {"graph_seconds": time.perf_counter() - began}
+    if pairs_only:
+        found = [find_pairs(MineTask(part, files, blocks, (), (), ""), options) for part in parts]
+        a, b, cosines = (np.concatenate([getattr(part, name) for part in found]) for name in ("a", "b", "cosines"))
+        order = np.lexsort((b, a, -cosines))
+        pairs = list(zip(cosines[order].tolist(), a[order].tolist(), b[order].tolist(), strict=True))
+        result |= {"pairs": len(pairs), "complete": not any(part.dropped.pairs for part in found)}
+    else:
+        read = [WordingTask(part, file, f"{folder}/wording") for part, file in enumerate(passages)]
+        wordings = tuple(record.file for record in write_wording_parts(read, threads))
+        tasks = [MineTask(part, files, blocks, passages, wordings, f"{folder}/pairs") for part in parts]
+        mined = tuple(mine_parts(tasks, options, threads))
+        group = GroupTask(mined, files, passages, wordings, refs(folder, "documents"), f"{folder}/duplicates")
+        record = publish_duplicates(group, options)
+        result |= {"pairs": record.near + record.paraphrase, "complete": record.complete}
+    return result | {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
 
 
 def ours_as_jobs(folder: Path, threshold: float, workers: int) -> dict[str, float]:
@@ -170,10 +176,11 @@ def ours_as_jobs(folder: Path, threshold: float, workers: int) -> dict[str, floa
             stripes = plan_stripes(blocks, graph, f"{place}/neighbors", f"{place}/stripes", workers)
             parts = job(NeighborGraph(graph, runner.threads(len(stripes))), stripes, NeighborsRecord)
             graph_seconds.append(time.perf_counter() - began)
-            words = [WordingTask(part, file, f"{place}/wording") for part, file in enumerate(passages)]
-            wordings = tuple(record.file for record in job(ReadWording(), words, WordingRecord))
+            words = runner.shares([WordingTask(part, file, f"{place}/wording") for part, file in enumerate(passages)])
+            wordings = tuple(record.file for record in job(ReadWording(runner.threads(len(words))), words, WordingRecord))
             files = tuple(part.file for part in parts)
-            tasks = [MineTask(part, files, blocks, passages, wordings, f"{place}/pairs") for part in parts]
+            mine = [MineTask(part, files, blocks, passages, wordings, f"{place}/pairs") for part in parts]
+            tasks = runner.shares(mine)
             mined = tuple(job(MinePairs(options, runner.threads(len(tasks))), tasks, MineRecord))
             group = GroupTask(mined, files, passages, wordings, documents, f"{place}/duplicates")
             (record,) = job(GroupDuplicates(options), [group], GroupRecord)
@@ -268,7 +275,7 @@ def check(folder: Path, thresholds: list[float]) -> None:
     print(f"brute force over {len(ids):,} vectors: {time.perf_counter() - began:.0f} s")
     print(f"{'threshold':>9} {'pairs':>10} {'found':>10} {'recall':>8} {'precision':>10} {'cosines':>9}")
     for threshold in thresholds:
-        measured("ours", folder, threshold)
+        measured("tables", folder, threshold)
         found = mined_pairs(folder, ids)
         expected = {pair: cosine for pair, cosine in everything.items() if float(cosine) >= threshold}
         both = expected.keys() & found.keys()
@@ -281,29 +288,32 @@ def check(folder: Path, thresholds: list[float]) -> None:
 
 
 def compare(folder: Path, threshold: float, rounds: int, workers: int) -> None:
-    sides: dict[str, list[dict[str, float]]] = {"peer": [], "ours": []}
+    sides: dict[str, list[dict[str, float]]] = {"peer": [], "pairs": [], "tables": []}
     for _ in range(rounds):
         for side, results in sides.items():
             results.append(measured(side, folder, threshold, workers))
-    of_peer, of_ours = sides["peer"], sides["ours"]
+    of_peer, of_pairs, of_ours = sides.values()
     found = mined_pairs(folder, np.load(folder / "ids.npy"))
     listed = {(int(i), int(j)) for _, i, j in np.load(folder / "peer.npy")}
     print(f"{'':<34} {'seconds':>9} {'CPU s':>8} {'of it graph':>12} {'peak MB':>9} {'pairs at threshold':>19}")
-    for name, results in (("paraphrase_mining_embeddings", of_peer), ("corpusbeam, vectors to tables", of_ours)):
+    names = "paraphrase_mining_embeddings", "corpusbeam, vectors to pairs", "corpusbeam, vectors to tables"
+    for name, results in zip(names, sides.values(), strict=True):
         seconds = statistics.median(result["seconds"] for result in results)
         graph = statistics.median(result.get("graph_seconds", 0.0) for result in results)
         peak = max(result["peak_rss_mb"] for result in results)
         cpu = statistics.median(result["cpu"] for result in results)
         print(f"{name:<34} {seconds:>9.2f} {cpu:>8.2f} {graph:>12.2f} {peak:>9.0f} {results[0]['pairs']:>19,}")
-    ratios = [theirs["seconds"] / mine["seconds"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
-    alone = [
-        theirs["seconds"] / (mine["seconds"] - mine["graph_seconds"]) for theirs, mine in zip(of_peer, of_ours, strict=True)
-    ]
-    memory = max(result["peak_rss_mb"] for result in of_ours) / max(result["peak_rss_mb"] for result in of_peer)
-    times, from_graph = statistics.median(ratios), statistics.median(alone)
-    print(f"times as fast: {times:.1f} (from the graph on: {from_graph:.1f}); memory: {memory:.2f} of the peer's")
-    of_cpu = statistics.median(theirs["cpu"] / mine["cpu"] for theirs, mine in zip(of_peer, of_ours, strict=True))
-    print(f"by CPU seconds, which other processes on the machine change least: {of_cpu:.1f} times")
+    for name, results in (("pairs only, as the peer gives", of_pairs), ("with wording, groups and published tables", of_ours)):
+        print(f"{name}:")
+        times, of_cpu = (
+            statistics.median(theirs[kind] / mine[kind] for theirs, mine in zip(of_peer, results, strict=True))
+            for kind in ("seconds", "cpu")
+        )
+        memory = max(result["peak_rss_mb"] for result in results) / max(result["peak_rss_mb"] for result in of_peer)
+        print(f"  times as fast: {times:.1f}; by CPU seconds, which other processes on the machine change least: {of_cpu:.1f}")
+        print(f"  memory: {memory:.2f} of the peer's")
+    if of_pairs[0]["pairs"] != of_ours[0]["pairs"]:
+        sys.exit(f"{of_pairs[0]['pairs']:,} pairs were found, {of_ours[0]['pairs']:,} are in the tables")
     if workers:
         first = [theirs["seconds"] / mine["first"] for theirs, mine in zip(of_peer, of_ours, strict=True)]
         print(f"with {workers} workers that start meanwhile: {statistics.median(first):.1f} times as fast")
@@ -331,17 +341,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="as the jobs of a run with so many worker processes")
     parser.add_argument("--check", action="store_true", help="compare with brute force instead of with the peer")
     parser.add_argument("--thresholds", type=float, nargs="+", default=list(DEFAULT_THRESHOLDS))
-    parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=["tables", "pairs", "peer"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side is not None:
-        peak = {}
-        if arguments.side == "ours" and arguments.workers:
+        if arguments.side == "tables" and arguments.workers:
             result = ours_as_jobs(arguments.folder, arguments.threshold, arguments.workers)
         else:
-            result = (ours if arguments.side == "ours" else peer)(arguments.folder, arguments.threshold)
-            peak = {"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-        print(json.dumps({**result, **peak}))
+            side = {"tables": ours, "pairs": partial(ours, pairs_only=True), "peer": peer}[arguments.side]
+            result = side(arguments.folder, arguments.threshold)
+            result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(result))
         return
     if arguments.root is None:
         parser.error("a root is needed: corpusbeam reindex makes one")

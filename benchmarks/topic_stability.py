@@ -77,7 +77,7 @@ def published(folder: Path, texts: Texts, rows: np.ndarray, options: TopicsOptio
     remembered = None if before is None else remember_parent(before.parent, passages, work, run)
     clustering = None if before is None or options.recluster == "always" else before.clustering
     found = find_inside_themes(passages, neighbors, blocks, options, work, run, remembered, clustering)
-    done = describe_topics(found, passages, blocks, documents, work, out, run, (), remembered, options.layers)
+    done = describe_topics(found, passages, blocks, documents, work, out, run, (), ["en"], remembered, options.layers)
     seconds = time.process_time() - started
     assert done.themes is not None
     assignments = pq.read_table(done.assignments.path)

@@ -29,8 +29,8 @@ speed: the topics stage as `reindex` runs it (three layers of themes, topics, ma
 graph, beside UMAP + HDBSCAN over all, given the same graph: labels only. Each in a process of its own with its workers, in
 turn. CPU seconds are those of all its processes: what is left of a comparison on a machine that does other work meanwhile.
 
-map: the map over nights in which a share of the texts is replaced, from the night before and from nothing: how far texts that stay
-move (median, in units of the map's spread, the root mean square distance from the middle), by how many degrees all of them
+map: the map over nights in which a share of the texts is replaced, from the night before and from nothing: how far texts that
+stay move (median, in units of the map's spread, the root mean square distance from the middle), by how many degrees all of them
 turn, and how many of 15 graph neighbours are among the 15 nearest on the map. One thread; seconds are CPU.
 
 synthetic: the same stage on a graph that stands for a corpus of that many texts: texts lie in topics of 200, twenty of which
@@ -50,6 +50,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ from transforms.topics import (
     topics_of_theme,
 )
 from transforms.topics.beam import TopicsStep
-from transforms.topics.words import pieces
+from transforms.topics.words import joined, pieces
 from transforms.vectors import VectorBlock, write_block
 
 K, WORDS, ROWS = 32, 10, 4096
@@ -135,7 +136,7 @@ class Words:
 
 def phrases(text: str, longest: int, wanted: frozenset[str] | None) -> set[str]:
     words = pieces(text)
-    found = {" ".join(words[i : i + size]) for size in range(1, longest + 1) for i in range(len(words) - size + 1)}
+    found = {reduce(joined, words[i : i + size]) for size in range(1, longest + 1) for i in range(len(words) - size + 1)}
     return found if wanted is None else found & wanted
 
 

@@ -28,8 +28,11 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
     arguments, beam_options = split_beam_options(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()
     options = parser.parse_args(arguments)
-    if beam_options and options.verb not in ("reindex", "plan"):
-        parser.error(f"Beam options after -- make sense for reindex and plan only, not for {options.verb}")
+    batch = options.verb == "search" and bool(options.queries)
+    if beam_options and not batch and options.verb not in ("reindex", "plan"):
+        parser.error(f"Beam options after -- make sense for reindex, plan and search --queries only, not for {options.verb}")
+    if options.verb == "search":
+        _check_search(parser, options)
     _refuse_credentials(parser, options)
     options.beam_options, options.alone = beam_options, alone
     _set_up_messages(options.debug)
@@ -66,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="corpusbeam",
         description="Reindex a document corpus: vectors, FAISS index, duplicates, topics, report.",
-        epilog="reindex and plan pass options after -- to Beam, such as -- --runner=PortableRunner --job_endpoint=HOST:PORT.",
+        epilog="reindex, plan and search --queries hand on to Beam: -- --runner=PortableRunner --job_endpoint=HOST:PORT.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
@@ -135,8 +138,13 @@ def build_parser() -> argparse.ArgumentParser:
     diff.add_argument("b", metavar="B", nargs="?", help="default: the published one")
     diff.add_argument("--examples", metavar="N", type=_count, default=5, help="ids shown of each kind (default: 5)")
     search = verb("search", _search, "Search the published generation.", reading)
-    search.add_argument("query", help="what to look for")
+    search.add_argument("query", nargs="?", help="what to look for")
+    search.add_argument("--queries", metavar="GLOB", nargs="+", action="extend", help="files of queries, in place of one")
+    search.add_argument("--output", metavar="DIR", help="with --queries: write the answers as Parquet there")
+    search.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="with --queries: set one key")
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
+    search.add_argument("--where", metavar="CONDITION", help="only documents that fit: \"section = 'net' and votes > 3\"")
+    search.add_argument("--group-duplicates", action="store_true", help="one answer for each group of duplicates")
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
@@ -188,6 +196,16 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", metavar="DIR", help="write all figures there, as Parquet and JSON")
     command.add_argument("--resamples", metavar="N", type=_count, default=2000, help="of intervals and tests (default: 2000)")
     command.add_argument("--seed", metavar="N", type=_count, default=0, help="of the resamples (default: 0)")
+
+
+def _check_search(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """One query, or files of queries and where the answers go."""
+    if (options.query is None) == (options.queries is None):
+        parser.error("search needs a query, or --queries FILE … --output DIR")
+    if (options.queries is None) != (options.output is None):
+        parser.error("--queries and --output belong together")
+    if options.set and options.queries is None:
+        parser.error("--set means nothing for one query: leave it out")
 
 
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -335,10 +353,26 @@ def _days(text: str) -> float:
 
 
 def _search(options: argparse.Namespace) -> int:
+    if options.queries:
+        return _search_batch(options)
     from pipelines.search import hit_lines, search
 
-    hits = search(options.root, options.query, options.k, options.model)
-    _show(options, {"query": options.query, "hits": hits}, lambda: hit_lines(hits))
+    found = search(
+        options.root, options.query, options.k, options.model, options.where, group_duplicates=options.group_duplicates
+    )
+    for warning in found["warnings"]:
+        print(f"corpusbeam: warning: {warning}", file=sys.stderr)
+    _show(options, found, lambda: hit_lines(found["hits"]))
+    return 0
+
+
+def _search_batch(options: argparse.Namespace) -> int:
+    from pipelines.search_batch import batch_lines, search_batch
+    from transforms.search import BatchOptions
+
+    asked = BatchOptions(options.k, options.where, options.group_duplicates)
+    found = search_batch(options.root, options.queries, options.output, asked, options.model, options.set, options.beam_options)
+    _show(options, found, lambda: batch_lines(found))
     return 0
 
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from pipelines.stage import Run
 from transforms.corpus import (
-    CanonicalDocuments,
     DocumentsRecord,
     QuarantineLimitError,
-    ReadCorpus,
     UnitRecord,
     check_quarantine,
     check_readable,
@@ -16,6 +14,7 @@ from transforms.corpus import (
     plan_units,
     quarantine_reasons,
 )
+from transforms.corpus.beam import CanonicalDocuments, ReadCorpus
 from transforms.files import FileRef, digest_of, join
 from transforms.vectors import FailedText
 

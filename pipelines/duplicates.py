@@ -81,15 +81,15 @@ def _is_current(file: FileRef) -> bool:
 def mine_duplicates(
     run: Run, corpus: CorpusResult, passages: PassagesResult, embedded: EmbedResult, neighbors: NeighborsResult
 ) -> DuplicatesResult:
-    """Run the jobs: one task for each part of the passages, one for each part of the graph, then one for the corpus."""
+    """Run the jobs: tasks of some parts of the passages, tasks of some parts of the graph, then one for the corpus."""
     options = run.config.duplicates
     blocks, texts, graph = tuple(embedded.unit_blocks), tuple(passages.files), tuple(neighbors.published)
     progress, split = run.progress("duplicates"), run.splitter is not None
-    read = [WordingTask(part, file, run.scratch("wording")) for part, file in enumerate(texts)]
-    worded: list[WordingRecord] = run.job("wording", ReadWording(), read, WordingRecord)
+    read = run.runner.shares([WordingTask(part, file, run.scratch("wording")) for part, file in enumerate(texts)])
+    worded: list[WordingRecord] = run.job("wording", ReadWording(run.runner.threads(len(read))), read, WordingRecord)
     wordings = tuple(record.file for record in sorted(worded, key=lambda record: record.part))
     inputs = graph, blocks, texts, wordings, run.scratch("pairs")
-    tasks = [MineTask(part, *inputs, progress, split, neighbors.exact) for part in neighbors.parts]
+    tasks = run.runner.shares([MineTask(part, *inputs, progress, split, neighbors.exact) for part in neighbors.parts])
     mine = MinePairs(options, run.runner.threads(len(tasks)))
     mined: list[MineRecord] = run.job("pairs", mine, tasks, MineRecord)
     mined.sort(key=lambda record: record.part)

@@ -11,7 +11,7 @@ from transforms.corpus import InputError, QuarantineLimitError
 from transforms.duplicates import KeepError
 from transforms.files import UnconditionalError
 from transforms.generations import LeaseLostError, PublishConflictError, RootInUseError
-from transforms.search import EncoderMismatchError, QueryError
+from transforms.search import EncoderMismatchError, QueryError, WhereError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_IN_USE = 1, 2, 3, 4
 
@@ -27,6 +27,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (RunnerError, EXIT_USAGE),
     (InputError, EXIT_USAGE),
     (QueryError, EXIT_USAGE),
+    (WhereError, EXIT_USAGE),
     (KeepError, EXIT_USAGE),
     (EncoderMismatchError, EXIT_REFUSED),
     (GateRefusedError, EXIT_REFUSED),

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from pipelines.corpus import CorpusResult
 from pipelines.stage import Run
-from transforms.corpus import DistinctPassages, PassagesPlan, PassagesRecord, plan_passages
+from transforms.corpus import (
+    PassagesPlan,
+    PassagesRecord,
+    plan_passages,
+)
+from transforms.corpus.beam import DistinctPassages
 from transforms.files import FileRef
 
 

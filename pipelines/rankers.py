@@ -16,7 +16,7 @@ from transforms.evaluation import DEPTH
 from transforms.files import filesystem_of
 from transforms.generations import Generation
 from transforms.index import exact_top
-from transforms.search import Searcher, matching_spec
+from transforms.search import GenerationSearcher, matching_spec
 
 # Queries of one search: their results are in memory together.
 _QUERIES = 256
@@ -70,13 +70,13 @@ def rank(system: System, queries: Mapping[str, str]) -> Ranked:
 
 def _by_index(system: System, generation: Generation, queries: Mapping[str, str]) -> Ranked:
     """As `corpusbeam search` does it."""
-    searcher = Searcher(generation, system.options)
+    searcher = GenerationSearcher(generation, system.options)
     ids, texts = list(queries), list(queries.values())
     searcher.search(texts[:1], 1)  # model and index are loaded now
     passages: dict[str, list[tuple[str, int]]] = {}
     started = time.perf_counter()
     for low in range(0, len(ids), _QUERIES):
-        hits = searcher.search(texts[low : low + _QUERIES], DEPTH)
+        hits = searcher.search_vectors(searcher.encode(texts[low : low + _QUERIES]), DEPTH)
         for query, found in zip(ids[low : low + _QUERIES], hits, strict=True):
             passages[query] = [(hit.doc_id, hit.passage_no) for hit in found]
     return Ranked(passages, time.perf_counter() - started)
@@ -95,7 +95,7 @@ def _by_vectors(system: System, generation: Generation, queries: Mapping[str, st
 
 
 def _best_documents(generation: Generation, corpus: CorpusVectors, vectors: np.ndarray) -> list[list[tuple[str, int]]]:
-    """The best documents for each query by their best passages, ties by id, as `Searcher` orders them."""
+    """The best documents for each query by their best passages, ties by id, as a searcher orders them."""
     wanted = DEPTH
     while True:
         top = exact_top(np.full(len(vectors), -2), vectors, corpus.blocks, min(wanted, corpus.texts))

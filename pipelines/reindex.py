@@ -218,7 +218,8 @@ def _reindex(run: Run, allowed: Allowed, dry_run: bool, encoder: EncoderProcess 
     }
     write_json(metrics_file, metrics)
     # The page tells of all stages but itself; the file has the report's cost too.
-    report = run.stage("report", FileRef, None, lambda: write_report(run, metrics_file, _published_configuration(config)))
+    settings_shown = _published_configuration(config)
+    report = run.stage("report", FileRef, None, lambda: write_report(run, metrics_file, settings_shown, published))
     metrics["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(metrics_file, metrics)
     refused = refusal(gates, report.path)

@@ -8,7 +8,7 @@ from pipelines.gates import gate_lines
 from pipelines.search import open_searcher
 from pipelines.stage import Run
 from transforms.files import FileRef, join, read_json
-from transforms.generations import Gate, Generation, open_generation
+from transforms.generations import Gate, Generation, Manifest, open_generation
 from transforms.reports import (
     ReportOptions,
     ReportRecord,
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 _EXAMPLE_ANSWERS = 3
 
 
-def write_report(run: Run, metrics_path: str, configuration: dict[str, Any]) -> FileRef:
-    """Write `report.html` of the staged generation."""
+def write_report(run: Run, metrics_path: str, configuration: dict[str, Any], parent: Manifest | None) -> FileRef:
+    """Write `report.html` of the staged generation, with what has changed since `parent` on its map."""
+    before = () if parent is None else parent.under("documents")
     task = ReportTask(
         folder=run.staged,
         metrics_path=metrics_path,
         path=join(run.staged, "report.html"),
         title=corpus_title(configuration),
         configuration=json.dumps(configuration),
+        parent=tuple(FileRef(join(run.root, file.path), file.size, file.rows, file.sha256) for file in before),
     )
     (record,) = run.job("report", WriteReport(run.config.report), [task], ReportRecord)
     return record.file

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
@@ -23,6 +23,8 @@ from pipelines.resources import ask_for_machines
 from pipelines.tasks import JobResult, do_tasks, read_result
 from pipelines.threads import threads_of_each
 from transforms.embedding import EncoderSpec
+
+Part = TypeVar("Part")
 
 SUPPORTED_RUNNERS = ("FnApiRunner", "PortableRunner", "FlinkRunner", "PrismRunner", "DataflowRunner")
 
@@ -127,6 +129,11 @@ class Runner:
         """Threads that a job of so many tasks may use in each worker."""
         elsewhere = None if self._name == "FnApiRunner" else self.options.worker_threads
         return elsewhere or threads_of_each(self._workers(tasks))
+
+    def shares(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+        """Tasks of consecutive parts: one for each worker, which does the parts in its threads; elsewhere one for each part."""
+        tasks = min(self.workers or len(parts), len(parts))
+        return [tuple(parts[len(parts) * i // tasks : len(parts) * (i + 1) // tasks]) for i in range(tasks)]
 
     def encoder(self, spec: EncoderSpec) -> EncoderSpec:
         """What workers are told of the model: where it is, or, on other machines, what it is called and must consist of."""

@@ -1,24 +1,108 @@
-"""`corpusbeam search`: answers from the published generation."""
+"""`corpusbeam search`, and searching from Python: answers from the published generation."""
 
 import shutil
+import threading
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from transforms.embedding import NO_PROFILE, EmbeddingOptions
-from transforms.generations import Generation, open_generation
-from transforms.reports import clean, fit, passage_label
-from transforms.search import Searcher
+from transforms.generations import Generation, open_generation, read_current
+from transforms.search import GenerationSearcher, Hit
+
+if TYPE_CHECKING:
+    from transforms.generations import Manifest
 
 
-def search(root: str, query: str, k: int, model: str | None = None) -> list[dict[str, Any]]:
-    """The best `k` documents of the published generation for one query, best first, each with its best passage."""
-    hits = open_searcher(open_generation(root), model).search([query], k)[0]
-    return [asdict(hit) for hit in hits]
+class Searcher:
+    """Searches what is published under a root, for as long as a process lives. Safe to share between threads.
+
+        searcher = Searcher("/data/index")
+        hits = searcher.search(["password forgotten"], k=5, where="section = 'net'")[0]
+        searcher.reload()
+
+    CURRENT is read once, and by `reload`. A call is answered from one generation, whatever is published or reloaded meanwhile.
+    """
+
+    def __init__(self, root: str, model: str | None = None) -> None:
+        """Open the published generation and load its model, index and ids.
+
+        `model` is in place of the model that the generation names: the same one elsewhere. Raises GenerationError when nothing
+        is published, EncoderMismatchError for another model, CorruptFileError for a file that is not what was published.
+        """
+        self._root, self._model = root, model
+        self._reloading = threading.Lock()
+        self._current = self._open()
+
+    @property
+    def generation(self) -> str:
+        """Id of the generation that answers now."""
+        return self._current.generation.id
+
+    @property
+    def manifest(self) -> "Manifest":
+        """Its manifest."""
+        return self._current.generation.manifest
+
+    def search(
+        self, queries: Sequence[str], k: int = 10, *, where: str | None = None, group_duplicates: bool = False
+    ) -> list[list[Hit]]:
+        """The best `k` documents for each query: see `GenerationSearcher.search`."""
+        return self.pinned().search(queries, k, where=where, group_duplicates=group_duplicates)
+
+    def pinned(self) -> GenerationSearcher:
+        """The searcher of the generation that answers now; it stays with that one. For several calls that belong together."""
+        return self._current
+
+    def reload(self) -> bool:
+        """Go over to the generation that CURRENT names now, if it is another one; says whether it was.
+
+        The old one answers until the new one is open, and stays where that cannot be opened: then it raises as the constructor.
+        """
+        with self._reloading:
+            if read_current(self._root) == self.generation:
+                return False
+            self._current = self._open()
+            return True
+
+    def _open(self) -> GenerationSearcher:
+        searcher = open_searcher(open_generation(self._root), self._model)
+        searcher.load()
+        return searcher
 
 
-def open_searcher(generation: Generation, model: str | None = None) -> Searcher:
+def search(
+    root: str,
+    query: str,
+    k: int,
+    model: str | None = None,
+    where: str | None = None,
+    *,
+    group_duplicates: bool = False,
+) -> dict[str, Any]:
+    """The best `k` documents of the published generation for one query, best first, each with its best passage.
+
+    `warnings` say what a person must know of the answer. Raises as `GenerationSearcher.search` does.
+    """
+    searcher = open_searcher(open_generation(root), model)
+    hits = searcher.search([query], k, where=where, group_duplicates=group_duplicates)[0]
+    warnings = []
+    if searcher.truncated([query])[0]:
+        warnings.append(
+            f"the query is longer than the {searcher.max_tokens} tokens that the model takes: its rest is not searched for"
+        )
+    return {
+        "query": query,
+        "generation": searcher.generation.id,
+        "hits": [hit_facts(hit) for hit in hits],
+        "warnings": warnings,
+    }
+
+
+def open_searcher(generation: Generation, model: str | None = None) -> GenerationSearcher:
     """A searcher with the encoder that the generation's configuration names, or with `model` in its place."""
-    return Searcher(generation, published_embedding(generation, model))
+    return GenerationSearcher(generation, published_embedding(generation, model))
 
 
 def published_embedding(generation: Generation, model: str | None = None) -> EmbeddingOptions:
@@ -33,15 +117,41 @@ def published_embedding(generation: Generation, model: str | None = None) -> Emb
     return EmbeddingOptions(**{**settings, "device": None, "threads": None})
 
 
+def hit_facts(hit: Hit) -> dict[str, Any]:
+    """A hit as JSON values: times as ISO 8601."""
+    facts = asdict(hit)
+    times = {name: value.isoformat() for name, value in hit.metadata.items() if isinstance(value, datetime)}
+    return {**facts, "metadata": {**facts["metadata"], **times}, "duplicates": list(hit.duplicates)}
+
+
 def hit_lines(hits: list[dict[str, Any]]) -> list[str]:
     """Hits as lines for a terminal, each document's text cut to the width."""
+    # The room of reports knows terminals, and its import costs a search that wants JSON too much.
+    from transforms.reports.documents import passage_label
+    from transforms.reports.text import clean, fit
+
     width = shutil.get_terminal_size((100, 24)).columns
     lines = ["Scores are inner products, not cosines: the model is compared by dot product."] if _by_dot(hits) else []
     for hit in hits:
         lines.append(f"{hit['rank']:>3}  {hit['score']:.3f}  {clean(passage_label(hit['doc_id'], hit['passage_no']))}")
         if hit["text"]:
             lines.append(" " * 12 + fit(hit["text"], width - 12))
+        if about := _about(hit):
+            lines.append(" " * 12 + fit(about, width - 12))
+        if others := hit["duplicates"]:
+            lines.append(" " * 12 + fit(f"and {len(others):,} that say the same: {', '.join(others)}", width - 12))
     return lines or ["no answer"]
+
+
+def _about(hit: dict[str, Any]) -> str:
+    """Metadata and topic in one line."""
+    said = [f"{name} {value}" for name, value in hit["metadata"].items() if value is not None]
+    topic = hit["topic"]
+    if topic is not None and topic["title"]:
+        said.append(f"{'topic' if topic['topic_id'] >= 0 else 'near topic'} {topic['title']}")
+    elif hit["theme"] is not None and hit["theme"]["title"]:
+        said.append(f"theme {hit['theme']['title']}")
+    return " · ".join(said)
 
 
 def _by_dot(hits: list[dict[str, Any]]) -> bool:

@@ -64,7 +64,7 @@ class TopicsResult:
     """
 
     published: list[FileRef]
-    counts: dict[str, float]
+    counts: dict[str, Any]
     reused: bool = False
     unknown_labels: tuple[str, ...] = ()
 
@@ -132,12 +132,23 @@ def find_topics(
     else:
         (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
     described = describe_topics(
-        found, texts, blocks, documents, scratch, folder, job, options.counted, remembered, options.layers
+        found,
+        texts,
+        blocks,
+        documents,
+        scratch,
+        folder,
+        job,
+        options.counted,
+        options.languages,
+        remembered,
+        options.layers,
     )
-    counts: dict[str, float] = {
+    counts: dict[str, Any] = {
         "topics": found.topics,
         "noise_documents": described.noise_documents,
         "unassigned_documents": described.unassigned_documents,
+        "languages": list(described.languages),
     }
     noted = None
     if found.clustering is not None:

@@ -18,6 +18,7 @@ _LIBRARIES = (
     "scikit-learn",
     "scipy",
     "sentence-transformers",
+    "stopwordsiso",
     "torch",
     "transformers",
     "umap-learn",

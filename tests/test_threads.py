@@ -1,5 +1,6 @@
-"""Numbers of threads after pieces of work that ran side by side."""
+"""Steps in threads, and numbers of threads after pieces of work that ran side by side."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from transforms.neighbors import screen, tiles
-from transforms.threads import one_blas_thread, one_torch_thread
+from transforms.threads import in_threads, one_blas_thread, one_torch_thread
 
 
 def blas():
@@ -86,3 +87,32 @@ def test_screens_leave_torch_as_it_was(monkeypatch):
     tiles._run([(side, slice(0), side, slice(0))] * 50, 1, 4)
     assert seen == [1] * 50
     assert torch.get_num_threads() == in_new_thread() == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 9])
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_every_step_is_done_once(threads, steps):
+    done = []
+
+    def work(step: int) -> int:
+        done.append(step)
+        return 2 * step
+
+    assert in_threads(work, range(steps), threads) == [2 * step for step in range(steps)]
+    assert sorted(done) == list(range(steps))
+
+
+def test_steps_are_done_at_the_same_time():
+    # Each waits for the other: one after the other they would not end.
+    meeting = threading.Barrier(2, timeout=60)
+    in_threads(lambda _: meeting.wait(), range(2), 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_a_step_raises_is_raised(threads):
+    def fails(step: int) -> None:
+        if step == 2:
+            raise ValueError("step 2")
+
+    with pytest.raises(ValueError, match="step 2"):
+        in_threads(fails, range(4), threads)

@@ -1,15 +1,31 @@
-"""How many threads libraries start: settings of the whole process, which pieces of work that run side by side share.
+"""Threads: steps of one piece of work side by side, and how many threads libraries start.
 
-Who sets such a number and puts back what it found, puts back what another piece of work had set for itself. So the first
-notes the number and the last puts it back.
+The latter are settings of the whole process, which pieces of work that run side by side share. Who sets such a number and puts
+back what it found, puts back what another piece of work had set for itself. So the first notes the number and the last puts it
+back.
 """
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+Step = TypeVar("Step")
+Done = TypeVar("Done")
+
+
+def in_threads(work: Callable[[Step], Done], steps: Sequence[Step], threads: int) -> list[Done]:
+    """What `work` gives for every step, in order, in at most so many threads; raises what a step raises.
+
+    numpy, BLAS, torch and compiled loops let other threads go on meanwhile.
+    """
+    if threads == 1 or len(steps) <= 1:
+        return [work(step) for step in steps]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, steps))
 
 
 class _Shared:

@@ -14,11 +14,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.corpus import (
-    CanonicalDocuments,
     CorpusOptions,
-    DistinctPassages,
     PassageSplitter,
-    ReadCorpus,
     plan_documents,
     plan_passages,
     plan_units,
@@ -28,6 +25,7 @@ from transforms.corpus import (
     write_documents,
     write_passages,
 )
+from transforms.corpus.beam import CanonicalDocuments, DistinctPassages, ReadCorpus
 
 
 @dataclass

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from tests.neighbors.helpers import FLAG_NAMES, FLAGS, records_of
-from transforms.duplicates import DuplicatesOptions, mine_part, publish_duplicates
-from transforms.duplicates.beam import GroupDuplicates, MinePairs
+from transforms.duplicates import DuplicatesOptions, WordingTask, mine_part, publish_duplicates, write_wording
+from transforms.duplicates.beam import GroupDuplicates, MinePairs, ReadWording
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=FLAG_NAMES)
@@ -12,7 +12,10 @@ def test_the_jobs_leave_the_records_of_the_plain_functions(corpus, flags):
     options = DuplicatesOptions(max_pairs_per_text=20)
     tasks = corpus.mine_tasks()
     mined = [mine_part(task, options) for task in tasks]
-    records_of(MinePairs(options, threads=1), tasks, mined, flags)
+    read = [WordingTask(part, file, f"{corpus.folder}/wordings") for part, file in enumerate(corpus.passages)]
+    records_of(ReadWording(threads=2), [tuple(read[:3]), tuple(read[3:])], [write_wording(task) for task in read], flags)
+    halves = [tuple(tasks[:2]), tuple(tasks[2:])]
+    records_of(MinePairs(options, threads=2), halves, mined, flags)
     task = corpus.group_task(mined)
     records_of(GroupDuplicates(options), [task], [publish_duplicates(task, options)], flags)
 

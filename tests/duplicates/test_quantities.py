@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.duplicates import quantities as quantities_module
 from transforms.duplicates.quantities import DATES, NUMBERS, VERSIONS, quantities
 
 KINDS = {NUMBERS: "number", DATES: "date", VERSIONS: "version"}
@@ -103,3 +104,9 @@ def test_any_text_can_be_read_and_no_digit_is_lost(text):
     assert places == sorted(places)
     assert bool(found) == bool(digits)
     assert all(value for _, _, value in found)
+
+
+@given(st.lists(st.sampled_from([*"vrneylbt1_.-(²é \t\xa0", " may", "sept", "version", "rev"]), max_size=6).map("".join))
+def test_what_is_not_searched_would_not_be_found(before):
+    assert quantities_module._may_end_month(before) or quantities_module._MONTH_BEFORE.search(before) is None
+    assert quantities_module._may_end_version_word(before) or quantities_module._VERSION_BEFORE.search(before) is None

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from tests.embedding.compare import cosines
 from tests.embedding.tiny import ARCHITECTURES, build_model
 from transforms.embedding import is_packable
-from transforms.embedding.architectures import UnsupportedModelError
+from transforms.embedding.architectures import UnsupportedModelError, weights_of
 from transforms.embedding.packable import ARCHITECTURES as PACKABLE
 from transforms.embedding.packed import PackedEncoder
 
@@ -37,6 +37,10 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+def packed(model: SentenceTransformer, precision: str) -> PackedEncoder:
+    return PackedEncoder(weights_of(model), model.device, precision)
+
+
 def own_vectors(model: SentenceTransformer, ids: list[list[int]]) -> np.ndarray:
     features = model.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
     with torch.inference_mode():
@@ -45,7 +49,7 @@ def own_vectors(model: SentenceTransformer, ids: list[list[int]]) -> np.ndarray:
 
 @pytest.mark.parametrize(("precision", "least"), PRECISIONS.items())
 def test_it_computes_what_the_model_computes(library, ids, precision, least):
-    own, expected = PackedEncoder(library, precision)(ids), own_vectors(library, ids)
+    own, expected = packed(library, precision)(ids), own_vectors(library, ids)
     assert own.dtype == np.float32
     assert cosines(own, expected).min() >= least
     if precision == "fp32":
@@ -56,9 +60,7 @@ def test_it_computes_what_the_model_computes(library, ids, precision, least):
 
 def test_each_precision_is_nearer_to_the_model_than_the_next(library, ids):
     expected = own_vectors(library, ids)
-    errors = [
-        np.linalg.norm(PackedEncoder(library, precision)(ids) - expected) for precision in PRECISIONS if precision != "fp16"
-    ]
+    errors = [np.linalg.norm(packed(library, precision)(ids) - expected) for precision in PRECISIONS if precision != "fp16"]
     assert errors == sorted(errors)
 
 
@@ -67,7 +69,7 @@ def test_each_precision_is_nearer_to_the_model_than_the_next(library, ids):
 @given(data=st.data())
 def test_a_vector_does_not_depend_on_the_texts_beside_it(minilm_spec, library, ids, precision, data):
     rows = sorted(data.draw(st.sets(st.integers(0, len(TEXTS) - 1), min_size=1)))
-    forward, threads = PackedEncoder(library, precision), torch.get_num_threads()
+    forward, threads = packed(library, precision), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         np.testing.assert_array_equal(forward([ids[row] for row in rows]), forward(ids)[rows])
@@ -83,7 +85,7 @@ def test_every_architecture_computes_what_its_model_computes(tmp_path, one_threa
     assert type(model.transformers_model).__name__ == architecture
     texts = ["abc", "hello world", "a", "hello wurld", "a longer text of several words"]
     ids = sorted(model.tokenizer(texts)["input_ids"], key=len)
-    np.testing.assert_allclose(PackedEncoder(model, "fp32")(ids), own_vectors(model, ids), atol=1e-5)
+    np.testing.assert_allclose(packed(model, "fp32")(ids), own_vectors(model, ids), atol=1e-5)
     assert is_packable(folder)
 
 
@@ -96,16 +98,16 @@ def test_other_models_are_refused_by_name(tmp_path):
     assert not is_packable(folder)
     model = SentenceTransformer(folder, device="cpu")
     with pytest.raises(UnsupportedModelError, match="Dense"):
-        PackedEncoder(model, "fp32")
+        packed(model, "fp32")
     folder = build_model(tmp_path / "max", pooling="max")
     assert not is_packable(folder)
     model = SentenceTransformer(folder, device="cpu")
     with pytest.raises(UnsupportedModelError, match="max"):
-        PackedEncoder(model, "fp32")
+        packed(model, "fp32")
     model[1].pooling_mode = "mean"
     model.transformers_model.config.hidden_act = "relu"
     with pytest.raises(UnsupportedModelError, match="relu"):
-        PackedEncoder(model, "fp32")
+        packed(model, "fp32")
 
 
 @pytest.mark.parametrize(
@@ -138,4 +140,4 @@ def test_a_gpu_computes_what_the_model_computes(minilm_spec, device):
     ids = sorted(model.tokenizer(TEXTS)["input_ids"], key=len)
     expected = own_vectors(model, ids)
     for precision in ("fp32", "bf16", "fp16"):
-        assert cosines(PackedEncoder(model, precision)(ids), expected).min() >= 0.9999
+        assert cosines(packed(model, precision)(ids), expected).min() >= 0.9999

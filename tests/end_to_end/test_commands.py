@@ -1,18 +1,29 @@
 """The reading verbs on a published generation, through the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from pipelines.cli import main
+from tests.end_to_end.conftest import SENTENCES
 from transforms.embedding import EmbeddingOptions, encoder_spec
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    rows = [json.dumps({"id": f"q{i:02d}", "text": text}) for i, text in enumerate(SENTENCES)]
+    (folder / "corpus.jsonl").write_text("\n".join([*rows, ""]))
+    assert main(["reindex", "--root", str(folder / "root"), "--input", str(folder / "corpus.jsonl")]) == 0
+    return folder
+
+
 @pytest.fixture
-def root(corpusbeam, write_jsonl, sentences, tmp_path) -> Path:
-    path = write_jsonl([(f"q{i:02d}", text) for i, text in enumerate(sentences)])
-    ran = corpusbeam("reindex", "--root", tmp_path / "root", "--input", path)
-    assert ran.code == 0, ran.err
+def root(published, tmp_path) -> Path:
+    """A root of one's own; `corpus.jsonl` beside it is its corpus."""
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
     return tmp_path / "root"
 
 
@@ -62,8 +73,6 @@ def test_a_changed_byte_is_found_by_verify_and_refused_by_search(corpusbeam, roo
 
 
 def test_search_refuses_another_models_index(corpusbeam, root, tmp_path):
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(encoder_spec(EmbeddingOptions()).folder, folder)
     settings = json.loads((folder / "sentence_bert_config.json").read_text())
@@ -74,11 +83,38 @@ def test_search_refuses_another_models_index(corpusbeam, root, tmp_path):
     assert corpusbeam("search", "--root", root, "password", "--model", encoder_spec(EmbeddingOptions()).folder).code == 0
 
 
-@pytest.mark.parametrize(("arguments", "word"), [(["", "-k", "3"], "blank"), (["x", "-k", "0"], "0")])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["", "-k", "3"], "blank"),
+        (["x", "-k", "0"], "0"),
+        (["x", "--where", "section = 'net'"], "there is no column 'section'"),
+        (["x", "--where", "doc_id ="], "expected 'text'"),
+    ],
+)
 def test_queries_that_cannot_be_answered(corpusbeam, root, arguments, word):
     ran = corpusbeam("search", "--root", root, *arguments)
     assert ran.code == 2
     assert word in ran.err
+
+
+def test_a_long_query_and_a_large_k_are_answered(corpusbeam, root, sentences):
+    long = corpusbeam("search", "--root", root, "password " * 120_000, "-k", 10_000, "--format", "json")
+    assert long.code == 0, long.err
+    assert "longer than the 256 tokens" in long.err
+    assert len(long.json["hits"]) == len(sentences)
+    assert {hit["doc_id"] for hit in long.json["hits"][:2]} == {"q00", "q01"}
+
+
+def test_filters_groups_and_labels_come_with_the_answers(corpusbeam, root):
+    found = corpusbeam("search", "--root", root, "password", "--where", "doc_id in ('q01', 'q05')", "--format", "json").json
+    assert [hit["doc_id"] for hit in found["hits"]] == ["q01", "q05"]
+    assert found["hits"][0]["theme"]["title"]
+    assert set(found["hits"][0]["topic"]) == {"topic_id", "assigned_topic_id", "topic_uid", "title"}
+    pairs = corpusbeam("duplicates", "--root", root, "--format", "json").json
+    grouped = corpusbeam("search", "--root", root, "password", "--group-duplicates", "--format", "json").json["hits"]
+    assert sum(len(hit["duplicates"]) for hit in grouped) == pairs["duplicate_documents"]
+    assert len(grouped) + pairs["duplicate_documents"] >= 10
 
 
 def test_reading_where_nothing_is_published(corpusbeam, tmp_path):

@@ -147,7 +147,7 @@ def test_indexed_vectors_are_the_models(published, passages, vectors):
 
 
 def test_search_finds_what_truncation_would_have_lost(published, documents, model, passages, vectors):
-    (hit, *others) = search(published.root, NEEDLE, 5)
+    (hit, *others) = search(published.root, NEEDLE, 5)["hits"]
     assert hit["doc_id"] == "haystack"
     assert "keeper feeds three orange cats before the ferry arrives." in hit["text"]
     assert any(NEEDLE in text for (doc_id, _), text in passages.items() if doc_id == "haystack")

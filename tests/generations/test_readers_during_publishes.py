@@ -15,7 +15,7 @@ import faiss
 import numpy as np
 import pyarrow as pa
 
-from transforms.embedding import EmbeddingOptions, Encoded
+from transforms.embedding import EmbeddingOptions
 from transforms.files import file_ref, filesystem_of, read_table, write_bytes, write_table
 from transforms.generations import (
     FORMAT,
@@ -34,7 +34,7 @@ from transforms.generations import (
     verify_generation,
     write_manifest,
 )
-from transforms.search import Searcher
+from transforms.search import GenerationSearcher
 
 DIM, TEXTS, PUBLISHES = 8, 20, 200
 QUERY = np.eye(DIM, dtype=np.float32)[:1]
@@ -89,8 +89,10 @@ def publish(root: str, number: int, parent: str | None) -> str:
 class OneQuery:
     """An encoder whose every query is the same vector."""
 
-    def encode_queries(self, queries):
-        return Encoded(np.repeat(QUERY, len(queries), 0), np.zeros(len(queries), bool), 0, 0, {})
+    max_tokens = 256
+
+    def encode(self, queries):
+        return np.repeat(QUERY, len(queries), 0), np.zeros(len(queries), bool)
 
 
 def read_once(root: str) -> int:
@@ -103,7 +105,7 @@ def read_once(root: str) -> int:
     score, found = index.search(QUERY, 1)
     assert (int(found[0, 0]), float(score[0, 0])) == (number * 1000, 1.0)
     assert read_table(f"{root}/vectors/abc/part-{number}.parquet")["number"].to_pylist() == [number]
-    hits = Searcher(generation, EmbeddingOptions()).search(["anything"], 3)[0]
+    hits = GenerationSearcher(generation, EmbeddingOptions()).search(["anything"], 3)[0]
     assert hits[0].doc_id == "d00"
     assert [hit.text for hit in hits] == [f"text {int(hit.doc_id[1:])} of generation {number}" for hit in hits]
     return number
@@ -117,7 +119,7 @@ from tests.generations import test_readers_during_publishes as test
 from transforms.search import searcher
 
 searcher.matching_spec = lambda *_: SimpleNamespace(metric="cosine")
-searcher.load_encoder = lambda *_: test.OneQuery()
+searcher.load_query_encoder = lambda *_: test.OneQuery()
 root, stop = sys.argv[1], sys.argv[2]
 last = False
 while not last:

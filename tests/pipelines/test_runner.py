@@ -72,3 +72,17 @@ def test_engines_are_ended_also_when_beam_makes_an_error_of_a_signal(monkeypatch
     with pytest.raises(RuntimeError), Runner(RunnerOptions()):
         raise RuntimeError("a bundle has failed")
     assert done == ended
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (RunnerOptions(), [(0, 1, 2, 3, 4)]),
+        (RunnerOptions(workers=2), [(0, 1), (2, 3, 4)]),
+        (RunnerOptions(workers=9), [(0,), (1,), (2,), (3,), (4,)]),
+        (RunnerOptions(runner="PrismRunner"), [(0,), (1,), (2,), (3,), (4,)]),
+    ],
+)
+def test_parts_are_shared_out_as_tasks_where_it_is_known_who_does_them(options, expected):
+    assert Runner(options).shares(range(5)) == expected
+    assert Runner(options).shares([]) == []

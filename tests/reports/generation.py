@@ -19,8 +19,11 @@ def number_of(text: str) -> int:
     return int.from_bytes(key(text)[:8], "big") >> 1
 
 
-def write_documents(folder: Path, texts: dict[str, str], *, keep_text: bool = True, parts: int = 2, **metadata: str) -> None:
-    """documents/part-*.parquet: sorted by the hash of the id, each part an equal range of it."""
+def write_documents(folder: Path, texts: dict[str, str], *, keep_text: bool = True, parts: int = 2, **metadata: object) -> None:
+    """documents/part-*.parquet: sorted by the hash of the id, each part an equal range of it.
+
+    Metadata are one value, or one for each id.
+    """
     ids = sorted(texts, key=lambda doc_id: (hashlib.sha256(doc_id.encode()).digest()[:8], doc_id))
     for part in range(parts):
         own = [i for i in ids if hashlib.sha256(i.encode()).digest()[0] * parts // 256 == part]
@@ -31,12 +34,18 @@ def write_documents(folder: Path, texts: dict[str, str], *, keep_text: bool = Tr
             "text": pa.array([texts[i] for i in own], pa.string()),
             "source": pa.array(["in.parquet"] * len(own), pa.string()),
             "row": pa.array(range(len(own)), pa.int64()),
-            **{name: pa.array([value] * len(own), pa.string()) for name, value in metadata.items()},
+            **{name: values_of(value, own) for name, value in metadata.items()},
         }
         if not keep_text:
             del columns["text"]
         # Row groups of three, so that reading only some of them is tried.
         write_table(f"{folder}/documents/part-{part:05d}.parquet", pa.table(columns), row_group_rows=3)
+
+
+def values_of(value: object, ids: list[str]) -> pa.Array:
+    if isinstance(value, dict):
+        return pa.array([value[doc_id] for doc_id in ids], pa.array(list(value.values())).type)
+    return pa.array([value] * len(ids), pa.string())
 
 
 def write_assignments(folder: Path, rows: Sequence[tuple[str, int, int, float | None, float | None]]) -> None:
@@ -48,6 +57,7 @@ def write_assignments(folder: Path, rows: Sequence[tuple[str, int, int, float | 
             "topic_id": pa.array([r[1] for r in rows], pa.int32()),
             "assigned_topic_id": pa.array([r[2] for r in rows], pa.int32()),
             "topic_uid": pa.array([f"uid{r[2]}" if r[2] >= 0 else None for r in rows], pa.string()),
+            "theme_id": pa.array([int(r[1] >= 0) for r in rows], pa.int32()),
             "strength": pa.array([1.0] * len(rows), pa.float32()),
             "x": pa.array([r[3] for r in rows], pa.float32()),
             "y": pa.array([r[4] for r in rows], pa.float32()),
@@ -174,7 +184,9 @@ def write_generation(folder: Path, *, evil: bool = False) -> dict:
     texts = {f"doc{i:02d}{tail}": f"Text number {i} about {('cats', 'boats')[i % 2]} {tail}" for i in range(40)}
     ids = list(texts)
     texts[ids[8]] = texts[ids[6]]  # an exact copy
-    write_documents(folder, texts, section=f"pets{tail}")
+    marks = {doc_id: 5 * i for i, doc_id in enumerate(ids)}
+    kinds = {doc_id: None if i % 4 == 3 else f"{('red', 'green', 'red')[i % 4]}{tail}" for i, doc_id in enumerate(ids)}
+    write_documents(folder, texts, section=f"pets{tail}", marks=marks, **{f"kind{tail}": kinds})
     rows = []
     for i, doc_id in enumerate(ids):
         topic = -1 if i % 5 == 4 else i % 2

@@ -9,7 +9,14 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from tests.reports.generation import write_generation
 from transforms.files import file_ref, read_json
-from transforms.reports import ReportOptions, ReportRecord, ReportTask, WriteReport, read_report, render_html
+from transforms.reports import (
+    ReportOptions,
+    ReportRecord,
+    ReportTask,
+    read_report,
+    render_html,
+)
+from transforms.reports.beam import WriteReport
 
 
 def task_of(folder: Path) -> ReportTask:

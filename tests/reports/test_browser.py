@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.reports.browser import CHROMIUM, DRIVER, Browser, browser
-from tests.reports.generation import write_generation
-from transforms.files import read_json
+from tests.reports.generation import write_documents, write_generation
+from transforms.files import file_ref, read_json
 from transforms.reports import read_report, render_html
 
 pytestmark = pytest.mark.skipif(
@@ -31,8 +33,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page full of texts that would run as a script if one of them were not escaped."""
     folder = tmp_path_factory.mktemp("report")
     write_generation(folder, evil=True)
+    documents = pa.concat_tables(pq.read_table(part) for part in sorted(folder.glob("documents/*.parquet")))
+    texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    one, other = sorted(texts)[:2]
+    write_documents(folder / "parent", {doc_id: text for doc_id, text in texts.items() if doc_id != one} | {other: "before"})
+    parent = [file_ref(str(part)) for part in sorted(folder.glob("parent/documents/*.parquet"))]
+    report = read_report(str(folder), read_json(f"{folder}/metrics.json"), title="Pets", parent=parent)
     path = folder / "report.html"
-    path.write_text(render_html(read_report(str(folder), read_json(f"{folder}/metrics.json"), title="Pets")))
+    path.write_text(render_html(report))
     return path
 
 
@@ -150,6 +158,60 @@ def test_search_counts_the_documents_whose_text_matches(opened: Browser) -> None
         input.dispatchEvent(new Event("input"));
         return new Promise(done => setTimeout(() => done(out.textContent), 400));""")
     assert found == "20 documents of 40"
+
+
+def colour(window: Browser, name: str) -> list[list[str]]:
+    """Choose what the points are coloured by; the lines of the legend."""
+    lines = window.run(
+        """const chooser = document.getElementById("colour");
+        const option = [...chooser.options].find(o => o.textContent.startsWith(arguments[0]));
+        chooser.value = option.value;
+        chooser.dispatchEvent(new Event("change"));
+        const texts = (button) => [...button.querySelectorAll("span, data")].map(e => e.textContent);
+        return [...document.querySelectorAll("#legend button")].map(texts);
+        """,
+        name,
+    )
+    window.frame()
+    return lines
+
+
+def test_points_are_coloured_by_theme_change_or_a_column(opened: Browser) -> None:
+    opened.mouse(2, 2)
+    matches = "return document.getElementById('matches').textContent"
+    pictures = {opened.run(PICTURE)["digest"]}
+    themes = colour(opened, "Theme")
+    assert [[title[:14], size] for title, size in themes] == [["pets and ships", "28"], ["rest", "12"]]
+    assert opened.run(matches) == "2 themes"
+    pictures.add(opened.run(PICTURE)["digest"])
+    assert colour(opened, "Change") == [["unchanged", "38"], ["new", "1"], ["changed", "1"]]
+    opened.run("document.querySelectorAll('#legend button')[2].click()")
+    assert opened.run(matches) == "1 document of 40"
+    marks = colour(opened, "marks")
+    assert [size for _, size in marks] == ["5"] * 8
+    assert marks[0][0] == "0 – 20"
+    assert opened.run(matches) == "8 values"
+    pictures.add(opened.run(PICTURE)["digest"])
+    kinds = colour(opened, "kind")
+    assert [[title[:5], size] for title, size in kinds] == [["red</", "20"], ["green", "10"], ["No va", "10"]]
+    pictures.add(opened.run(PICTURE)["digest"])
+    assert len(pictures) == 4
+    assert opened.run("return document.querySelectorAll('aside script, aside img').length") == 0
+    find_point(opened)
+    assert "kind" in tooltip(opened)
+    # A topic of the table is shown among topics.
+    opened.run("document.querySelector('.open').click(); document.querySelector('.show').click()")
+    assert opened.run("return document.getElementById('colour').selectedOptions[0].textContent") == "Topic"
+    assert opened.run(matches) == "16 documents of 40"
+
+
+def test_search_finds_titles(opened: Browser) -> None:
+    found = opened.run("""
+        const input = document.getElementById("search"), out = document.getElementById("matches");
+        input.value = "pets and ships";
+        input.dispatchEvent(new Event("input"));
+        return new Promise(done => setTimeout(() => done(out.textContent), 400));""")
+    assert found == "32 documents of 40"
 
 
 def test_topics_open_and_sort(opened: Browser) -> None:

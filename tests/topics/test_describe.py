@@ -112,7 +112,7 @@ def test_topics_without_terms():
         (("größe", "größen", "maß"), "größe, maß"),
         (("free open source", "desktop calendar client", "mail"), "free open source, desktop calendar client"),
         (("free open source software", "desktop calendar client", "mail"), "free open source software, mail"),
-        (("语", "语言", "言"), "语, 语言, 言"),  # characters are words: nothing is known of how they build others
+        (("语言", "言", "学习"), "语言, 学习"),  # each character is a word
         ((), "topic 7"),
     ],
 )

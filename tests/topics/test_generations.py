@@ -59,7 +59,7 @@ class Published:
         else:
             self.found = find_topics(FindTopicsTask(corpus.passages, corpus.neighbors, f"{out}/labels.parquet"), options)
         inputs = corpus.passages, corpus.blocks, corpus.documents
-        self.record = describe_topics(self.found, *inputs, work, f"{out}/topics", job, (), remembered, options.layers)
+        self.record = describe_topics(self.found, *inputs, work, f"{out}/topics", job, (), ["en"], remembered, options.layers)
         documents = tuple(file_ref(file.path, file.rows) for file in corpus.documents)
         record, layers = self.record, options.layers
         self.parent = ParentTopics(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.topics import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics import COUNTS_SCHEMA, count_terms, merge_counts, stop_words
 from transforms.topics.words import is_term_word, pieces
 
 
@@ -18,7 +18,7 @@ def counted_by_hand(texts, topics, ngram_max):
             " ".join(words[start : start + size])
             for size in range(1, ngram_max + 1)
             for start in range(len(words) - size + 1)
-            if all(is_term_word(word) for word in words[start : start + size])
+            if all(is_term_word(word) and word not in stop_words("en") for word in words[start : start + size])
         )
         for term, times in own.items():
             occurrences[int(topic), term] += times

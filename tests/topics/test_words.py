@@ -30,7 +30,7 @@ def test_term_words(word):
     assert is_term_word(word)
 
 
-NO_TERM_WORDS = "the don't don’t __the__ 7 2024 r a _ ___ - 。 d41d8cd98f00b204e9800998 https://x.org me@x.org 0x00007f31"
+NO_TERM_WORDS = "7 2024 r a _ ___ - 。 d41d8cd98f00b204e9800998 https://x.org me@x.org 0x00007f31"
 
 
 @pytest.mark.parametrize("piece", [*NO_TERM_WORDS.split(), "x" * 41, ""])

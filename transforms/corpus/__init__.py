@@ -7,7 +7,6 @@ Promises: a bad row costs only itself; what is published is a function of the ro
 came by; no worker and not the driver holds more than a bounded piece of the corpus. `beam.py` says how the steps are chained.
 """
 
-from transforms.corpus.beam import CanonicalDocuments, DistinctPassages, ReadCorpus
 from transforms.corpus.dates import dates_of
 from transforms.corpus.documents import DocumentsPlan, plan_documents, write_documents
 from transforms.corpus.errors import IdCollisionError, InputError, QuarantineLimitError
@@ -32,9 +31,7 @@ __all__ = [
     "PYTHON_DOCS_COLUMNS",
     "QUARANTINE_SCHEMA",
     "RESERVED_COLUMNS",
-    "CanonicalDocuments",
     "CorpusOptions",
-    "DistinctPassages",
     "DocumentsPlan",
     "DocumentsRecord",
     "IdCollisionError",
@@ -44,7 +41,6 @@ __all__ = [
     "PassagesPlan",
     "PassagesRecord",
     "QuarantineLimitError",
-    "ReadCorpus",
     "Slice",
     "SourceUnit",
     "UnitRecord",

@@ -22,7 +22,7 @@ from transforms.duplicates.calibrate import Curve, curve_of, curve_table
 from transforms.duplicates.grouping import groups_from_pairs
 from transforms.duplicates.keep import KeepError, check_dates, columns_of
 from transforms.duplicates.labels import LabelledPairs, has_scores, read_labels, read_scores
-from transforms.duplicates.mine import MineRecord, MineTask, mine_part
+from transforms.duplicates.mine import MineRecord, MineTask, find_pairs, mine_part, mine_parts
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import APPROXIMATE, CAPPED, GroupRecord, GroupTask, publish_duplicates
 from transforms.duplicates.raise_threshold import Raised, raise_threshold
@@ -37,7 +37,7 @@ from transforms.duplicates.tables import (
     texts_schema,
 )
 from transforms.duplicates.wording import Wordings, wordings_of
-from transforms.duplicates.wording_files import WordingRecord, WordingTask, write_wording
+from transforms.duplicates.wording_files import WordingRecord, WordingTask, write_wording, write_wording_parts
 
 __all__ = [
     "APPROXIMATE",
@@ -67,6 +67,7 @@ __all__ = [
     "compare_tile",
     "curve_of",
     "curve_table",
+    "find_pairs",
     "groups_from_pairs",
     "groups_schema",
     "has_scores",
@@ -74,6 +75,7 @@ __all__ = [
     "matches_schema",
     "measure_around",
     "mine_part",
+    "mine_parts",
     "pairs_against_schema",
     "pairs_schema",
     "publish_duplicates",
@@ -84,4 +86,5 @@ __all__ = [
     "texts_schema",
     "wordings_of",
     "write_wording",
+    "write_wording_parts",
 ]

@@ -6,31 +6,33 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from transforms.duplicates.against import AgainstRecord, AroundRecord, compare_tile, measure_around
-from transforms.duplicates.mine import MineRecord, MineTask, mine_part
+from transforms.duplicates.mine import MineRecord, MineTask, mine_parts
 from transforms.duplicates.options import DuplicatesOptions
 from transforms.duplicates.publish import GroupRecord, publish_duplicates
-from transforms.duplicates.wording_files import WordingRecord, write_wording
+from transforms.duplicates.wording_files import WordingRecord, write_wording_parts
 
 
 @dataclass
 class ReadWording(beam.PTransform):
-    """WordingTask → WordingRecord: what the relation of texts is decided on, for one part of the passages."""
+    """Tuples of WordingTask → WordingRecord: what the relation of texts is decided on, for some parts of the passages."""
+
+    threads: int = 1
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Read each of the parts."""
-        return tasks | "ReadTexts" >> beam.Map(write_wording).with_output_types(WordingRecord)
+        return tasks | "ReadTexts" >> beam.FlatMap(write_wording_parts, self.threads).with_output_types(WordingRecord)
 
 
 @dataclass
 class MinePairs(beam.PTransform):
-    """MineTask → MineRecord: the pairs that belong to one part of the neighbour graph."""
+    """Tuples of MineTask → MineRecord: the pairs that belong to some parts of the neighbour graph."""
 
     options: DuplicatesOptions
-    threads: int | None = None
+    threads: int = 1
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         """Mine each of the parts."""
-        mine = beam.ParDo(_MinePart(self.options, self.threads)).with_output_types(MineRecord)
+        mine = beam.ParDo(_MineParts(self.options, self.threads)).with_output_types(MineRecord)
         return tasks | "MineParts" >> mine
 
 
@@ -45,18 +47,18 @@ class GroupDuplicates(beam.PTransform):
         return tasks | "PublishTables" >> beam.Map(publish_duplicates, self.options).with_output_types(GroupRecord)
 
 
-class _MinePart(beam.DoFn):
+class _MineParts(beam.DoFn):
     pairs = beam.metrics.Metrics.counter("duplicates", "pairs")
     dropped = beam.metrics.Metrics.counter("duplicates", "pairs-dropped")
 
-    def __init__(self, options: DuplicatesOptions, threads: int | None) -> None:
+    def __init__(self, options: DuplicatesOptions, threads: int) -> None:
         self._arguments = (options, threads)
 
-    def process(self, task: MineTask) -> Iterator[MineRecord]:
-        record = mine_part(task, *self._arguments)
-        self.pairs.inc(record.pairs)
-        self.dropped.inc(record.pairs_dropped)
-        yield record
+    def process(self, tasks: tuple[MineTask, ...]) -> Iterator[MineRecord]:
+        for record in mine_parts(tasks, *self._arguments):
+            self.pairs.inc(record.pairs)
+            self.dropped.inc(record.pairs_dropped)
+            yield record
 
 
 @dataclass

@@ -18,6 +18,7 @@ from transforms.duplicates.tables import dropped_schema, mined_schema
 from transforms.duplicates.wording_files import WordingReader
 from transforms.files import FileRef, Progress, join, write_batches, write_table
 from transforms.neighbors import NeighborsRecord, read_neighbors, snap
+from transforms.threads import in_threads
 from transforms.vectors import VectorBlock
 
 # Vectors in memory at a time for the search by range.
@@ -62,38 +63,69 @@ class MineRecord:
     pairs_dropped: int
 
 
-def mine_part(task: MineTask, options: DuplicatesOptions, threads: int | None = None) -> MineRecord:
-    """Find and describe the pairs that belong to one part; write `pairs-NNNNN.parquet` and `dropped-NNNNN.parquet`.
+@dataclass(frozen=True)
+class FoundPairs:
+    """Pairs of texts (`a[i]`, `b[i]`), int64 ids, with `cosines` float32, in no order, and what was left out.
 
-    A list of neighbours whose last cosine is still at the threshold is unfinished: it does not say what comes after it. A
-    pair with a finished text is in that text's list; two unfinished texts are compared, by range, whatever their lists are.
-    Where the graph is not exact, a pair is found when it is in either list.
-    Two passages that only one document has are no pair: nobody could do without either document for it.
-    `threads` limits the linear algebra of this process for the call.
+    `searched_by_range` texts of the part had more pairs than their list.
     """
+
+    a: np.ndarray
+    b: np.ndarray
+    cosines: np.ndarray
+    dropped: Dropped
+    searched_by_range: int
+
+
+def mine_parts(tasks: Sequence[MineTask], options: DuplicatesOptions, threads: int = 1) -> list[MineRecord]:
+    """`mine_part` of some parts of one graph, in so many threads, linear algebra included.
+
+    Memory: that of one part for each thread.
+    """
+    at_once = max(1, min(threads, len(tasks)))
+    if tasks:  # once, and not in each thread
+        _unfinished(tasks[0].graph, options.threshold)
+    with threadpool_limits(max(1, threads // at_once)):
+        return in_threads(lambda task: mine_part(task, options), tasks, at_once)
+
+
+def mine_part(task: MineTask, options: DuplicatesOptions) -> MineRecord:
+    """Find and describe the pairs that belong to one part; write `pairs-NNNNN.parquet` and `dropped-NNNNN.parquet`."""
     if not len(task.blocks) == len(task.passages) == len(task.wordings):
         raise ValueError(
             f"{len(task.blocks)} vector blocks for {len(task.passages)} passages parts and {len(task.wordings)} parts of "
             "their wording: they must belong to each other"
         )
+    found = find_pairs(task, options)
+    path = join(task.directory, f"pairs-{task.neighbors.part:05d}.parquet")
+    file = write_batches(path, mined_schema(), _described(found, task), durable=False)
+    path = join(task.directory, f"dropped-{task.neighbors.part:05d}.parquet")
+    dropped = found.dropped
+    left_out = pa.table([dropped.ids, dropped.counts, dropped.best], schema=dropped_schema())
+    dropped_file = write_table(path, left_out, durable=False)
+    progress = Progress(task.progress)
+    progress.add(task.neighbors.rows)
+    progress.flush()
+    return MineRecord(task.neighbors.part, file, dropped_file, len(found.a), found.searched_by_range, dropped.pairs)
+
+
+def find_pairs(task: MineTask, options: DuplicatesOptions) -> FoundPairs:
+    """The pairs that belong to one part.
+
+    A list of neighbours whose last cosine is still at the threshold is unfinished: it does not say what comes after it. A
+    pair with a finished text is in that text's list; two unfinished texts are compared, by range, whatever their lists are.
+    Where the graph is not exact, a pair is found when it is in either list.
+    Two passages that only one document has are no pair: nobody could do without either document for it.
+    """
     ids, neighbor_ids, cosines = read_neighbors(task.neighbors.file.path)
     unfinished = _unfinished(task.graph, options.threshold)
     owners = sole_owners(task.passages) if task.split else NOBODY
     a, b, listed = listed_pairs(ids, neighbor_ids, cosines, options.threshold, unfinished, task.exact)
     different = np.flatnonzero(~owners.same(a, b))
     own = ids[places_of(ids, unfinished) >= 0]
-    with threadpool_limits(threads):
-        ranged, dropped = _search_by_range(own, unfinished, task.blocks, options, owners)
+    ranged, dropped = _search_by_range(own, unfinished, task.blocks, options, owners)
     a, b = np.concatenate([a[different], own[ranged.rows]]), np.concatenate([b[different], ranged.others])
-    found = np.concatenate([listed[different], ranged.cosines])
-    path = join(task.directory, f"pairs-{task.neighbors.part:05d}.parquet")
-    file = write_batches(path, mined_schema(), _described(a, b, found, task))
-    path = join(task.directory, f"dropped-{task.neighbors.part:05d}.parquet")
-    dropped_file = write_table(path, pa.table([dropped.ids, dropped.counts, dropped.best], schema=dropped_schema()))
-    progress = Progress(task.progress)
-    progress.add(len(ids))
-    progress.flush()
-    return MineRecord(task.neighbors.part, file, dropped_file, len(a), len(own), dropped.pairs)
+    return FoundPairs(a, b, np.concatenate([listed[different], ranged.cosines]), dropped, len(own))
 
 
 @lru_cache(maxsize=1)  # a worker does several parts of one graph, one after the other
@@ -126,8 +158,9 @@ def _vectors(ids: np.ndarray, blocks: Sequence[VectorBlock]) -> np.ndarray:
     return snap(vectors)
 
 
-def _described(a: np.ndarray, b: np.ndarray, cosines: np.ndarray, task: MineTask) -> Iterator[pa.Table]:
-    """The pairs of ids as rows of `mined_schema`, in tables of bounded size."""
+def _described(found: FoundPairs, task: MineTask) -> Iterator[pa.Table]:
+    """The pairs as rows of `mined_schema`, in tables of bounded size."""
+    a, b, cosines = found.a, found.b, found.cosines
     if not len(a):
         return
     reader = WordingReader(task.wordings, np.array([block.ids()[0] for block in task.blocks]))

@@ -50,6 +50,8 @@ _MONTH_BEFORE = re.compile(rf"(?:^|[^\w]){_MONTH}\.?\s+$")
 _S = r"[^\S\n]"
 _MONTH_AFTER = re.compile(rf"(?:st|nd|rd|th)?(?:{_S}+of)?{_S}+{_MONTH}\b\.?(?:,?{_S}+(\d{{4}})\b)?")
 _YEAR_AFTER = re.compile(rf"(?:st|nd|rd|th)?(?:,?{_S}+(\d{{4}})\b)?")
+# How the names end.
+_MONTH_ENDS = frozenset(name[-3:] for name in (*_MONTH_NAMES, "sept", *_MONTHS))
 # The longest of what may stand before a digit: "september.  ".
 _BEFORE = 13
 
@@ -74,7 +76,7 @@ def quantities(folded: str, digits: Iterable[int]) -> Iterator[tuple[int, int, s
             date, past = named
             yield start, DATES, date
             continue
-        found = _VERSION_BEFORE.search(before)
+        found = _VERSION_BEFORE.search(before) if _may_end_version_word(before) else None
         for kind, value in _classified(token, found is not None and (found[1] is not None or "." in token)):
             yield start, kind, value
 
@@ -122,7 +124,7 @@ def _named_date(folded: str, token: str, before: str, end: int) -> tuple[str, in
     if len(token) < 3 and (after := _MONTH_AFTER.match(folded, end)):
         date = _date(after[2] or "", str(_MONTHS[after[1][:3]]), token)
         return None if date is None else (date, after.end())
-    found = _MONTH_BEFORE.search(before)
+    found = _MONTH_BEFORE.search(before) if _may_end_month(before) else None
     if found is None:
         return None
     month = str(_MONTHS[found[1][:3]])
@@ -133,6 +135,23 @@ def _named_date(folded: str, token: str, before: str, end: int) -> tuple[str, in
         return None
     date = _date(after[1] or "", month, token)
     return None if date is None else (date, after.end())
+
+
+def _may_end_month(before: str) -> bool:
+    """Whether `_MONTH_BEFORE` may match in one line: a look at the end is ten times as fast, and nearly always says no."""
+    word = before.rstrip()
+    return word != before and word.removesuffix(".")[-3:] in _MONTH_ENDS
+
+
+def _may_end_version_word(before: str) -> bool:
+    """Whether `_VERSION_BEFORE` may match in one line."""
+    last = before[-1:]
+    if not last.isascii() or last.isalnum():
+        return True
+    if last != "." and not last.isspace():
+        return False
+    end = before.rstrip().rstrip(". ")[-1:]
+    return end in ("v", "r", "n", "e") or end.isspace()  # how the words end; dots and white space may be mixed
 
 
 def _date(year: str, month: str, day: str) -> str | None:

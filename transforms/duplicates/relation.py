@@ -2,17 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_array
 
+from transforms.duplicates.compiled import count_common
 from transforms.duplicates.wording import HashSets, Wordings
 
 NEAR, PARAPHRASE, EXACT = "near", "paraphrase", "exact"
 
 # Bit i of a pair's mask says that the texts differ in the i-th.
 DIFFERENCES = ("numbers", "dates", "versions", "negation")
-
-# Pairs whose 3-grams are compared at a time: 10 MB for texts of 60 words.
-_PAIRS = 1 << 14
 
 
 def described_pairs(
@@ -63,14 +60,7 @@ def difference_lists(mask: np.ndarray) -> pa.Array:
 
 
 def _jaccards(sets: HashSets, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
-    sets, (a, b) = sets.take(used), places.reshape(2, -1)
-    # A row for each text and a column for each hash that there can be: only what is there takes memory. 63 of the 64 bits.
-    columns = (sets.values >> np.uint64(1)).astype(np.int64)
-    matrix = csr_array((np.ones(len(columns), np.int8), columns, sets.offsets), shape=(len(used), np.iinfo(np.int64).max))
     common = np.empty(len(a), np.int64)
-    for low in range(0, len(a), _PAIRS):
-        part = slice(low, low + _PAIRS)
-        common[part] = np.diff(matrix[a[part]].multiply(matrix[b[part]]).indptr)
+    count_common(sets.values, sets.offsets, a, b, common)
     union = sets.sizes[a] + sets.sizes[b] - common
     return np.where(union, common / np.maximum(union, 1), 1).astype(np.float32)

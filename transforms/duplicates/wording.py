@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.duplicates.compiled import hash_words, keep_once, take_sets
 from transforms.duplicates.quantities import NUMBER_WORDS, NUMBERS, hashed, quantities
 
 NEGATION_WORDS = (
@@ -47,8 +48,9 @@ class HashSets:
         """The sets of some texts."""
         sizes = self.sizes[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        where = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
-        return HashSets(offsets, self.values[where])
+        values = np.empty(offsets[-1], np.uint64)
+        take_sets(self.values, self.offsets, rows, offsets, values)
+        return HashSets(offsets, values)
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,9 @@ def _runs(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _hashes(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """A hash for each word, uint64: a polynomial in its characters, mixed."""
-    if not len(starts):
-        return np.empty(0, np.uint64)
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    within = np.arange(first[-1] + lengths[-1]) - np.repeat(first, lengths)
-    powers = np.cumprod(np.full(lengths.max(), _BASE))
-    terms = codes[within + np.repeat(starts, lengths)] * powers[within]
-    return _mixed(np.add.reduceat(terms, first))
+    sums = np.empty(len(starts), np.uint64)
+    hash_words(codes, starts, lengths, _BASE, sums)
+    return _mixed(sums)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -166,13 +164,13 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 def _sets(values: np.ndarray, text_of: np.ndarray, texts: int) -> HashSets:
     """Hashes, in order of their texts, as sets."""
+    borders, sizes = np.searchsorted(text_of, np.arange(texts + 1)), np.empty(texts, np.int64)
     values = values.copy()
-    borders = np.searchsorted(text_of, np.arange(texts + 1))
     for low, high in itertools.pairwise(borders.tolist()):
         values[low:high].sort()
-    new = np.ones(len(values), bool)
-    new[1:] = (values[1:] != values[:-1]) | (text_of[1:] != text_of[:-1])
-    return HashSets(np.concatenate([[0], np.cumsum(new)])[borders], values[new])
+    keep_once(values, borders, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return HashSets(offsets, values[: offsets[-1]].copy())
 
 
 def _negations(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from transforms.duplicates.places import places_of
 from transforms.duplicates.wording import HashSets, Wordings, concatenated_wordings, wordings_of
 from transforms.files import FileRef, file_ref, filesystem_of, is_local, join, read_table, write_atomically
+from transforms.threads import in_threads
 
 # Parts that stay open. Local ones are memory-mapped and cost the pages that are used, others are in memory.
 _PARTS = 32
@@ -31,6 +32,11 @@ class WordingRecord:
 
     part: int
     file: FileRef
+
+
+def write_wording_parts(tasks: Sequence[WordingTask], threads: int = 1) -> list[WordingRecord]:
+    """Write the wordings of some parts, in so many threads. Memory: that of one part for each thread."""
+    return in_threads(write_wording, tasks, threads)
 
 
 def write_wording(task: WordingTask) -> WordingRecord:
@@ -59,7 +65,7 @@ def write_wordings(path: str, ids: np.ndarray, wordings: Wordings) -> FileRef:
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
 
-    write_atomically(path, write)
+    write_atomically(path, write, durable=False)
     return file_ref(path, len(wordings))
 
 

@@ -29,6 +29,7 @@ from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.packable import is_packable
 from transforms.embedding.precision import measure_precision
 from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, ModelProfile, find_profile
+from transforms.embedding.query_encoder import QueryEncoder, load_query_encoder
 
 __all__ = [
     "NORM_TOLERANCE",
@@ -44,6 +45,7 @@ __all__ = [
     "ModelError",
     "ModelFacts",
     "ModelProfile",
+    "QueryEncoder",
     "TextEncoder",
     "VectorError",
     "check_vectors",
@@ -54,6 +56,7 @@ __all__ = [
     "import_libraries",
     "is_packable",
     "load_encoder",
+    "load_query_encoder",
     "measure_precision",
     "model_warnings",
     "packed_tokens",

@@ -76,16 +76,21 @@ def weights_of(model: Any) -> Weights:
     ids = tokenizer("a")["input_ids"]
     if ids[0] != tokenizer.cls_token_id or ids[-1] != tokenizer.sep_token_id or tokenizer.num_special_tokens_to_add() != 2:
         raise UnsupportedModelError("special tokens other than one before and one after the text")
-    positions, layers, bias = _READERS[name](encoder)
+    return weights_in(encoder, name, config.num_attention_heads, pooling.pooling_mode, modules[-1] == "Normalize")
+
+
+def weights_in(encoder: Any, architecture: str, heads: int, pooling: str, normalize: bool) -> Weights:
+    """The weights of the modules of a transformer, which has transformers' own names."""
+    positions, layers, bias = _READERS[architecture](encoder)
     return Weights(
         encoder.embeddings.word_embeddings.weight.detach(),
         positions.detach(),
         encoder.embeddings.LayerNorm,
         tuple(layers),
-        config.num_attention_heads,
+        heads,
         bias,
-        pooling.pooling_mode,
-        modules[-1] == "Normalize",
+        pooling,
+        normalize,
     )
 
 

@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +17,7 @@ from transforms.embedding.canary import CANARY_TEXTS, Fidelity, check_canary, me
 from transforms.embedding.fingerprint import EncoderSpec, find_here
 from transforms.embedding.isolate import isolate
 from transforms.embedding.models import ModelError
+from transforms.embedding.pool import one_thread_each
 from transforms.embedding.profiles import check_dimension
 from transforms.embedding.window import CHARACTERS_PER_TOKEN, Window, tokenizer_of
 
@@ -131,7 +131,7 @@ class Encoder:
         self._packed = self._packed_forward()
         self._rows = 1 if self._packed is None else self._packed.rows
         parallel = self._packed is not None and self._model.device.type == "cpu"
-        self._threads = _one_thread_each(threads or torch.get_num_threads()) if parallel else None
+        self._threads = one_thread_each(threads or torch.get_num_threads()) if parallel else None
 
     def encode_documents(
         self, texts: Sequence[str], tokens_per_batch: int | None = None, on_batch: Callable[[int], None] | None = None
@@ -236,7 +236,7 @@ class Encoder:
 
     def _forward(self, window: Window, rows: Sequence[int], prompt: str | None, task: str) -> np.ndarray:
         if self._packed is not None:
-            return self._finish(self._packed([window.truncated_ids(i) for i in rows]))
+            return finish(self._packed([window.truncated_ids(i) for i in rows]), self.spec)
         return self._library([window.texts[i] for i in rows], prompt, task)
 
     def _check_alive(self, task: str) -> None:
@@ -265,17 +265,12 @@ class Encoder:
                 normalize_embeddings=self.spec.normalize,
             )
 
-    def _finish(self, vectors: np.ndarray) -> np.ndarray:
-        """What the library does after its modules: keep the first dimensions, normalise."""
-        kept = vectors[:, : self.spec.truncate_dim] if self.spec.truncate_dim else vectors
-        return kept / np.linalg.norm(kept, axis=1, keepdims=True) if self.spec.normalize else kept
-
     def _packed_forward(self) -> "PackedEncoder | None":
-        from transforms.embedding.architectures import UnsupportedModelError
+        from transforms.embedding.architectures import UnsupportedModelError, weights_of
         from transforms.embedding.packed import PackedEncoder
 
         try:
-            return PackedEncoder(self._model, self.spec.precision)
+            return PackedEncoder(weights_of(self._model), self._model.device, self.spec.precision)
         except UnsupportedModelError as reason:
             if self.spec.precision not in ("fp32", *_AUTOCAST):
                 raise ModelError(
@@ -305,26 +300,10 @@ def _torch_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _one_thread_each(threads: int) -> ThreadPoolExecutor:
-    """A pool of threads in each of which torch uses that thread only."""
-    import torch
-
-    others = torch.get_num_threads()
-    started = threading.Barrier(threads + 1)
-
-    def start() -> None:
-        # Torch gives a thread the process's number when it first asks: that must be over before another is set.
-        torch.get_num_threads()
-        torch.set_num_threads(1)
-        started.wait()
-
-    pool = ThreadPoolExecutor(threads, "embed", start)
-    for _ in range(threads):
-        pool.submit(int)
-    started.wait()
-    # The number set last is what threads start with that torch has not seen yet.
-    torch.set_num_threads(others)
-    return pool
+def finish(vectors: np.ndarray, spec: EncoderSpec) -> np.ndarray:
+    """What the library does after its modules: keep the first dimensions, normalise."""
+    kept = vectors[:, : spec.truncate_dim] if spec.truncate_dim else vectors
+    return kept / np.linalg.norm(kept, axis=1, keepdims=True) if spec.normalize else kept
 
 
 def check_vectors(vectors: np.ndarray, names: Sequence[str], unit: bool = True) -> None:

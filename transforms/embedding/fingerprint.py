@@ -1,16 +1,15 @@
 """The encoder fingerprint: declared data that decides a vector, and nothing else."""
 
-import functools
 import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from transforms.embedding.facts import read_facts, token_limit
-from transforms.embedding.models import ModelError, find_model
+from transforms.embedding.models import ModelError, digest_of_model_file, find_model
 from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.profiles import Metric, choose_metric, choose_profile
-from transforms.files import digest_of, sha256_of
+from transforms.files import digest_of
 
 # Raised when the meaning of a stored vector changes for a reason that no other field shows.
 FINGERPRINT_VERSION = 2
@@ -118,17 +117,7 @@ def _file_digests(folder: str) -> tuple[tuple[str, str], ...]:
         # onnx/ and openvino/ hold converted copies of the same weights.
         and path.relative_to(root).parts[0] not in ("onnx", "openvino")
     )
-    return tuple((name, _digest(os.path.join(folder, name))) for name in names)
-
-
-def _digest(path: str) -> str:
-    status = os.stat(path)
-    return _digest_of_version(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest_of_version(path: str, _size: int, _modified: int) -> str:
-    return sha256_of(path)[0]
+    return tuple((name, digest_of_model_file(os.path.join(folder, name))) for name in names)
 
 
 def _first(*prompts: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Where a model's files are: an installed package, a folder, or the model hub. Safetensors only, no remote code."""
 
+import functools
 import importlib.util
 import os
 from pathlib import Path
@@ -34,6 +35,17 @@ def find_model(name: str, revision: str | None = None) -> str:
     return folder
 
 
+def digest_of_model_file(path: str) -> str:
+    """Hex sha256 of a file, read once in a process unless it changes."""
+    status = os.stat(path)
+    return _digest_of_version(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of_version(path: str, _size: int, _modified: int) -> str:
+    return sha256_of(path)[0]
+
+
 def _has_weights(folder: str) -> bool:
     return any(Path(folder).rglob("*.safetensors"))
 
@@ -42,7 +54,7 @@ def _installed(name: str) -> str | None:
     if name not in MINILM_NAMES or (spec := importlib.util.find_spec(MINILM_PACKAGE)) is None or spec.origin is None:
         return None
     folder = os.path.join(os.path.dirname(spec.origin), "model")
-    sha256, _ = sha256_of(os.path.join(folder, "model.safetensors"))
+    sha256 = digest_of_model_file(os.path.join(folder, "model.safetensors"))
     if sha256 != MINILM_SHA256:
         raise ModelError(
             f"the installed package {MINILM_PACKAGE} has weights {sha256}, not {MINILM_SHA256}; "

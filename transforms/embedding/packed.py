@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from transforms.embedding.architectures import weights_of
+from transforms.embedding.architectures import Weights
 from transforms.embedding.products import ACTIVATIONS, Product, product
 
 # Rows of every product on a CPU: what one batch has by default. Fewer make matrix units wait for the weights, more are filled
@@ -30,6 +30,19 @@ ROWS = 1024
 # Attention kernels are about a third slower for texts whose length is no multiple of this, the rows of one tile of a matrix
 # unit, than for padded ones.
 _TILE = 16
+
+
+# The fewest rows of a product for one text alone.
+_LEAST_ROWS = 32
+
+
+def rows_of_one(tokens: int) -> int:
+    """Rows for one text alone: the smallest power of two, 32 to ROWS, that holds its tokens.
+
+    What the text's vector is then depends on nothing but the text, and a short one does not pay for 1,024 tokens. It may differ
+    from the vector in a batch by what another order of summation rounds.
+    """
+    return min(max(_LEAST_ROWS, 1 << (tokens - 1).bit_length()), ROWS)
 
 
 @dataclass(frozen=True)
@@ -48,22 +61,25 @@ class PackedEncoder:
     `rows`: tokens are filled up to a multiple of it.
     """
 
-    def __init__(self, model: Any, precision: str) -> None:
-        """Take the weights of a SentenceTransformer. Raises UnsupportedModelError when it is of another architecture."""
-        self._weights = weights_of(model)
-        self._device = model.device
+    def __init__(self, weights: Weights, device: torch.device, precision: str) -> None:
+        self._weights = weights
+        self._device = device
+        self.width = int(weights.words.shape[1])
         self.rows = ROWS if self._device.type == "cpu" else 1
         self._dtype = ACTIVATIONS[precision]
         self._layers = [_layer(layer, self._weights.heads, precision) for layer in self._weights.layers]
 
     @torch.inference_mode()
-    def __call__(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Embeddings float32 (n, dim) of texts given as token ids, special tokens included, equal lengths side by side."""
+    def __call__(self, token_ids: Sequence[Sequence[int]], rows: int | None = None) -> np.ndarray:
+        """Embeddings float32 (n, dim) of texts given as token ids, special tokens included, equal lengths side by side.
+
+        `rows` (None: `self.rows`) are those of every product: see `rows_of_one`.
+        """
         lengths = [len(ids) for ids in token_ids]
         groups = [(length, len(list(texts))) for length, texts in groupby(lengths)]
-        filling = -sum(lengths) % self.rows
+        filling = -sum(lengths) % (rows or self.rows)
         # A GPU takes the batch as it is.
-        rows = self.rows if self.rows > 1 else sum(lengths)
+        rows = (rows or self.rows) if self.rows > 1 else sum(lengths)
         tokens = torch.tensor([token for ids in token_ids for token in ids] + [0] * filling, device=self._device)
         positions = torch.cat([*map(torch.arange, lengths), torch.zeros(filling, dtype=torch.long)]).to(self._device)
         hidden = self._weights.norm(self._weights.words[tokens] + self._weights.positions[positions])

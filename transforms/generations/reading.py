@@ -37,6 +37,21 @@ class Generation:
             self._checked.add(file.path)
         return path
 
+    def of_its_size(self, file: PublishedFile) -> str:
+        """The path of a file that is there with its size; its bytes are not compared.
+
+        Raises CorruptFileError when the file is missing or has another size.
+        """
+        path = join(self.root, file.path)
+        fs, inner = filesystem_of(path)
+        found = fs.size(inner) if fs.exists(inner) else None
+        if found != file.size:
+            raise CorruptFileError(
+                f"{path} {'is missing' if found is None else f'has {found} bytes, the manifest says {file.size}'}; "
+                f"run `corpusbeam verify --root {self.root}`"
+            )
+        return path
+
     def path(self, name: str) -> str:
         """The checked path of a file named relative to the generation's folder."""
         return self.checked(self.manifest.file(name))

@@ -18,6 +18,9 @@ from transforms.vectors import VectorBlock, write_block
 # FAISS fixes its own seeds; they are repeated here so that a new default of theirs is no silent change of ours.
 _SEED = 1234
 
+# Codes that are shorter floating-point numbers: FAISS would only look for the lists of up to 100,000 texts.
+_NOTHING_TO_LEARN = (faiss.ScalarQuantizer.QT_fp16, faiss.ScalarQuantizer.QT_bf16)
+
 # Product quantizers and scalar ranges learn from the same sample; few lists must not leave them with too few texts.
 _CODEBOOK_TEXTS = 16_384
 
@@ -122,7 +125,10 @@ def _train(index: Any, vectors: np.ndarray) -> None:
             index.pq.cp.seed = _SEED
             _quiet(index.pq.cp)
             index.do_polysemous_training = False  # most of the time, for a search mode that nobody here uses
-        index.train(vectors)
+        if isinstance(index, faiss.IndexIVFScalarQuantizer) and index.sq.qtype in _NOTHING_TO_LEARN:
+            index.is_trained = True
+        else:
+            index.train(vectors)
 
 
 def _train_transform(transform: Any, vectors: np.ndarray) -> None:

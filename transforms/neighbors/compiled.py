@@ -1,14 +1,8 @@
-"""Loops that numpy has no call for, compiled by numba: one pass over data in cache, while which other threads go on.
-
-numba comes with UMAP. It is imported, and a loop compiled, at the loop's first call: that takes some seconds once on a machine,
-as the code is kept in numba's file cache, and some tenths of a second after that.
-"""
-
-import functools
-from collections.abc import Callable
-from typing import Any
+"""Loops of the screen and of exact products, one pass over data in cache."""
 
 import numpy as np
+
+from transforms.compiled import compiled
 
 # The entry of an empty place. An entry is a key above a position: one sort puts both in order.
 NOBODY = np.iinfo(np.int64).min
@@ -16,28 +10,7 @@ NOBODY = np.iinfo(np.int64).min
 _STEP = 64
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """The function, which is compiled for the types of its arguments when it is first called with them."""
-
-    @functools.cache
-    def made() -> Any:
-        import numba
-
-        # Sums in any order, so that several terms are added at once: see where it is used why that changes nothing.
-        njit = functools.partial(numba.njit, function, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-        try:
-            return njit(cache=True)
-        except RuntimeError:  # numba may write neither beside this file nor into the user's cache
-            return njit()
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> None:
-        made()(*arguments)
-
-    return call
-
-
-@_compiled
+@compiled
 def take(
     scores: np.ndarray,
     least: np.ndarray,
@@ -97,7 +70,7 @@ def take(
                     entries[own, worst] = max(entry, entries[own, worst])
 
 
-@_compiled
+@compiled
 def pair_dots(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: np.ndarray, dots: np.ndarray) -> None:
     """Dot products of `a[rows[i]]` and `b[columns[i]]`, summed in float64, into `dots` float64 (pairs,)."""
     for pair in range(len(rows)):

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 from transforms.neighbors.candidates import Candidates, Shortlist, least_that_counts
 from transforms.neighbors.cosine import exact_cosines, exact_pair_cosines
 from transforms.neighbors.screen import key, make_screen, precision_for, value
-from transforms.neighbors.threads import in_threads
 from transforms.neighbors.tiles import Side, compare
+from transforms.threads import in_threads
 
 # Rows and columns of the full exact search at a time: their cosines take 34 MB, the copies as float64 28 MB at 384 dimensions.
 _EXACT_ROWS, _EXACT_COLUMNS = 1024, 8192

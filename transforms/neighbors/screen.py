@@ -29,8 +29,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from transforms.neighbors.threads import in_threads
-from transforms.threads import one_torch_thread
+from transforms.threads import in_threads, one_torch_thread
 
 # The longest vector that `snap` accepts has length 1.001 in float32 arithmetic.
 LONGEST = 1.0011

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from transforms.neighbors.cosine import snap
-from transforms.neighbors.threads import in_threads
+from transforms.threads import in_threads
 from transforms.vectors import VectorBlock
 
 

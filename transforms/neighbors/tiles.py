@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from transforms.neighbors.candidates import ROWS, Candidates
 from transforms.neighbors.screen import Screen, alone, in_order, one_thread
-from transforms.neighbors.threads import in_threads
+from transforms.threads import in_threads
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Promises: every text is escaped, the page makes no request, documents' texts are
 the configuration are masked, and what is sampled or left out is said on the page.
 """
 
-from transforms.reports.beam import WriteReport
 from transforms.reports.changes import changes_line
 from transforms.reports.documents import Document, passage_label
 from transforms.reports.groups import Group, Member
@@ -32,7 +31,6 @@ __all__ = [
     "ReportTask",
     "Stage",
     "Topic",
-    "WriteReport",
     "changes_line",
     "clean",
     "fit",

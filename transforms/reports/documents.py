@@ -51,6 +51,15 @@ def keeps_text(folder: str) -> bool:
         return "text" in parquet.schema_arrow.names
 
 
+def metadata_columns(folder: str) -> list[str]:
+    """Names of the metadata columns of the documents in `folder`, in their order."""
+    parts = list_files(join(folder, "documents"), ".parquet")
+    if not parts:
+        return []
+    with open_parquet(parts[0]) as parquet:
+        return [name for name in parquet.schema_arrow.names if name not in CONTRACT_COLUMNS]
+
+
 def rows_of(folder: str, doc_ids: Collection[str], columns: list[str] | None, characters: int) -> Iterator[pa.Table]:
     """The rows of the documents table whose `doc_id` is wanted, in table order, a table per row group that has any.
 

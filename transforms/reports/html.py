@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from transforms.reports import sections
+from transforms.reports.colouring import Colouring
 from transforms.reports.documents import passage_label
 from transforms.reports.metadata_section import metadata_section
 from transforms.reports.options import ReportOptions
@@ -62,23 +64,29 @@ def embed_json(value: Any) -> str:
 
 def assign_colours(topics: tuple[Topic, ...]) -> list[int]:
     """A colour number below `COLOURS` for each topic: the largest differ, later ones take the colour used farthest away."""
+    return spread_colours([topic.position for topic in topics])
+
+
+def spread_colours(positions: Sequence[tuple[float, float] | None]) -> list[int]:
+    """A colour number for each position, None for one that has none: see `assign_colours`."""
     used: list[list[tuple[float, float]]] = [[] for _ in range(COLOURS)]
     colours = []
-    for i, topic in enumerate(topics):
-        if topic.position is None:
+    for i, position in enumerate(positions):
+        if position is None:
             colours.append(i % COLOURS)
             continue
-        x, y = topic.position
+        x, y = position
         distances = [min(((x - a) ** 2 + (y - b) ** 2 for a, b in places), default=np.inf) for places in used]
         colours.append(int(np.argmax(distances)))
-        used[colours[-1]].append(topic.position)
+        used[colours[-1]].append(position)
     return colours
 
 
 def map_data(report: Report, colours: list[int]) -> dict[str, Any]:
     """What the script draws: positions as uint16 on one scale for both axes, topics as int32 places in the table, base64.
 
-    y is flipped, since a canvas counts downwards. Topic −1 is noise.
+    y is flipped, since a canvas counts downwards. Topic −1 is noise. `schemes` are what else the points can be coloured by:
+    items with the place of every point among them, −1 for none.
     """
     points = report.points
     x, y = points.x.astype(np.float64), -points.y.astype(np.float64)
@@ -100,9 +108,52 @@ def map_data(report: Report, colours: list[int]) -> dict[str, Any]:
         "ids": [passage_label(*passage) for passage in zip(points.doc_ids, points.passage_nos, strict=True)],
         "texts": points.texts,
         "topics": topics,
+        "schemes": [*_by_theme(report, low, scale), *(_scheme(found) for found in points.colourings)],
         "unit": report.unit,
         "noise": int((points.topic_ids < 0).sum()),
     }
+
+
+def _by_theme(report: Report, low: np.ndarray, scale: float) -> list[dict[str, Any]]:
+    """The points by theme, of a generation that has themes; a theme's name is in the middle of its points."""
+    points = report.points
+    if not report.themes or not len(points):
+        return []
+    number = {theme.theme_id: i for i, theme in enumerate(report.themes)}
+    place = np.array([number.get(i, -1) for i in points.theme_ids.tolist()])
+    middles: list[tuple[float, float] | None] = []
+    for i in range(len(report.themes)):
+        own = place == i
+        middles.append((float(np.median(points.x[own])), float(np.median(points.y[own]))) if own.any() else None)
+    items = [
+        {
+            "title": theme.title,
+            "size": theme.documents,
+            "colour": colour,
+            "at": None if at is None else [round((at[0] - low[0]) * scale), round((-at[1] - low[1]) * scale)],
+        }
+        for theme, colour, at in zip(report.themes, spread_colours(middles), middles, strict=True)
+    ]
+    return [{"name": "Theme", "items": items, "one": "theme", "rest": "No theme", **_places(place)}]
+
+
+def _scheme(found: Colouring) -> dict[str, Any]:
+    """A colouring as the script takes it; sizes are points on the map. A colour of −1 is that of noise."""
+    sizes = np.bincount(found.place[found.place >= 0], minlength=len(found.labels)).tolist()
+    last = len(found.labels) - 1 if found.others else len(found.labels)
+    items = [
+        {"title": label, "size": size, "colour": i if i < last else -1, "at": None}
+        for i, (label, size) in enumerate(zip(found.labels, sizes, strict=True))
+    ]
+    return {"name": found.name, "items": items, "one": "value", "rest": "No value", **_places(found.place)} | (
+        {"ordered": True} if found.ordered else {}
+    )
+
+
+def _places(place: np.ndarray) -> dict[str, Any]:
+    """Places in a scheme's items, one byte each where these are few."""
+    wide = int(place.max(initial=0)) > 127
+    return {"of": _packed(place, "<i2" if wide else "<i1"), "wide": wide, "without": int((place < 0).sum())}
 
 
 def _packed(values: Any, dtype: str) -> str:

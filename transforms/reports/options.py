@@ -20,6 +20,10 @@ class ReportOptions(BaseModel):
         le=1_000,
         description="Characters of text kept for each point of the map (tooltip and search): about this many bytes a point.",
     )
+    map_columns: tuple[str, ...] | None = Field(
+        None,
+        description="Metadata columns that the map can be coloured by, a byte or two a point each; null: the first eight.",
+    )
     duplicate_groups: int = Field(12, ge=0, le=1_000, description="Duplicate groups shown with their texts.")
     group_members: int = Field(4, ge=1, le=100, description="Different texts shown beside the kept one of each group.")
     example_characters: int = Field(

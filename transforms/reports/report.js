@@ -23,7 +23,7 @@
         button.setAttribute("aria-expanded", String(open));
         byId(button.getAttribute("aria-controls")).hidden = !open;
       } else if (button.classList.contains("show")) {
-        selectTopic(Number(button.closest("tbody").dataset.topic), true);
+        selectTopic(Number(button.closest("tbody").dataset.topic));
         byId("map").scrollIntoView();
       }
     });
@@ -60,6 +60,14 @@
   const topic = unpack(data.topic, Int32Array), near = unpack(data.near, Int32Array);
   const n = xs.length, topics = data.topics, NONE = -2;
 
+  // What the points can be coloured by: of[i] is the item of point i, -1 for none.
+  const schemes = [
+    { name: "Topic", of: topic, items: topics, one: "topic", rest: "Noise", without: data.noise },
+    ...data.schemes.map((scheme) => ({ ...scheme, of: unpack(scheme.of, scheme.wide ? Int16Array : Int8Array) })),
+  ];
+  const themes = schemes.find((each) => each.one === "theme");
+  let scheme = schemes[0], shades = []; // shades: a colour for each item
+
   // The first view holds 98 % of the points on each axis, so that a few far islands do not shrink all others to a dot.
   const middle = (values) => {
     const sorted = values.slice().sort(), last = n - 1;
@@ -83,9 +91,13 @@
   let ground = 0, inkText = "", haloText = "", noiseColour = 0, palette = [];
   let selected = NONE, hovered = -1, lit = null, litCount = 0; // lit: Uint8Array of points that stand out, or null
 
-  function colourOf(name, property) {
+  // The class of an item's colour, and on an element where between low and high it is.
+  const classOf = (k) => (scheme.ordered ? "ramp" : scheme.items[k].colour < 0 ? "noise" : "c" + scheme.items[k].colour);
+  const setAt = (element, k) => element.style.setProperty("--at", k / Math.max(1, scheme.items.length - 1));
+  function colourOf(name, property, k = 0) {
     const probe = make("i");
     probe.className = name;
+    setAt(probe, k);
     probe.hidden = true;
     document.body.append(probe);
     const value = getComputedStyle(probe)[property];
@@ -106,6 +118,11 @@
     ground = rgb(haloText);
     noiseColour = rgb(colourOf("noise", "color"));
     palette = Array.from({ length: 12 }, (_, i) => rgb(colourOf("c" + i, "color")));
+    readShades();
+  }
+  function readShades() {
+    const shade = (item, k) => (scheme.ordered ? rgb(colourOf("ramp", "color", k)) : item.colour < 0 ? noiseColour : palette[item.colour]);
+    shades = Uint32Array.from(scheme.items, shade);
   }
 
   // A disc as offsets and coverage (0…256), so that a point is a few blends into the pixel array.
@@ -139,20 +156,21 @@
   function draw() {
     const radius = pointRadius() * ratio, scale = view.scale * ratio, left = view.x * ratio, top = view.y * ratio;
     const full = disc(radius), thin = disc(Math.max(0.7 * ratio, radius * 0.8));
+    const of = scheme.of;
     pixels.fill(0xff000000 | ground);
     for (let i = 0; i < n; i++) {
       if (lit && lit[i]) continue;
-      const t = topic[i], quiet = lit !== null || t < 0;
+      const t = of[i], quiet = lit !== null || t < 0;
       stamp(quiet ? thin : full, (xs[i] * scale + left) | 0, (ys[i] * scale + top) | 0,
-        quiet ? noiseColour : palette[topics[t].colour], lit ? 0.3 : t < 0 ? 0.5 : 0.8);
+        quiet ? noiseColour : shades[t], lit ? 0.3 : t < 0 ? 0.5 : 0.8);
     }
     if (lit) {
       const strong = disc(radius * (litCount < 400 ? 1.5 : 1.15));
       for (let i = 0; i < n; i++) {
         if (!lit[i]) continue;
-        const t = topic[i];
+        const t = of[i];
         stamp(strong, (xs[i] * scale + left) | 0, (ys[i] * scale + top) | 0,
-          t < 0 ? noiseColour : palette[topics[t].colour], 0.95);
+          t < 0 ? noiseColour : shades[t], 0.95);
       }
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -174,9 +192,11 @@
     context.lineJoin = "round";
     const taken = [];
     const most = Math.round(12 * Math.max(1, Math.min(4, (width / 800) * (view.scale / view.fit))));
-    const order = selected >= 0 ? [selected] : topics.keys();
+    // Values of a column have no place: topics then say where one is.
+    const items = scheme.items.some((item) => item.at) ? scheme.items : topics;
+    const order = selected >= 0 && items === scheme.items ? [selected] : items.keys();
     for (const i of order) {
-      const { title, at } = topics[i];
+      const { title, at } = items[i];
       if (!at || taken.length >= most) continue;
       const x = at[0] * view.scale + view.x, y = at[1] * view.scale + view.y;
       if (x < 0 || y < 12 || x > width || y > height - 12) continue;
@@ -236,17 +256,20 @@
   // ---------------------------------------------------------------- map: what stands out
   const search = byId("search"), matches = byId("matches"), legend = byId("legend");
   let haystack = null;
+  const titleOf = (each, i) => (each && each.of[i] >= 0 ? each.items[each.of[i]].title : "");
+  const textOf = (id, i) => `${id}\n${data.texts[i]}\n${titleOf(schemes[0], i)}\n${titleOf(themes, i)}`;
   function light() {
     const terms = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     if (selected === NONE && !terms.length) {
       lit = null;
-      matches.textContent = count(topics.length, "topic");
+      matches.textContent = count(scheme.items.length, scheme.one);
     } else {
-      if (terms.length && !haystack) haystack = data.ids.map((id, i) => `${id}\n${data.texts[i]}`.toLowerCase());
+      if (terms.length && !haystack) haystack = data.ids.map((id, i) => textOf(id, i).toLowerCase());
+      const of = scheme.of;
       lit = new Uint8Array(n);
       litCount = 0;
       for (let i = 0; i < n; i++) {
-        if (selected !== NONE && topic[i] !== selected) continue;
+        if (selected !== NONE && of[i] !== selected) continue;
         if (!terms.every((term) => haystack[i].includes(term))) continue;
         lit[i] = 1;
         litCount++;
@@ -254,27 +277,47 @@
       matches.textContent = count(litCount, data.unit) + (litCount < n ? ` of ${format.format(n)}` : "");
     }
     for (const button of legend.querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.topic) === selected));
+      button.setAttribute("aria-pressed", String(Number(button.dataset.item) === selected));
     }
     redraw();
   }
-  selectTopic = (which, keep) => {
-    selected = selected === which && !keep ? NONE : which;
+  function select(which) {
+    selected = selected === which ? NONE : which;
     light();
+  }
+  const chooser = byId("colour");
+  chooser.append(...schemes.map((each, k) => new Option(each.name, k)));
+  chooser.addEventListener("change", () => colourBy(schemes[Number(chooser.value)]));
+  function colourBy(chosen) {
+    scheme = chosen;
+    chooser.value = String(schemes.indexOf(chosen));
+    selected = NONE;
+    readShades();
+    fillLegend();
+    light();
+  }
+  selectTopic = (which) => {
+    colourBy(schemes[0]);
+    select(which);
   };
   function legendItem(which, title, size, className) {
     const item = make("li"), button = make("button");
     button.type = "button";
-    button.dataset.topic = which;
+    button.dataset.item = which;
     button.setAttribute("aria-pressed", "false");
     button.title = title;
-    button.append(make("i", undefined, "dot " + className), make("span", title), make("data", format.format(size)));
-    button.addEventListener("click", () => selectTopic(which, false));
+    const dot = make("i", undefined, "dot " + className);
+    setAt(dot, which);
+    button.append(dot, make("span", title), make("data", format.format(size)));
+    button.addEventListener("click", () => select(which));
     item.append(button);
     return item;
   }
-  legend.append(...topics.map((t, i) => legendItem(i, t.title, t.size, "c" + t.colour)));
-  if (data.noise) legend.append(legendItem(-1, "Noise", data.noise, "noise"));
+  function fillLegend() {
+    legend.replaceChildren(...scheme.items.map((item, k) => legendItem(k, item.title, item.size, classOf(k))));
+    if (scheme.without) legend.append(legendItem(-1, scheme.rest, scheme.without, "noise"));
+  }
+  fillLegend();
   let typing = 0;
   search.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(light, 120); });
 
@@ -305,6 +348,11 @@
     const name = make("b", data.ids[i]), text = make("p", data.texts[i]), line = make("span", place, "note");
     name.dir = text.dir = line.dir = "auto";
     tooltip.replaceChildren(name, line);
+    if (scheme !== schemes[0]) {
+      const own = make("span", `${scheme.name}: ${scheme.of[i] < 0 ? scheme.rest : titleOf(scheme, i)}`, "note own");
+      own.dir = "auto";
+      tooltip.append(own);
+    }
     if (data.texts[i]) tooltip.append(text);
     const x = px + 16 + tooltip.offsetWidth > width ? px - 16 - tooltip.offsetWidth : px + 16;
     const y = py + 16 + tooltip.offsetHeight > height ? py - 16 - tooltip.offsetHeight : py + 16;
@@ -351,7 +399,7 @@
   let picking = 0; // a click waits for the second one of a double-click, which resets instead
   function pick(i) {
     clearTimeout(picking);
-    picking = setTimeout(() => selectTopic(topic[i], false), 220);
+    picking = setTimeout(() => select(scheme.of[i]), 220);
   }
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);

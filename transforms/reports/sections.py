@@ -99,7 +99,11 @@ def map_frame(report: Report, characters: int) -> str:
         facts.append(f"Not shown: {counted(points.unplaced, report.unit)} without a position.")
     if (report.points.topic_ids < 0).any():
         facts.append("Grey points are noise: in no topic.")
-    where = f"ids and the first {characters} characters" if report.texts_kept and characters else "ids"
+    if points.without_colour:
+        facts.append(f"Nothing to colour by in {', '.join(points.without_colour)}.")
+    if points.more_columns:
+        facts.append(f"Set report.map_columns to colour by {', '.join(points.more_columns)}.")
+    where = f"ids, the first {characters} characters" if report.texts_kept and characters else "ids"
     return f"""<p class="lead">{escape(" ".join(facts))}</p>
 <div class="map">
 <div class="stage">
@@ -113,6 +117,8 @@ def map_frame(report: Report, characters: int) -> str:
 <div id="tooltip" role="status" hidden></div>
 </div>
 <aside aria-label="Legend">
+<label for="colour">Colour by</label>
+<select id="colour"></select>
 <label for="search">Find {report.unit}s</label>
 <input id="search" type="search" autocomplete="off" spellcheck="false" placeholder="Words">
 <p id="matches" role="status"></p>
@@ -121,8 +127,8 @@ def map_frame(report: Report, characters: int) -> str:
 </div>
 <p id="map-help" class="hint">Scroll or pinch to zoom, drag to move, double-click to reset; arrow keys, + − and 0 do the same.
 The first view leaves out the farthest points: zoom out for them.
-Point at a {report.unit} to read it. A click on a topic shows it alone, Escape shows all.
-The search looks in {escape(where)}.</p>"""
+Point at a {report.unit} to read it. A click on a line of the legend shows what it stands for alone, Escape shows all.
+The search looks in {escape(where)} and titles.</p>"""
 
 
 def themes_list(report: Report) -> str:

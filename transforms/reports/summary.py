@@ -1,13 +1,13 @@
 """A generation's numbers and samples as one value, read once and shown as a page or in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from transforms.files import filesystem_of, join, list_files, open_parquet, read_table
+from transforms.files import FileRef, filesystem_of, join, list_files, open_parquet, read_table
 from transforms.reports.documents import Document, find_documents, keeps_text
 from transforms.reports.drift import Drift, read_drift
 from transforms.reports.groups import Group, interesting_groups
@@ -246,8 +246,9 @@ def read_report(
     *,
     title: str = "Corpus",
     configuration: Mapping[str, Any] | None = None,
+    parent: Sequence[FileRef] = (),
 ) -> Report:
-    """Read the generation staged in `folder` (a path or URL) with its metrics.
+    """Read the generation staged in `folder` (a path or URL) with its metrics; `parent` are documents parts of the one before.
 
     Tables that are absent, and stages that did not run, leave their part of the report empty. Counts come from the
     metrics, completed by what the tables themselves say. Raises CorruptFileError for a file that is not what was written.
@@ -269,7 +270,7 @@ def read_report(
         counts=counts,
         stages=_stages(metrics.get("stages", {})),
         topics=topics,
-        points=read_points(folder, options.map_points, options.hover_characters),
+        points=read_points(folder, options.map_points, options.hover_characters, options.map_columns, parent),
         groups=interesting_groups(folder, options.duplicate_groups, options.group_members, options.example_characters),
         pairs=pairs,
         recall=_recall(folder),

@@ -11,13 +11,17 @@ from transforms.reports.summary import read_report
 
 @dataclass(frozen=True)
 class ReportTask:
-    """A staged generation `folder` and its metrics, and where the page goes. `configuration` is JSON text."""
+    """A staged generation `folder` and its metrics, and where the page goes. `configuration` is JSON text.
+
+    `parent` are the documents parts of the generation before.
+    """
 
     folder: str
     metrics_path: str
     path: str
     title: str = "Corpus"
     configuration: str = "{}"
+    parent: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ def write_report(task: ReportTask, options: ReportOptions) -> ReportRecord:
         options,
         title=task.title,
         configuration=json.loads(task.configuration),
+        parent=task.parent,
     )
     write_bytes(task.path, render_html(report, options).encode())
     return ReportRecord(

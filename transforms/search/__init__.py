@@ -1,21 +1,47 @@
 """Search: answers from a published generation, and similarity of texts.
 
-In: a `Generation` and queries. Out: `Hit`s, best first, each another document with its best passage.
+In: a `Generation` and queries. Out: `Hit`s, best first, each another document (or group of duplicates) with its best passage.
 Promises: only files that the query needs are read, each checked against the manifest first; an index that another encoder
-built is refused; ties are ordered by document id.
+built is refused; ties are ordered by document id; the score of a query and a document does not depend on what is asked beside
+it; a filter leaves the k best of what fits, never what fits of the k best.
 """
 
+from transforms.search.allowed import check_where
+from transforms.search.batch import HITS_SCHEMA, BatchOptions, HitsRecord, QueriesPart, search_part
+from transforms.search.labels import Theme, Topic
 from transforms.search.passages import find_passages
-from transforms.search.searcher import EncoderMismatchError, Hit, QueryError, Searcher, matching_spec
+from transforms.search.searcher import (
+    EncoderMismatchError,
+    GenerationSearcher,
+    Hit,
+    Place,
+    QueryError,
+    check_queries,
+    matching_spec,
+)
 from transforms.search.similarity import PairSimilarity, pairwise_similarity
+from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
+    "HITS_SCHEMA",
+    "BatchOptions",
     "EncoderMismatchError",
+    "GenerationSearcher",
     "Hit",
+    "HitsRecord",
     "PairSimilarity",
+    "Place",
+    "QueriesPart",
     "QueryError",
-    "Searcher",
+    "Theme",
+    "Topic",
+    "Where",
+    "WhereError",
+    "check_queries",
+    "check_where",
     "find_passages",
     "matching_spec",
     "pairwise_similarity",
+    "parse_where",
+    "search_part",
 ]

@@ -1,21 +1,28 @@
 """Answers from one published generation."""
 
-from collections.abc import Sequence, Set
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import faiss
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from transforms.embedding import EmbeddingOptions, EncoderSpec, Metric, TextEncoder, encoder_spec, load_encoder
-from transforms.files import filesystem_of, is_local
+from transforms.embedding import EmbeddingOptions, EncoderSpec, Metric, QueryEncoder, encoder_spec, load_query_encoder
 from transforms.generations import Generation, GenerationError
-from transforms.index import read_index
-from transforms.search.passages import find_passages
+from transforms.search.allowed import Allowed, find_allowed
+from transforms.search.groups import Groups
+from transforms.search.labels import Labels, Theme, Topic
+from transforms.search.nearest import Best, nearest
+from transforms.search.owners import Owners, Passage
+from transforms.search.passages import CONTRACT, Passages
+from transforms.search.vector_index import Found, VectorIndex, open_index
+from transforms.search.where import parse_where
 
-# An index beyond this is memory-mapped: the first answer does not wait for gigabytes that one query never touches.
-_MMAP_ABOVE_BYTES = 256 << 20
+# Conditions whose passages stay in memory: a service asks with few different ones.
+_CONDITIONS_KEPT = 8
 
 
 class EncoderMismatchError(Exception):
@@ -26,16 +33,13 @@ class QueryError(ValueError):
     """A question that has no answer: a blank text, or fewer than one result wanted."""
 
 
-# The documents, with the number of the passage, that have a text, by the text's id.
-_Owners = dict[int, list[tuple[str, int]]]
-
-
 @dataclass(frozen=True)
 class Hit:
-    """One answer: a document, the number of its best passage, that passage's score with the query and, when kept, its text.
+    """One answer: a document, the number of its best passage, that passage's score with the query, and what is known of it.
 
     `metric` says what the score is: the cosine, or with dot the inner product of the vectors as the model gives them, which has
-    no fixed range.
+    no fixed range. `text` is None when the generation keeps none, `theme` and `topic` when it has none. `duplicates` are the
+    other documents of the passage's group, for which this one stands: only where groups were asked for.
     """
 
     rank: int
@@ -44,89 +48,165 @@ class Hit:
     score: float
     metric: Metric
     text: str | None
+    metadata: dict[str, Any]
+    theme: Theme | None
+    topic: Topic | None
+    duplicates: tuple[str, ...] = ()
 
 
-class Searcher:
-    """Search one generation: the model is loaded at the first query, the index and the ids once."""
+@dataclass(frozen=True)
+class Place:
+    """One answer without what is known of it, as tables of many answers have it."""
+
+    doc_id: str
+    passage_no: int
+    score: float
+
+
+class GenerationSearcher:
+    """Searches one generation. Safe to share between threads.
+
+    Model, index and ids are loaded once, at the first query or by `load`; other tables when they are asked for.
+    """
 
     def __init__(self, generation: Generation, options: EmbeddingOptions) -> None:
         """Check that `options` describe the encoder that built the index.
 
         Raises EncoderMismatchError when they do not, before anything large is read.
         """
-        self._generation = generation
+        self.generation = generation
+        self.spec = matching_spec(generation, options)
         self._options = options
-        self._spec = matching_spec(generation, options)
-        self._index: faiss.Index | None = None
+        self._lock = threading.RLock()
+        self._allowed: OrderedDict[str, Allowed] = OrderedDict()
 
-    def search(self, queries: Sequence[str], k: int = 10) -> list[list[Hit]]:
-        """The best `k` documents for each query, by their best passages, best first; fewer when the corpus is smaller.
+    def load(self) -> None:
+        """Load model, index and ids now: the files while the model's libraries are imported, which takes longest.
 
-        Ties are ordered by document id, of one document's passages by number. Raises QueryError for k < 1 or a blank query.
+        Raises CorruptFileError for a published file that is not what was written, ModelError for a model that cannot be loaded.
         """
-        if k < 1:
-            raise QueryError(f"k must be at least 1, got {k}")
-        for query in queries:
-            if not query.strip():
-                raise QueryError(f"a query must not be blank, got {query!r}")
-        vectors = self._encoder().encode_queries(list(queries)).vectors
-        index, wanted = self._open_index(), k
-        while True:
-            scores, ids = index.search(vectors, min(wanted, max(k, index.ntotal)))
-            owners = self._owners_of(np.unique(ids[ids >= 0]))
-            found = [_best_passages(*row, owners) for row in zip(scores.tolist(), ids.tolist(), strict=True)]
-            # Several answers may be passages of one document: ask for more until that is enough documents or all there is.
-            exhausted = np.any(ids < 0, axis=1) | np.bool_(wanted >= index.ntotal)
-            if all(len(best) >= k or no_more for best, no_more in zip(found, exhausted.tolist(), strict=True)):
-                return [self._hits(best, k) for best in found]
-            wanted *= 2
+        with ThreadPoolExecutor(1) as beside:
+            files = beside.submit(lambda: (self._index, self._owners))
+            _ = self._encoder
+            files.result()
 
-    def _encoder(self) -> TextEncoder:
-        return load_encoder(self._spec, self._options.device, self._options.threads)
+    def search(
+        self, queries: Sequence[str], k: int = 10, *, where: str | None = None, group_duplicates: bool = False
+    ) -> list[list[Hit]]:
+        """The best `k` documents for each query, by their best passages, best first; fewer where there are no more.
 
-    def _open_index(self) -> faiss.Index:
-        if self._index is None:
-            path = self._generation.path("index/index.faiss")
-            size = self._generation.manifest.file("index/index.faiss").size
-            if is_local(path) and size > _MMAP_ABOVE_BYTES:
-                self._index = faiss.read_index(filesystem_of(path)[1], faiss.IO_FLAG_MMAP_IFC)
-            else:
-                self._index = read_index(path)
-        return self._index
+        Ties are ordered by document id, of one document's passages by number. `where` is a condition on the documents' columns
+        (see `parse_where`): the best `k` of those that fit. With `group_duplicates` documents of one group of duplicates, by
+        their best passages, are one answer.
 
-    def _owners_of(self, ids: np.ndarray) -> _Owners:
-        """The passages that are the texts with these ids; equal texts share an id."""
-        path = self._generation.path("index/ids.parquet")
-        columns = ["id", "doc_id", "passage_no"]
-        fs, inner = filesystem_of(path)
-        table = pq.read_table(inner, columns=columns, filters=pc.field("id").isin(ids.tolist()), filesystem=fs)
-        owners: _Owners = {}
-        for text, doc_id, passage_no in zip(*(table[name].to_pylist() for name in columns), strict=True):
-            owners.setdefault(text, []).append((doc_id, passage_no))
-        return owners
+        Raises QueryError for k < 1 or a blank query, WhereError for a condition that cannot be used.
+        """
+        check_queries(queries, k)
+        self.load()
+        vectors = self.encode(queries)
+        allowed = None if where is None else self._fitting(where)
+        best = self._best(vectors, k, allowed, group_duplicates)
+        return [[self._hit(rank, one, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
 
-    def _hits(self, best: dict[str, tuple[float, int]], k: int) -> list[Hit]:
-        ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:k]
-        texts = self._texts_of({(doc_id, passage_no) for doc_id, (_, passage_no) in ranked})
-        return [
-            Hit(rank, doc_id, passage_no, score, self._spec.metric, texts.get((doc_id, passage_no)))
-            for rank, (doc_id, (score, passage_no)) in enumerate(ranked, 1)
-        ]
+    def encode(self, queries: Sequence[str]) -> np.ndarray:
+        """Vectors float32 (n, dim) of queries, each embedded alone. Raises ModelError or VectorError as the encoder does."""
+        return self._encoder.encode(list(queries))[0]
 
-    def _texts_of(self, passages: Set[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """Texts of a few passages; none when the generation keeps no texts."""
-        found = find_passages(self._generation, {doc_id for doc_id, _ in passages}, ["text"])
-        return {passage: row["text"] for passage, row in found.items() if passage in passages and row["text"] is not None}
+    def search_vectors(
+        self, vectors: np.ndarray, k: int, *, where: str | None = None, group_duplicates: bool = False
+    ) -> list[list[Place]]:
+        """As `search`, for queries that are (n, dim) float32 vectors already, and without what is known of the documents."""
+        allowed = None if where is None else self._fitting(where)
+        found = self._best(vectors, k, allowed, group_duplicates)
+        return [[Place(*one.passage, one.score) for one in best] for best in found]
+
+    def truncated(self, queries: Sequence[str]) -> list[bool]:
+        """Which queries are longer than the model takes: of these only the beginning is looked for."""
+        return [bool(one) for one in self._encoder.too_long(list(queries))]
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model takes."""
+        return self._encoder.max_tokens
+
+    def _best(self, vectors: np.ndarray, k: int, allowed: Allowed | None, group_duplicates: bool) -> list[list[Best]]:
+        def search(some: np.ndarray, wanted: int) -> Found:
+            return self._index.search(some, wanted, None if allowed is None else allowed.only)
+
+        def owners(ids: np.ndarray) -> dict[int, list[Passage]]:
+            found = self._owners.of(ids)
+            if allowed is None:
+                return found
+            return {text: [one for one in passages if one in allowed] for text, passages in found.items()}
+
+        def group(passage: Passage) -> int | None:
+            return self._groups.of(passage) if group_duplicates else None
+
+        return nearest(vectors, k, search, owners, group)
+
+    def _fitting(self, where: str) -> Allowed:
+        with self._lock:
+            if where not in self._allowed:
+                self._allowed[where] = find_allowed(self.generation, parse_where(where))
+                if len(self._allowed) > _CONDITIONS_KEPT:
+                    self._allowed.popitem(last=False)
+            self._allowed.move_to_end(where)
+            return self._allowed[where]
+
+    def _hit(self, rank: int, best: Best, allowed: Allowed | None, group_duplicates: bool) -> Hit:
+        doc_id, passage_no = best.passage
+        row, number = self._passages.find(best.passage) or ({}, None)
+        labels = self._labels
+        theme, topic = (None, None) if labels is None or number is None else labels.at(number)
+        metadata = {name: value for name, value in row.items() if name not in CONTRACT}
+        others = self._folded(best.passage, allowed) if group_duplicates else ()
+        metric = self.spec.metric
+        return Hit(rank, doc_id, passage_no, best.score, metric, row.get("text"), metadata, theme, topic, others)
+
+    def _folded(self, passage: Passage, allowed: Allowed | None) -> tuple[str, ...]:
+        group = self._groups.of(passage)
+        if group is None:
+            return ()
+        others = (one for one in self._groups.passages(group) if allowed is None or one in allowed)
+        return tuple(sorted({doc_id for doc_id, _ in others} - {passage[0]}))
+
+    @property
+    def _encoder(self) -> QueryEncoder:
+        return load_query_encoder(self.spec, self._options.device, self._options.threads)
+
+    @cached_property
+    def _index(self) -> VectorIndex:
+        with self._lock:
+            return self.__dict__.get("_index") or open_index(self.generation)
+
+    @cached_property
+    def _owners(self) -> Owners:
+        with self._lock:
+            return self.__dict__.get("_owners") or Owners(self.generation.path("index/ids.parquet"))
+
+    @cached_property
+    def _passages(self) -> Passages:
+        with self._lock:
+            return self.__dict__.get("_passages") or Passages(self.generation)
+
+    @cached_property
+    def _labels(self) -> Labels | None:
+        with self._lock:
+            return self.__dict__.get("_labels") or Labels.of(self.generation)
+
+    @cached_property
+    def _groups(self) -> Groups:
+        with self._lock:
+            return self.__dict__.get("_groups") or Groups(self.generation)
 
 
-def _best_passages(scores: Sequence[float], ids: Sequence[int], owners: _Owners) -> dict[str, tuple[float, int]]:
-    """For each document of the texts `ids` (-1 is none) the score and number of its best passage, of equal ones the first."""
-    best: dict[str, tuple[float, int]] = {}
-    for score, text in zip(scores, ids, strict=True):
-        for doc_id, passage_no in owners.get(text, []):
-            if doc_id not in best or (-score, passage_no) < (-best[doc_id][0], best[doc_id][1]):
-                best[doc_id] = score, passage_no
-    return best
+def check_queries(queries: Sequence[str], k: int) -> None:
+    """Raise QueryError for k < 1 or a blank query."""
+    if k < 1:
+        raise QueryError(f"k must be at least 1, got {k}")
+    for query in queries:
+        if not query.strip():
+            raise QueryError(f"a query must not be blank, got {query[:80]!r}")
 
 
 def matching_spec(generation: Generation, options: EmbeddingOptions) -> EncoderSpec:

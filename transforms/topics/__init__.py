@@ -15,12 +15,14 @@ from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choos
 from transforms.topics.equal import equal_texts, share_labels
 from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, size_event
 from transforms.topics.exact_tree import mutual_reachability_tree
+from transforms.topics.find_languages import LanguagesRecord, LanguagesTask, find_languages
 from transforms.topics.flow import FlowRecord, FlowTask, count_flow
 from transforms.topics.graph import graph_arrays
 from transforms.topics.identify import Changed
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.languages import known_languages, stop_words
 from transforms.topics.map import lay_out_map, place_new
 from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
@@ -130,6 +132,8 @@ __all__ = [
     "LabelTask",
     "Labelling",
     "Labels",
+    "LanguagesRecord",
+    "LanguagesTask",
     "Layouts",
     "NameRecord",
     "NameTask",
@@ -180,6 +184,7 @@ __all__ = [
     "describe_topics",
     "equal_texts",
     "find_inside_themes",
+    "find_languages",
     "find_layer",
     "find_themes",
     "find_topics",
@@ -190,6 +195,7 @@ __all__ = [
     "join_parent",
     "join_topics",
     "kmeans",
+    "known_languages",
     "label_topics",
     "landmark_graph",
     "lay_out",
@@ -217,6 +223,7 @@ __all__ = [
     "share_labels",
     "size_event",
     "sort_parent",
+    "stop_words",
     "tabulate",
     "texts_of",
     "theme_uid",

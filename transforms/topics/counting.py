@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
+from transforms.topics.languages import ENGLISH
 from transforms.topics.options import TopicsOptions
 from transforms.topics.representatives import vector_sums
 from transforms.topics.terms import COUNTS_SCHEMA, count_terms_of_each, merge_counts
@@ -27,13 +28,14 @@ class Labelling:
 
 @dataclass(frozen=True)
 class CountTask:
-    """Consecutive parts of the passages with their blocks, and all labellings."""
+    """Consecutive parts of the passages with their blocks, all labellings, and the languages that the texts are in."""
 
     part: int
     passages: tuple[FileRef, ...]
     blocks: tuple[VectorBlock, ...]
     labellings: tuple[Labelling, ...]
     directory: str
+    languages: tuple[str, ...] = (ENGLISH,)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def count_texts(task: CountTask, options: TopicsOptions) -> CountRecords:
         texts = read_table(passages.path, ["id", "text"])
         ids = texts["id"].to_numpy()
         labels = [read_labels(one.labels, passages, ids, ["topic_id"])["topic_id"].to_numpy() for one in task.labellings]
-        counted = count_terms_of_each(texts["text"].to_pylist(), labels, options.ngram_max)
+        counted = count_terms_of_each(texts["text"].to_pylist(), labels, options.ngram_max, task.languages)
         for number, (labelling, topic_id) in enumerate(zip(task.labellings, labels, strict=True)):
             tables[number].append(counted[number])
             vectors[number] += vector_sums(topic_id, labelling.topics, block.vectors())

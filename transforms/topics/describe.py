@@ -7,6 +7,8 @@ from math import sqrt
 import numpy as np
 import pyarrow as pa
 
+from transforms.topics.words import pieces
+
 # A phrase takes the place of one of its words when at least this share of the word's occurrences are in the phrase.
 _PHRASE_SHARE = 0.5
 # Every kept term can push out a few that repeat it; a candidate so many times further down is no term of the topic any more.
@@ -34,7 +36,7 @@ class Terms:
         parts: list[str] = []
         words: list[str] = []
         for term in self.terms:
-            own = term.split(" ")
+            own = pieces(term)
             if any(alike(word, other) >= _SAME_WORD for word in own for other in words):
                 continue
             if len(parts) < _TITLE_PARTS and (not parts or len(words) + len(own) <= _TITLE_WORDS):
@@ -131,7 +133,7 @@ def alike(term: str, other: str) -> float:
 
 
 def _trigrams(term: str) -> frozenset[str]:
-    words = [f" {word} " for word in term.split(" ")]
+    words = [f" {word} " for word in pieces(term)]
     return frozenset(word[i : i + 3] for word in words for i in range(len(word) - 2))
 
 
@@ -141,7 +143,7 @@ def _without_repetition(rows: pa.Table, most: int) -> Terms:
     having: dict[str, list[int]] = {}  # the kept ones with a word
     columns = (rows[name].to_pylist() for name in ("term", "weight", "occurrences"))
     for place, (term, weight, occurrences) in enumerate(zip(*columns, strict=True)):
-        words = tuple(_singular(word) for word in term.split(" "))
+        words = tuple(_singular(word) for word in pieces(term))
         near = sorted({other for word in words for other in having.get(word, ()) if other in kept})
         related = [other for other in near if _contains(kept[other][0], words) or _contains(words, kept[other][0])]
         if related:

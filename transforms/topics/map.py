@@ -4,9 +4,9 @@ A layout from nothing has no direction of its own: after a change of one text in
 the one before. So the map begins where the parent generation's was: a text that was there has its place, a new one the weighted
 mean of its neighbours' places, and a short optimisation with small steps lets all of them settle.
 
-Measured on agnews, 3,000 texts, ten nights (`benchmarks/topics.py map`): with 1 % of the texts replaced each night the others move
-by 2 % of the map's spread (median; root mean square distance from the middle) and turn by 0.4 degrees at most; from nothing they
-move by 37 to 147 %. As many graph neighbours stay together as from nothing, in a third of the time.
+Measured on agnews, 3,000 texts, ten nights (`benchmarks/topics.py map`): with 1 % of the texts replaced each night the others
+move by 2 % of the map's spread (median; root mean square distance from the middle) and turn by 0.4 degrees at most; from
+nothing they move by 37 to 147 %. As many graph neighbours stay together as from nothing, in a third of the time.
 """
 
 import numpy as np

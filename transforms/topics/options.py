@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from transforms.files import holds_credentials
+from transforms.topics.languages import known_languages
 from transforms.topics.values import Counted
 
 
@@ -70,6 +71,11 @@ class TopicsOptions(BaseModel):
     )
     n_terms: int = Field(10, ge=1, le=100, description="Terms per topic")
     ngram_max: int = Field(3, ge=1, le=5, description="Longest term in words")
+    languages: Literal["auto"] | tuple[str, ...] = Field(
+        "auto",
+        description="Languages whose stop words are left out of terms, as ISO 639-1 codes, each in texts of that language; "
+        "auto finds those of at least one in a hundred texts",
+    )
     diversity: float = Field(
         0.3,
         ge=0,
@@ -100,6 +106,18 @@ class TopicsOptions(BaseModel):
     seed: int = Field(
         42, ge=0, le=2**32 - 1, description="Seed of themes, layouts and k-means; the same corpus and seed give the same bytes"
     )
+
+    @field_validator("languages")
+    @classmethod
+    def _known_languages(cls, languages: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if languages == "auto":
+            return languages
+        if unknown := [code for code in languages if code not in known_languages()]:
+            raise ValueError(f"{unknown[0]!r} has no list of stop words: there are {' '.join(known_languages())}, and auto")
+        if repeated := [code for code in languages if languages.count(code) > 1]:
+            raise ValueError(f"{repeated[0]!r} is listed twice: list it once")
+        # Their order decides nothing.
+        return tuple(sorted(languages))
 
     @field_validator("labels")
     @classmethod

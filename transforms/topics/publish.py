@@ -47,7 +47,8 @@ class PublishTask:
 class TopicsRecord:
     """The published tables, with how many documents have no passage in a topic or even near one.
 
-    `changed` is what became of the parent's topics, where there is a parent.
+    `changed` is what became of the parent's topics, where there is a parent. `languages` are those whose stop words are left
+    out of the terms.
     """
 
     topics: FileRef
@@ -58,6 +59,7 @@ class TopicsRecord:
     changed: Changed | None = None
     tables: FileRef | None = None
     centroids: FileRef | None = None
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

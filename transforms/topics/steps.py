@@ -5,6 +5,7 @@ Where there is a parent generation, `sort_parent` and `join_parent` first say wh
 Where the method has themes they are found first, in three steps: `find_layer` for each layer, `cluster_themes` for bundles of
 themes and the map, `join_topics`. Then, for topics and for the themes of every layer alike:
 
+0. `find_languages`, where they are not given: whose stop words are left out.
 1. `count_texts`, `place_documents`: sums over the texts of each topic; the topic of every passage of a document.
    `tabulate`, where metadata is counted: documents by topic and value.
 2. `weigh_terms`, `score_texts`: the best terms, by ranges of terms, and the best texts, by parts.
@@ -16,14 +17,16 @@ What a task does depends on the corpus only, so that the tables do not depend on
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from transforms.files import CorruptFileError, FileRef, join
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.clustering import Clustering, Since
 from transforms.topics.counting import CountRecords, CountTask, count_texts
+from transforms.topics.find_languages import LanguagesTask, find_languages, found_languages, sample_below
 from transforms.topics.flow import FlowRecord, FlowTask, count_flow
 from transforms.topics.identify import Flows, parent_layer
+from transforms.topics.languages import AUTO
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import (
@@ -118,15 +121,16 @@ def describe_topics(
     directory: str,
     run: RunStep,
     metadata: Sequence[Counted] = (),
+    languages: Sequence[str] | Literal["auto"] = AUTO,
     remembered: Remembered | None = None,
     resolutions: Sequence[float] = (),
 ) -> TopicsRecord:
     """Publish `topics.parquet`, `assignments.parquet` and, where there are themes, `themes.parquet` in `directory`.
 
-    What is counted of the `metadata` gives `tables.parquet`. Work files go to `scratch`. `passages`, with the block of each,
-    and `documents` are all parts in order. With what is `remembered` of a parent generation, topics and themes carry on its
-    uids, and `events.parquet`, `flow.parquet` and `drift.parquet` say what has changed. `resolutions` are those of the layers
-    of themes.
+    What is counted of the `metadata` gives `tables.parquet`. Stop words are those of the `languages`. Work files go to
+    `scratch`. `passages`, with the block of each, and `documents` are all parts in order. With what is `remembered` of a parent
+    generation, topics and themes carry on its uids, and `events.parquet`, `flow.parquet` and `drift.parquet` say what has
+    changed. `resolutions` are those of the layers of themes.
     """
     # Passages and their blocks, for each task.
     texts = [(tuple(passages[cut]), tuple(blocks[cut])) for cut in cut_parts(passages, TEXTS_PER_TASK)]
@@ -147,8 +151,10 @@ def describe_topics(
     placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
     named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
     vectors: tuple[tuple[FileRef, ...], ...] = ()
+    known: tuple[str, ...] = ()
     if any(labelling.topics for labelling in found.labellings):
-        counting = [CountTask(part, *own, found.labellings, scratch) for part, own in enumerate(texts)]
+        known = _languages([own for own, _ in texts], found.distinct_texts, run) if languages == AUTO else tuple(languages)
+        counting = [CountTask(part, *own, found.labellings, scratch, known) for part, own in enumerate(texts)]
         counted: list[CountRecords] = sorted(run(count_texts, counting), key=lambda record: record.part)
         sums = list(zip(*(record.of_labellings for record in counted), strict=True))
         vectors = tuple(tuple(record.vectors for record in own) for own in sums)
@@ -201,7 +207,13 @@ def describe_topics(
         vectors,
     )
     (published,) = run(publish_topics, [publishing])
-    return published
+    return replace(published, languages=known)
+
+
+def _languages(passages: Sequence[tuple[FileRef, ...]], texts: int, run: RunStep) -> tuple[str, ...]:
+    """The languages that the texts are in, from a sample of them."""
+    looking = [LanguagesTask(part, own, sample_below(texts)) for part, own in enumerate(passages)]
+    return found_languages(run(find_languages, looking))
 
 
 def find_inside_themes(

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from transforms.topics.words import is_term_word, pieces
+from transforms.topics.languages import ENGLISH, are_stop_words, known_languages, language_of_texts
+from transforms.topics.words import is_term_word, joined, pieces
 
 COUNTS_SCHEMA = pa.schema(
     [
@@ -17,28 +18,32 @@ COUNTS_SCHEMA = pa.schema(
 )
 
 
-def count_terms(texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int) -> pa.Table:
+def count_terms(
+    texts: Sequence[str], topic_of_text: np.ndarray, ngram_max: int, languages: Sequence[str] = (ENGLISH,)
+) -> pa.Table:
     """Count the 1- to `ngram_max`-grams of each topic's texts (noise is topic -1): a table of COUNTS_SCHEMA.
 
-    A term is a run of adjacent term words (`words.is_term_word`): a stop word, a number or punctuation between two words
-    keeps them apart, so that "state of the art" is not the term "state art". One row per topic and term.
+    A term is a run of adjacent term words (`words.is_term_word`) that are no stop words of the text's language, which is one
+    of `languages`; in a text whose language cannot be told, of none of them. A stop word, a number or punctuation between two
+    words keeps them apart, so that "state of the art" is not the term "state art". One row per topic and term.
     """
-    (counts,) = count_terms_of_each(texts, [topic_of_text], ngram_max)
+    (counts,) = count_terms_of_each(texts, [topic_of_text], ngram_max, languages)
     return counts
 
 
-def count_terms_of_each(texts: Sequence[str], topics_of_text: Sequence[np.ndarray], ngram_max: int) -> list[pa.Table]:
+def count_terms_of_each(
+    texts: Sequence[str], topics_of_text: Sequence[np.ndarray], ngram_max: int, languages: Sequence[str] = (ENGLISH,)
+) -> list[pa.Table]:
     """As `count_terms` for several labellings of the same texts, each int (texts,): texts are split once for all."""
-    split = [pieces(text) for text in texts]
-    lengths = np.fromiter(map(len, split), np.int64, len(split))
-    column = pa.array([piece for text in split for piece in text], pa.string()).dictionary_encode()
-    del split
-    words = column.dictionary.to_pylist()
-    codes = column.indices.to_numpy().astype(np.int64)
+    words, codes, text_of = _split(texts)
+    stops = are_stop_words(words, languages)
+    language = language_of_texts(stops, _have_letters(words), codes, text_of, len(texts))
+    # The last row, for texts without a language: -1 is its place.
+    stops = np.vstack([stops, np.any(stops, axis=0, keepdims=True)])
     wanted = np.fromiter(map(is_term_word, words), bool, len(words))
-    text_of = np.repeat(np.arange(len(texts)), lengths)
+    wanted_here = wanted[codes] & ~stops[language[text_of], codes]
 
-    at = np.flatnonzero(wanted[codes]) if len(codes) else np.empty(0, np.int64)
+    at = np.flatnonzero(wanted_here)
     gram, names = codes[at], words
     tables: list[list[pa.Table]] = [[] for _ in topics_of_text]
     for size in range(1, ngram_max + 1):
@@ -47,13 +52,35 @@ def count_terms_of_each(texts: Sequence[str], topics_of_text: Sequence[np.ndarra
             after = at + size - 1
             inside = after < len(codes)
             at, gram, after = at[inside], gram[inside], after[inside]
-            follows = wanted[codes[after]] & (text_of[after] == text_of[at])
+            follows = wanted_here[after] & (text_of[after] == text_of[at])
             at, pair = at[follows], gram[follows] * len(words) + codes[after[follows]]
             found, gram = np.unique(pair, return_inverse=True)
-            names = [f"{names[head]} {words[tail]}" for head, tail in zip(*divmod(found, len(words)), strict=True)]
+            names = [joined(names[head], words[tail]) for head, tail in zip(*divmod(found, len(words)), strict=True)]
         for found_of_size, table in zip(tables, _sum_up(gram, names, text_of[at], topics_of_text), strict=True):
             found_of_size.append(table)
     return [pa.concat_tables(sizes).combine_chunks() for sizes in tables]
+
+
+def count_languages(texts: Sequence[str]) -> np.ndarray:
+    """How many of some texts are in each of `known_languages`: int64 (languages,)."""
+    words, codes, text_of = _split(texts)
+    language = language_of_texts(are_stop_words(words, known_languages()), _have_letters(words), codes, text_of, len(texts))
+    return np.bincount(language[language >= 0], minlength=len(known_languages()))
+
+
+def _split(texts: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The different pieces of some texts; which one is at each place, int64 (pieces,), and in which text, int64 (pieces,)."""
+    split = [pieces(text) for text in texts]
+    lengths = np.fromiter(map(len, split), np.int64, len(split))
+    column = pa.array([piece for text in split for piece in text], pa.string()).dictionary_encode()
+    del split
+    words = column.dictionary.to_pylist()
+    codes = column.indices.to_numpy().astype(np.int64)
+    return words, codes, np.repeat(np.arange(len(texts)), lengths)
+
+
+def _have_letters(words: Sequence[str]) -> np.ndarray:
+    return np.fromiter((any(map(str.isalpha, word)) for word in words), bool, len(words))
 
 
 def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:

@@ -1,0 +1,63 @@
+"""A part of many queries, with a model that fails on some of them."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from transforms.embedding import EmbeddingOptions, Encoded, ModelError
+from transforms.files import read_table, write_table
+from transforms.search import HITS_SCHEMA, BatchOptions, Place, QueriesPart, search_part
+
+
+class Encoder:
+    dim = 1
+
+    def encode_queries(self, texts, tokens_per_batch=None):
+        if any("bad" in text for text in texts):
+            raise ModelError("fails")
+        return Encoded(np.array([[float(text)] for text in texts], np.float32), np.zeros(len(texts), bool), 0, 0, {})
+
+
+class Searcher:
+    spec = None
+
+    def search_vectors(self, vectors, k, *, where, group_duplicates):
+        assert (k, where, group_duplicates) == (2, "x = 1", True)
+        return [[Place(f"d{int(vector[0])}", 7, float(vector[0])), Place("other", 0, 0.0)] for vector in vectors]
+
+
+@pytest.fixture
+def part(tmp_path, monkeypatch):
+    monkeypatch.setattr("transforms.search.batch._QUERIES", 2)
+    monkeypatch.setattr("transforms.search.batch._searcher", lambda *_: Searcher())
+    monkeypatch.setattr("transforms.search.batch.load_encoder", lambda *_: Encoder())
+
+    def search(texts):
+        table = pa.table({"doc_id": [f"k{i}" for i in range(len(texts))], "text": texts})
+        queries = write_table(f"{tmp_path}/queries.parquet", table)
+        task = QueriesPart(3, queries, "root", "generation", str(tmp_path))
+        return search_part(task, EmbeddingOptions(), BatchOptions(2, "x = 1", True))
+
+    return search
+
+
+def test_queries_that_the_model_fails_on_are_named_and_the_others_answered(part):
+    record = part(["1", "2", "bad", "3", "bad too", "4"])
+    assert record.failed == (("k2", "fails"), ("k4", "fails"))
+    assert (record.part, record.queries, record.hits.name) == (3, 4, "part-00003.parquet")
+    table = read_table(record.hits.path)
+    assert table.schema.names == HITS_SCHEMA.names
+    assert table.to_pylist()[:2] == [
+        {"query_id": "k0", "rank": 1, "doc_id": "d1", "passage_no": 7, "score": 1.0, "rerank_score": None},
+        {"query_id": "k0", "rank": 2, "doc_id": "other", "passage_no": 0, "score": 0.0, "rerank_score": None},
+    ]
+    assert table["doc_id"].to_pylist()[::2] == ["d1", "d2", "d3", "d4"]
+
+
+def test_a_model_that_fails_on_all_is_an_error(part):
+    with pytest.raises(ModelError, match="fails"):
+        part(["bad", "bad"])
+
+
+def test_the_bytes_depend_on_the_queries_only(part):
+    assert part(["1", "2", "3"]).hits.sha256 == part(["1", "2", "3"]).hits.sha256
