@@ -151,7 +151,14 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
     _add_evaluate(verb("evaluate", _evaluate, "Measure search, cosines, topics and index by your own labels."))
     _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
-    _add_topics(verb("topics", _topics, "Give new documents the themes and topics of the published generation.", reading))
+    _add_topics(
+        verb(
+            "topics",
+            _topics,
+            "Give new documents the published themes and topics, or write the map for Embedding Atlas.",
+            reading,
+        )
+    )
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
 
@@ -173,7 +180,8 @@ def _add_duplicates(command: argparse.ArgumentParser) -> None:
 
 
 def _add_topics(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", required=True, help="files with the documents")
+    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", help="files with new documents")
+    command.add_argument("--atlas", metavar="FILE", help="write the published map for Embedding Atlas there (.parquet)")
     command.add_argument("--output", metavar="DIR", help="write the table as Parquet there")
     floor = "texts whose nearest has a lower cosine get no topic (default: that of one in a hundred published texts)"
     command.add_argument("--floor", metavar="F", type=_cosine, help=floor)
@@ -210,7 +218,7 @@ def _check_search(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """A path with a password in its URL would be shown in messages and reports; the environment is the place for one."""
-    for name in ("root", "output", "calibrate", "qrels", "queries", "pairs", "compare_root"):
+    for name in ("root", "output", "atlas", "calibrate", "qrels", "queries", "pairs", "compare_root"):
         path = getattr(options, name, None)
         if path is not None and "://" in path:
             from transforms.files import holds_credentials
@@ -390,8 +398,8 @@ def _duplicates(options: argparse.Namespace) -> int:
 def _topics(options: argparse.Namespace) -> int:
     from pipelines.topics_command import TopicsCommand
 
-    given = {name: getattr(options, name) for name in ("root", "floor", "output", "model")}
-    found, lines = TopicsCommand(**given, assign=tuple(options.assign), settings=tuple(options.set)).run()
+    given = {name: getattr(options, name) for name in ("root", "atlas", "floor", "output", "model")}
+    found, lines = TopicsCommand(**given, assign=tuple(options.assign or ()), settings=tuple(options.set)).run()
     _show(options, found, lambda: lines)
     return 0
 

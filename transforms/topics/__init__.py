@@ -8,6 +8,7 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
 
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
+from transforms.topics.atlas import atlas_rows, atlas_schema
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
@@ -135,6 +136,8 @@ __all__ = [
     "alike",
     "assign_noise",
     "assign_texts",
+    "atlas_rows",
+    "atlas_schema",
     "best_members",
     "best_terms",
     "boundary_scores",
