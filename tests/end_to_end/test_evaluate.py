@@ -235,8 +235,12 @@ def test_nothing_is_compared_with_itself(corpusbeam, folder, judged):
 @pytest.mark.long
 def test_known_figures_of_the_default_model(corpusbeam, minilm_spec, shared_data, tmp_path):
     """Cranfield and the STS benchmark with all-MiniLM-L6-v2."""
+    documents = pq.read_table(shared_data / "cranfield_docs.parquet").to_pylist()
+    # As BEIR has it: title and text are one text.
+    rows = [{"id": row["id"], "text": f"{row['title']} {row['text']}"} for row in documents]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "cranfield.parquet")
     root = tmp_path / "root"
-    assert corpusbeam("reindex", "--root", root, "--input", shared_data / "cranfield_docs.parquet").code == 0
+    assert corpusbeam("reindex", "--root", root, "--input", tmp_path / "cranfield.parquet").code == 0
     asked = ("--qrels", shared_data / "cranfield_qrels.parquet", "--queries", shared_data / "cranfield_queries.parquet")
     pairs = ("--pairs", shared_data / "stsb_test.parquet")
     ran = corpusbeam("evaluate", "--root", root, *asked, *pairs, *QUICK, "--format", "json")
@@ -244,3 +248,6 @@ def test_known_figures_of_the_default_model(corpusbeam, minilm_spec, shared_data
     sections = ran.json["sections"]
     found = {measure: value for (_, measure), value in (values(sections["retrieval"]) | values(sections["pairs"])).items()}
     assert found["Spearman"] == pytest.approx(0.8203, abs=0.001)
+    assert found["nDCG@10"] == pytest.approx(0.3998, abs=0.002)
+    assert found["MRR@10"] == pytest.approx(0.538, abs=0.002)
+    assert found["recall@100"] == pytest.approx(0.772, abs=0.002)
