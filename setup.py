@@ -20,6 +20,7 @@ PACKAGES = [
     "transforms.neighbors",
     "transforms.neighbors.approximate",
     "transforms.reports",
+    "transforms.rerank",
     "transforms.search",
     "transforms.topics",
     "transforms.vectors",

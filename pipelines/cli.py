@@ -199,6 +199,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--labels", metavar="COLUMN", help="topics: metadata column of the corpus that names the right ones")
     command.add_argument("--index", action="store_true", help="recall of the index (default when nothing else is asked for)")
     command.add_argument("--model", metavar="MODEL", action="append", default=[], help="compare with this model, or several")
+    _add_rerank(command)
     command.add_argument("--compare-root", metavar="DIR", help="compare with the generation published there")
     command.add_argument("--compare-generation", metavar="ID", help="compare with this generation")
     command.add_argument("--output", metavar="DIR", help="write all figures there, as Parquet and JSON")
@@ -214,6 +215,11 @@ def _check_search(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("--queries and --output belong together")
     if options.set and options.queries is None:
         parser.error("--set means nothing for one query: leave it out")
+
+
+def _add_rerank(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rerank", metavar="MODEL", help="let this cross-encoder order the best 100: name or folder")
+    command.add_argument("--rerank-optional", action="store_true", help="go on without it where it cannot be loaded")
 
 
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -408,7 +414,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from pipelines.evaluate import EvaluateCommand
 
     names = ("root", "generation", "qrels", "queries", "split", "pairs", "labels", "index", "output", "resamples", "seed")
-    given = {name: getattr(options, name) for name in (*names, "compare_root", "compare_generation")}
+    others = ("compare_root", "compare_generation", "rerank", "rerank_optional")
+    given = {name: getattr(options, name) for name in (*names, *others)}
     found, lines = EvaluateCommand(**given, models=tuple(options.model)).run()
     _show(options, found, lambda: lines)
     return 0

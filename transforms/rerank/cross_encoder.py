@@ -113,7 +113,7 @@ class Reranker:
         if not (difference <= _TOLERANCE).all():
             raise RerankerError(
                 f"logits of cross-encoder {self.name!r} in {precision} differ from the model's own in fp32 by "
-                f"{difference.max():.3f} of their range, at most {_TOLERANCE} is allowed: it cannot be used with this version of the libraries"
+                f"{difference.max():.3f} of their range, at most {_TOLERANCE} is allowed: it cannot be used with these libraries"
             )
         return precision
 
@@ -152,10 +152,7 @@ class Reranker:
         sides = []
         for side in zip(*pairs, strict=True):
             # A text of a megabyte must not cost a second of tokenising for tokens that are cut off again.
-            cut = {
-                i: Window([text], "", self.max_tokens, self._cut).texts[0] for i, text in enumerate(side) if len(text) > limit
-            }
-            sides.append([cut.get(i, text) for i, text in enumerate(side)])
+            sides.append([text if len(text) <= limit else self._beginning(text) for text in side])
         with self._lock:
             encoded = self._tokenizer(
                 *sides, truncation="longest_first", max_length=self.max_tokens, padding=False, return_token_type_ids=True
