@@ -31,7 +31,7 @@ def find_reranker(name: str, *, optional: bool = False) -> Reranker | None:
 def rerank_hits(query: str, hits: Sequence[Mapping[str, Any]], k: int, reranker: Reranker | None) -> list[dict[str, Any]]:
     """The best `k` of the hits of one query by a cross-encoder, or without one the first `k` as they are.
 
-    Each hit has its new `rank`, the search's own as `search_rank`, `rerank_logit` and `rerank_score`, which is the sigmoid of it
+    Each hit has its new `rank`, the search's own as `search_rank`, `rerank_logit` and its sigmoid `rerank_score`
     (None without a cross-encoder), and `reranked`. `score` stays the search's. Raises InputError where a hit has no text.
     """
     if reranker is None:

@@ -113,7 +113,7 @@ class Reranker:
         if not (difference <= _TOLERANCE).all():
             raise RerankerError(
                 f"logits of cross-encoder {self.name!r} in {precision} differ from the model's own in fp32 by "
-                f"{difference.max():.3f} of their range, at most {_TOLERANCE} is allowed: it cannot be used with these libraries"
+                f"{difference.max():.3f} of their range, at most {_TOLERANCE} is allowed: it cannot be used here"
             )
         return precision
 
