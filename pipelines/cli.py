@@ -145,6 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
     search.add_argument("--where", metavar="CONDITION", help="only documents that fit: \"section = 'net' and votes > 3\"")
     search.add_argument("--group-duplicates", action="store_true", help="one answer for each group of duplicates")
+    _add_rerank(search)
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
@@ -371,9 +372,12 @@ def _search(options: argparse.Namespace) -> int:
         return _search_batch(options)
     from pipelines.search import hit_lines, search
 
-    found = search(
-        options.root, options.query, options.k, options.model, options.where, group_duplicates=options.group_duplicates
-    )
+    if options.rerank_optional and options.rerank is None:
+        from pipelines.config import ConfigurationError
+
+        raise ConfigurationError("--rerank-optional needs --rerank: which cross-encoder is optional")
+    how = {name: getattr(options, name) for name in ("group_duplicates", "rerank", "rerank_optional")}
+    found = search(options.root, options.query, options.k, options.model, options.where, **how)
     for warning in found["warnings"]:
         print(f"corpusbeam: warning: {warning}", file=sys.stderr)
     _show(options, found, lambda: hit_lines(found["hits"]))
