@@ -41,7 +41,7 @@ class Weights:
 
     `words` (vocabulary, width) and `positions` (longest, width), which has the segment's embedding in it. `bias` gives what is
     added to the attention scores of a text of some length, (heads, length, length), or is None. `second` (width,) is added to
-    the tokens of the second of two texts: its segment's embedding instead of the first one's; None where the model has no segments.
+    the tokens of the second of two texts: its segment's embedding instead of the first one's; None for a model without.
     """
 
     words: torch.Tensor
