@@ -20,6 +20,8 @@ def build_cross_encoder(folder: Path, encoder: str, *, labels: int = 1, seed: in
     tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
     if small:
         tokenizer.backend_tokenizer.post_processor = _PAIR
+        if AutoConfig.from_pretrained(encoder, local_files_only=True).model_type == "bert":
+            tokenizer.init_kwargs["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     body = AutoModel.from_pretrained(encoder, local_files_only=True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
