@@ -214,6 +214,8 @@ def _check_search(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("search needs a query, or --queries FILE … --output DIR")
     if (options.queries is None) != (options.output is None):
         parser.error("--queries and --output belong together")
+    if options.rerank_optional and options.rerank is None:
+        parser.error("--rerank-optional needs --rerank: which cross-encoder is optional")
     if options.set and options.queries is None:
         parser.error("--set means nothing for one query: leave it out")
 
@@ -372,10 +374,6 @@ def _search(options: argparse.Namespace) -> int:
         return _search_batch(options)
     from pipelines.search import hit_lines, search
 
-    if options.rerank_optional and options.rerank is None:
-        from pipelines.config import ConfigurationError
-
-        raise ConfigurationError("--rerank-optional needs --rerank: which cross-encoder is optional")
     how = {name: getattr(options, name) for name in ("group_duplicates", "rerank", "rerank_optional")}
     found = search(options.root, options.query, options.k, options.model, options.where, **how)
     for warning in found["warnings"]:
@@ -388,7 +386,13 @@ def _search_batch(options: argparse.Namespace) -> int:
     from pipelines.search_batch import batch_lines, search_batch
     from transforms.search import BatchOptions
 
-    asked = BatchOptions(options.k, options.where, options.group_duplicates)
+    rerank = options.rerank
+    if rerank is not None:
+        from pipelines.rerank import find_reranker
+
+        # Known before any query is embedded.
+        rerank = None if find_reranker(rerank, optional=options.rerank_optional) is None else rerank
+    asked = BatchOptions(options.k, options.where, options.group_duplicates, rerank)
     found = search_batch(options.root, options.queries, options.output, asked, options.model, options.set, options.beam_options)
     _show(options, found, lambda: batch_lines(found))
     return 0

@@ -9,12 +9,11 @@ import pyarrow as pa
 
 from pipelines.evaluated import Compared, Measured, Sampling, Section, compare_columns, measure_columns
 from pipelines.rankers import Ranked, System, rank
-from pipelines.rerank import rerank_passages
 from transforms.evaluation import MEASURES, Judgements, fit_findings, length_ratio, mean, retrieval_measures
 from transforms.files import describe, read_table
 from transforms.generations import Generation
 from transforms.rerank import Reranker
-from transforms.search import find_passages
+from transforms.search import find_passages, rerank_passages
 
 TASK = "retrieval"
 _STATISTICS = dict.fromkeys(MEASURES, mean)
@@ -62,7 +61,12 @@ def evaluate_retrieval(
 def _reranked(system: System, ranked: Ranked, judgements: Judgements, reranker: Reranker) -> Ranked:
     assert system.generation is not None
     started = time.perf_counter()
-    passages = rerank_passages(system.generation, judgements.texts, ranked.passages, reranker)
+    texts = [judgements.texts[query] for query in ranked.passages]
+    orders = rerank_passages(system.generation, texts, list(ranked.passages.values()), reranker)
+    passages = {
+        query: [found[one.place] for one in order]
+        for (query, found), order in zip(ranked.passages.items(), orders, strict=True)
+    }
     return Ranked(passages, ranked.seconds + time.perf_counter() - started)
 
 

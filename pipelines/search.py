@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.embedding import NO_PROFILE, EmbeddingOptions
 from transforms.generations import Generation, open_generation, read_current
-from transforms.search import GenerationSearcher, Hit
+from transforms.search import CANDIDATES, GenerationSearcher, Hit
 
 if TYPE_CHECKING:
     from transforms.generations import Manifest
@@ -93,7 +93,7 @@ def search(
     if rerank is None:
         hits = [hit_facts(hit) for hit in searcher.search([query], k, **asked)[0]]
     else:
-        from pipelines.rerank import CANDIDATES, find_reranker, rerank_hits
+        from pipelines.rerank import find_reranker, rerank_hits
 
         # A k below 1 is refused by the search.
         candidates = searcher.search([query], max(k, CANDIDATES) if k > 0 else k, **asked)[0]

@@ -107,6 +107,8 @@ def test_what_cannot_rank_is_refused(tmp_path, small, monkeypatch):
     with pytest.raises(RerankerError, match=r"no-such-model.*cannot be used"):
         Reranker("no-such-model")
     build_model(tmp_path)
+    with pytest.raises(RerankerError, match="is no cross-encoder: its architecture BertModel"):
+        Reranker(str(tmp_path / "bert"), "cpu")
     two = build_cross_encoder(tmp_path / "two", str(tmp_path / "bert"), labels=2, small=True)
     with pytest.raises(RerankerError, match="gives 2 scores"):
         Reranker(two, "cpu")

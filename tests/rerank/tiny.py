@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import processors
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 _PAIR = processors.TemplateProcessing(
     single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
@@ -21,7 +21,12 @@ def build_cross_encoder(folder: Path, encoder: str, *, labels: int = 1, seed: in
     if small:
         tokenizer.backend_tokenizer.post_processor = _PAIR
         if AutoConfig.from_pretrained(encoder, local_files_only=True).model_type == "bert":
-            tokenizer.init_kwargs["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+            tokenizer = PreTrainedTokenizerFast(
+                tokenizer_object=tokenizer.backend_tokenizer,
+                model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+                **{f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")},
+                model_max_length=tokenizer.model_max_length,
+            )
     body = AutoModel.from_pretrained(encoder, local_files_only=True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

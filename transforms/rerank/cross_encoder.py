@@ -1,9 +1,11 @@
 """Pairs of a query and a text to logits, with any sentence-transformers CrossEncoder that gives one score."""
 
+import json
 import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from transforms.embedding import (
     plan_packed,
     quiet_loading,
     tokenizer_of,
+    transformer_folder,
 )
 from transforms.rerank.head import head_of
 
@@ -180,9 +183,18 @@ class Reranker:
 def _find(name: str) -> str:
     wanted = name if "/" in name or os.path.isdir(name) else f"{_FAMILY}/{name}"
     try:
-        return find_model(wanted)
-    except ModelError as error:
+        folder = find_model(wanted)
+        config = json.loads(Path(transformer_folder(folder), "config.json").read_text(encoding="utf-8"))
+    except (ModelError, OSError, ValueError) as error:
         raise RerankerError(f"cross-encoder {name!r} cannot be used: {error}") from error
+    architectures = config.get("architectures") or []
+    # The library would give it a head of random weights, with no more than a word in its log.
+    if not any(str(one).endswith("ForSequenceClassification") for one in architectures):
+        raise RerankerError(
+            f"model {name!r} is no cross-encoder: its architecture {', '.join(architectures) or 'is not named and'} has no head "
+            "that scores pairs; name one such as cross-encoder/ms-marco-MiniLM-L6-v2"
+        )
+    return folder
 
 
 def _first_line(error: Exception) -> str:
