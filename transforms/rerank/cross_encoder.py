@@ -191,7 +191,7 @@ def _find(name: str) -> str:
     # The library would give it a head of random weights, with no more than a word in its log.
     if not any(str(one).endswith("ForSequenceClassification") for one in architectures):
         raise RerankerError(
-            f"model {name!r} is no cross-encoder: its architecture {', '.join(architectures) or 'is not named and'} has no head "
+            f"model {name!r} is no cross-encoder: its architecture {', '.join(architectures) or 'is unnamed,'} has no head "
             "that scores pairs; name one such as cross-encoder/ms-marco-MiniLM-L6-v2"
         )
     return folder
