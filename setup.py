@@ -20,6 +20,7 @@ PACKAGES = [
     "transforms.neighbors",
     "transforms.neighbors.approximate",
     "transforms.reports",
+    "transforms.rerank",
     "transforms.search",
     "transforms.topics",
     "transforms.vectors",
@@ -69,6 +70,8 @@ setup(
         "test": [
             "dockerfile-parse>=2",
             "duckdb>=1.2",
+            # For examples/serve.py.
+            "fastapi>=0.115",
             # moto's server needs both, but its extra `server` brings forty packages for other services.
             "flask>=3",
             "flask-cors>=6",
@@ -84,6 +87,7 @@ setup(
             "types-psutil",
             "types-PyYAML",
             "types-tqdm",
+            "uvicorn>=0.34",
         ],
     },
     entry_points={"console_scripts": ["corpusbeam=pipelines.cli:console"]},

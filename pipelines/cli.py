@@ -145,13 +145,22 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
     search.add_argument("--where", metavar="CONDITION", help="only documents that fit: \"section = 'net' and votes > 3\"")
     search.add_argument("--group-duplicates", action="store_true", help="one answer for each group of duplicates")
+    _add_rerank(search)
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
+    similarity.add_argument("--matrix", action="store_true", help="show a table of all texts for each measure")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
     _add_evaluate(verb("evaluate", _evaluate, "Measure search, cosines, topics and index by your own labels."))
     _add_duplicates(verb("duplicates", _duplicates, "List texts that say the same: of the published generation, or new ones."))
-    _add_topics(verb("topics", _topics, "Give new documents the themes and topics of the published generation.", reading))
+    _add_topics(
+        verb(
+            "topics",
+            _topics,
+            "Give new documents the published themes and topics, or write the map for Embedding Atlas.",
+            reading,
+        )
+    )
     verb("report", _report, "Print the summary of the published generation and where its HTML report is.", reading)
     return parser
 
@@ -173,7 +182,8 @@ def _add_duplicates(command: argparse.ArgumentParser) -> None:
 
 
 def _add_topics(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", required=True, help="files with the documents")
+    command.add_argument("--assign", metavar="GLOB", nargs="+", action="extend", help="files with new documents")
+    command.add_argument("--atlas", metavar="FILE", help="write the published map for Embedding Atlas there (.parquet)")
     command.add_argument("--output", metavar="DIR", help="write the table as Parquet there")
     floor = "texts whose nearest has a lower cosine get no topic (default: that of one in a hundred published texts)"
     command.add_argument("--floor", metavar="F", type=_cosine, help=floor)
@@ -191,6 +201,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--labels", metavar="COLUMN", help="topics: metadata column of the corpus that names the right ones")
     command.add_argument("--index", action="store_true", help="recall of the index (default when nothing else is asked for)")
     command.add_argument("--model", metavar="MODEL", action="append", default=[], help="compare with this model, or several")
+    _add_rerank(command)
     command.add_argument("--compare-root", metavar="DIR", help="compare with the generation published there")
     command.add_argument("--compare-generation", metavar="ID", help="compare with this generation")
     command.add_argument("--output", metavar="DIR", help="write all figures there, as Parquet and JSON")
@@ -204,13 +215,20 @@ def _check_search(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("search needs a query, or --queries FILE … --output DIR")
     if (options.queries is None) != (options.output is None):
         parser.error("--queries and --output belong together")
+    if options.rerank_optional and options.rerank is None:
+        parser.error("--rerank-optional needs --rerank: which cross-encoder is optional")
     if options.set and options.queries is None:
         parser.error("--set means nothing for one query: leave it out")
 
 
+def _add_rerank(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rerank", metavar="MODEL", help="let this cross-encoder order the best 100: name or folder")
+    command.add_argument("--rerank-optional", action="store_true", help="go on without it where it cannot be loaded")
+
+
 def _refuse_credentials(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """A path with a password in its URL would be shown in messages and reports; the environment is the place for one."""
-    for name in ("root", "output", "calibrate", "qrels", "queries", "pairs", "compare_root"):
+    for name in ("root", "output", "atlas", "calibrate", "qrels", "queries", "pairs", "compare_root"):
         path = getattr(options, name, None)
         if path is not None and "://" in path:
             from transforms.files import holds_credentials
@@ -357,9 +375,8 @@ def _search(options: argparse.Namespace) -> int:
         return _search_batch(options)
     from pipelines.search import hit_lines, search
 
-    found = search(
-        options.root, options.query, options.k, options.model, options.where, group_duplicates=options.group_duplicates
-    )
+    how = {name: getattr(options, name) for name in ("group_duplicates", "rerank", "rerank_optional")}
+    found = search(options.root, options.query, options.k, options.model, options.where, **how)
     for warning in found["warnings"]:
         print(f"corpusbeam: warning: {warning}", file=sys.stderr)
     _show(options, found, lambda: hit_lines(found["hits"]))
@@ -370,7 +387,13 @@ def _search_batch(options: argparse.Namespace) -> int:
     from pipelines.search_batch import batch_lines, search_batch
     from transforms.search import BatchOptions
 
-    asked = BatchOptions(options.k, options.where, options.group_duplicates)
+    rerank = options.rerank
+    if rerank is not None:
+        from pipelines.rerank import find_reranker
+
+        # Known before any query is embedded.
+        rerank = None if find_reranker(rerank, optional=options.rerank_optional) is None else rerank
+    asked = BatchOptions(options.k, options.where, options.group_duplicates, rerank)
     found = search_batch(options.root, options.queries, options.output, asked, options.model, options.set, options.beam_options)
     _show(options, found, lambda: batch_lines(found))
     return 0
@@ -390,8 +413,8 @@ def _duplicates(options: argparse.Namespace) -> int:
 def _topics(options: argparse.Namespace) -> int:
     from pipelines.topics_command import TopicsCommand
 
-    given = {name: getattr(options, name) for name in ("root", "floor", "output", "model")}
-    found, lines = TopicsCommand(**given, assign=tuple(options.assign), settings=tuple(options.set)).run()
+    given = {name: getattr(options, name) for name in ("root", "atlas", "floor", "output", "model")}
+    found, lines = TopicsCommand(**given, assign=tuple(options.assign or ()), settings=tuple(options.set)).run()
     _show(options, found, lambda: lines)
     return 0
 
@@ -400,7 +423,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from pipelines.evaluate import EvaluateCommand
 
     names = ("root", "generation", "qrels", "queries", "split", "pairs", "labels", "index", "output", "resamples", "seed")
-    given = {name: getattr(options, name) for name in (*names, "compare_root", "compare_generation")}
+    others = ("compare_root", "compare_generation", "rerank", "rerank_optional")
+    given = {name: getattr(options, name) for name in (*names, *others)}
     found, lines = EvaluateCommand(**given, models=tuple(options.model)).run()
     _show(options, found, lambda: lines)
     return 0
@@ -429,10 +453,10 @@ def _share(text: str) -> float:
 
 
 def _similarity(options: argparse.Namespace) -> int:
-    from pipelines.similarity import similarity, similarity_lines
+    from pipelines.similarity import matrix_lines, similarity, similarity_lines
 
     found = similarity(options.texts, options.model)
-    _show(options, found, lambda: similarity_lines(found))
+    _show(options, found, lambda: (matrix_lines if options.matrix else similarity_lines)(found))
     return 0
 
 

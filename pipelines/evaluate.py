@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.config import ConfigurationError
 from pipelines.errors import warn
@@ -14,6 +14,9 @@ from transforms.embedding import EmbeddingOptions
 from transforms.evaluation import CONFIDENCE, Judgements, read_judgements
 from transforms.files import join, write_json, write_table
 from transforms.generations import Generation, open_generation
+
+if TYPE_CHECKING:
+    from transforms.rerank import Reranker
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class EvaluateCommand:
     models: tuple[str, ...] = ()
     compare_root: str | None = None
     compare_generation: str | None = None
+    rerank: str | None = None
+    rerank_optional: bool = False
     output: str | None = None
     resamples: int = 2000
     seed: int = 0
@@ -67,6 +72,10 @@ class EvaluateCommand:
     def _check(self) -> None:
         if self.queries is not None and self.qrels is None:
             raise ConfigurationError("--queries needs --qrels: which documents are relevant to them")
+        if (self.rerank is not None or self.rerank_optional) and self.qrels is None:
+            raise ConfigurationError("--rerank needs --qrels: it is measured by what is found for queries")
+        if self.rerank_optional and self.rerank is None:
+            raise ConfigurationError("--rerank-optional needs --rerank: which cross-encoder is optional")
         if not self._needs_root and (self.compare_root or self.compare_generation or self.generation):
             raise ConfigurationError("--generation, --compare-root and --compare-generation need --root")
         if self.models and (self.compare_root or self.compare_generation):
@@ -100,13 +109,18 @@ class EvaluateCommand:
             raise ConfigurationError(f"generation {other.id} would be compared with itself: name another one")
         return other
 
+    def _reranker(self) -> "Reranker | None":
+        from pipelines.rerank import find_reranker
+
+        return None if self.rerank is None else find_reranker(self.rerank, optional=self.rerank_optional)
+
     def _sections(self, judgements: Judgements | None, systems: list[System], sampling: Sampling) -> list[Section]:
         # Each brings libraries of its own.
         sections = []
         if judgements is not None:
             from pipelines.evaluate_retrieval import evaluate_retrieval
 
-            sections.append(evaluate_retrieval(judgements, systems, sampling))
+            sections.append(evaluate_retrieval(judgements, systems, sampling, self._reranker()))
         if self.pairs is not None:
             from pipelines.evaluate_pairs import evaluate_pairs
 

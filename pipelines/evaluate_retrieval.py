@@ -1,5 +1,6 @@
 """How well documents are found, by relevance judgements."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from pipelines.rankers import Ranked, System, rank
 from transforms.evaluation import MEASURES, Judgements, fit_findings, length_ratio, mean, retrieval_measures
 from transforms.files import describe, read_table
 from transforms.generations import Generation
-from transforms.search import find_passages
+from transforms.rerank import Reranker
+from transforms.search import find_passages, rerank_passages
 
 TASK = "retrieval"
 _STATISTICS = dict.fromkeys(MEASURES, mean)
@@ -19,14 +21,17 @@ _STATISTICS = dict.fromkeys(MEASURES, mean)
 _EXAMPLES = 5
 
 
-def evaluate_retrieval(judgements: Judgements, systems: Sequence[System], sampling: Sampling) -> Section:
-    """Rank for every query with every system, and compare each with the first."""
-    values: dict[str, dict[str, np.ndarray]] = {}
+def evaluate_retrieval(
+    judgements: Judgements, systems: Sequence[System], sampling: Sampling, reranker: Reranker | None = None
+) -> Section:
+    """Rank for every query with every system, with a `reranker` also in its order, and compare each with the first."""
     rankings: dict[str, Ranked] = {}
     for system in systems:
         ranked = rank(system, judgements.texts)
         rankings[system.name] = ranked
-        values[system.name] = retrieval_measures(judgements.relevance, ranked.documents)
+        if reranker is not None:
+            rankings[f"{system.name} + {reranker.name}"] = _reranked(system, ranked, judgements, reranker)
+    values = {name: retrieval_measures(judgements.relevance, ranked.documents) for name, ranked in rankings.items()}
     rows: list[Measured] = []
     compared: list[Compared] = []
     first, *others = values
@@ -51,6 +56,18 @@ def evaluate_retrieval(judgements: Judgements, systems: Sequence[System], sampli
         findings += _fit(system, judgements)
     tables = {"queries": _queries(judgements, values), "rankings": _rankings(rankings)}
     return Section(TASK, facts, rows, compared, list(dict.fromkeys(findings)), tables)
+
+
+def _reranked(system: System, ranked: Ranked, judgements: Judgements, reranker: Reranker) -> Ranked:
+    assert system.generation is not None
+    started = time.perf_counter()
+    texts = [judgements.texts[query] for query in ranked.passages]
+    orders = rerank_passages(system.generation, texts, list(ranked.passages.values()), reranker)
+    passages = {
+        query: [found[one.place] for one in order]
+        for (query, found), order in zip(ranked.passages.items(), orders, strict=True)
+    }
+    return Ranked(passages, ranked.seconds + time.perf_counter() - started)
 
 
 def _unknown(judgements: Judgements, generation: Generation) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.embedding import NO_PROFILE, EmbeddingOptions
 from transforms.generations import Generation, open_generation, read_current
-from transforms.search import GenerationSearcher, Hit
+from transforms.search import CANDIDATES, GenerationSearcher, Hit
 
 if TYPE_CHECKING:
     from transforms.generations import Manifest
@@ -80,13 +80,25 @@ def search(
     where: str | None = None,
     *,
     group_duplicates: bool = False,
+    rerank: str | None = None,
+    rerank_optional: bool = False,
 ) -> dict[str, Any]:
     """The best `k` documents of the published generation for one query, best first, each with its best passage.
 
-    `warnings` say what a person must know of the answer. Raises as `GenerationSearcher.search` does.
+    With `rerank`, a cross-encoder, they are the best of 100 in its order: see `rerank_hits`. `warnings` say what a person must
+    know of the answer. Raises as `GenerationSearcher.search` and `find_reranker` do.
     """
     searcher = open_searcher(open_generation(root), model)
-    hits = searcher.search([query], k, where=where, group_duplicates=group_duplicates)[0]
+    asked: dict[str, Any] = {"where": where, "group_duplicates": group_duplicates}
+    if rerank is None:
+        hits = [hit_facts(hit) for hit in searcher.search([query], k, **asked)[0]]
+    else:
+        from pipelines.rerank import find_reranker, rerank_hits
+
+        # A k below 1 is refused by the search.
+        candidates = searcher.search([query], max(k, CANDIDATES) if k > 0 else k, **asked)[0]
+        reranker = find_reranker(rerank, optional=rerank_optional)
+        hits = rerank_hits(query, [hit_facts(hit) for hit in candidates], k, reranker)
     warnings = []
     if searcher.truncated([query])[0]:
         warnings.append(
@@ -95,7 +107,7 @@ def search(
     return {
         "query": query,
         "generation": searcher.generation.id,
-        "hits": [hit_facts(hit) for hit in hits],
+        "hits": hits,
         "warnings": warnings,
     }
 
@@ -132,8 +144,13 @@ def hit_lines(hits: list[dict[str, Any]]) -> list[str]:
 
     width = shutil.get_terminal_size((100, 24)).columns
     lines = ["Scores are inner products, not cosines: the model is compared by dot product."] if _by_dot(hits) else []
+    if any(hit.get("reranked") for hit in hits):
+        lines.append("Scores are logits of the cross-encoder; the search's own are behind them.")
     for hit in hits:
-        lines.append(f"{hit['rank']:>3}  {hit['score']:.3f}  {clean(passage_label(hit['doc_id'], hit['passage_no']))}")
+        score = f"{hit['score']:.3f}"
+        if hit.get("reranked"):
+            score = f"{hit['rerank_logit']:7.3f} ({hit['search_rank']:>3}  {score})"
+        lines.append(f"{hit['rank']:>3}  {score}  {clean(passage_label(hit['doc_id'], hit['passage_no']))}")
         if hit["text"]:
             lines.append(" " * 12 + fit(hit["text"], width - 12))
         if about := _about(hit):

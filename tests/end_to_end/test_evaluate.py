@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from scipy.stats import spearmanr
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sklearn.metrics import v_measure_score
 
 from pipelines.cli import main
 from tests.embedding.tiny import build_model
+from tests.rerank.tiny import build_cross_encoder
 from transforms.index import RecallMeter
 
 WORDS = ["abc", "de", "fgh", "ijkl", "mn", "opq", "rst", "uvw", "xyz", "qrs"]
@@ -112,6 +114,49 @@ def test_retrieval_is_what_brute_force_gives_for_the_index_and_another_model(cor
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert written["sections"]["retrieval"] == section
     assert pq.read_table(tmp_path / "out" / "measures.parquet").num_rows == len(found)
+
+
+def test_search_and_its_measures_in_the_order_of_a_cross_encoder(corpusbeam, folder, judged, tmp_path):
+    model = build_cross_encoder(tmp_path / "cross", str(folder / "one" / "bert"), small=True)
+    documents = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    ran = corpusbeam("search", "--root", folder / "root", "abc de", "-k", 100, "--format", "json")
+    candidates = [hit["doc_id"] for hit in ran.json["hits"]]
+    known = {row["id"]: row["text"] for row in documents}
+    library = CrossEncoder(model, device="cpu", local_files_only=True)
+    ranked = library.rank("abc de", [known[doc_id] for doc_id in candidates], activation_fn=torch.nn.Identity())
+    ran = corpusbeam("search", "--root", folder / "root", "abc de", "-k", 100, "--rerank", model, "--format", "json")
+    assert ran.code == 0, ran.err
+    logits = {hit["doc_id"]: hit["rerank_logit"] for hit in ran.json["hits"]}
+    expected = {candidates[row["corpus_id"]]: row["score"] for row in ranked}
+    spread = np.ptp(list(expected.values()))
+    assert logits == pytest.approx(expected, abs=0.1 * spread)  # in the precision that this machine takes
+    assert list(logits.values()) == sorted(logits.values(), reverse=True)
+    assert [candidates[hit["search_rank"] - 1] for hit in ran.json["hits"]] == list(logits)
+
+    ran = corpusbeam("search", "--root", folder / "root", "abc de", "-k", 3, "--rerank", model)
+    assert "logits of the cross-encoder" in ran.out
+    ran = corpusbeam("evaluate", "--root", folder / "root", *judged, "--rerank", model, "--format", "json")
+    assert ran.code == 0, ran.err
+    section = ran.json["sections"]["retrieval"]
+    dense, reranked = {row["system"]: None for row in section["measures"]}
+    assert reranked == f"{dense} + {model}"
+    found = values(section)
+    # The same hundred documents in another order.
+    assert found[dense, "recall@100"] == found[reranked, "recall@100"]
+    assert found[dense, "nDCG@10"] != found[reranked, "nDCG@10"]
+    assert len(section["comparisons"]) == 3
+
+
+def test_a_cross_encoder_that_cannot_be_loaded(corpusbeam, folder, tmp_path):
+    (tmp_path / "cross").mkdir()
+    options = ("search", "--root", folder / "root", "abc de", "-k", 2, "--rerank", tmp_path / "cross", "--format", "json")
+    ran = corpusbeam(*options)
+    assert (ran.code, ran.out) == (1, "")
+    assert "has no .safetensors weights" in ran.err
+    ran = corpusbeam(*options, "--rerank-optional")
+    assert ran.code == 0
+    assert [hit["reranked"] for hit in ran.json["hits"]] == [False, False]
+    assert "not reranked" in ran.err
 
 
 def test_a_table_is_printed_with_what_it_means(corpusbeam, folder, judged):
@@ -235,8 +280,12 @@ def test_nothing_is_compared_with_itself(corpusbeam, folder, judged):
 @pytest.mark.long
 def test_known_figures_of_the_default_model(corpusbeam, minilm_spec, shared_data, tmp_path):
     """Cranfield and the STS benchmark with all-MiniLM-L6-v2."""
+    documents = pq.read_table(shared_data / "cranfield_docs.parquet").to_pylist()
+    # As BEIR has it: title and text are one text.
+    rows = [{"id": row["id"], "text": f"{row['title']} {row['text']}"} for row in documents]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "cranfield.parquet")
     root = tmp_path / "root"
-    assert corpusbeam("reindex", "--root", root, "--input", shared_data / "cranfield_docs.parquet").code == 0
+    assert corpusbeam("reindex", "--root", root, "--input", tmp_path / "cranfield.parquet").code == 0
     asked = ("--qrels", shared_data / "cranfield_qrels.parquet", "--queries", shared_data / "cranfield_queries.parquet")
     pairs = ("--pairs", shared_data / "stsb_test.parquet")
     ran = corpusbeam("evaluate", "--root", root, *asked, *pairs, *QUICK, "--format", "json")
@@ -244,3 +293,6 @@ def test_known_figures_of_the_default_model(corpusbeam, minilm_spec, shared_data
     sections = ran.json["sections"]
     found = {measure: value for (_, measure), value in (values(sections["retrieval"]) | values(sections["pairs"])).items()}
     assert found["Spearman"] == pytest.approx(0.8203, abs=0.001)
+    assert found["nDCG@10"] == pytest.approx(0.3998, abs=0.002)
+    assert found["MRR@10"] == pytest.approx(0.538, abs=0.002)
+    assert found["recall@100"] == pytest.approx(0.772, abs=0.002)

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.search import Searcher
+from pipelines.search import Searcher, search
+from tests.embedding.tiny import build_model
+from tests.rerank.tiny import build_cross_encoder
 
 QUERIES = {
     f"k{i:02d}": text for i, text in enumerate(["password forgotten", "the program crashes", "late parcel", "paying", "?"])
@@ -38,7 +40,7 @@ def test_answers_are_those_of_single_searches_and_bad_rows_cost_only_themselves(
     assert sorted(files) == ["part-00000.parquet", "quarantine.parquet"]
     assert (ran.json["queries"], ran.json["quarantined"], ran.json["hits"]) == (5, 4, 15)
     hits = pq.read_table(files["part-00000.parquet"])
-    assert hits.column_names == ["query_id", "rank", "doc_id", "passage_no", "score", "rerank_score"]
+    assert hits.column_names == ["query_id", "rank", "doc_id", "passage_no", "score", "rerank_score", "rerank_logit"]
     assert hits["rerank_score"].null_count == hits.num_rows
     searcher = Searcher(str(two_generations))
     for query, text in QUERIES.items():
@@ -50,6 +52,22 @@ def test_answers_are_those_of_single_searches_and_bad_rows_cost_only_themselves(
         assert [row["score"] for row in own] == pytest.approx([hit.score for hit in expected], abs=1e-4)
     reasons = sorted(pq.read_table(files["quarantine.parquet"])["reason"].to_pylist())
     assert reasons == ["blank_text", "duplicate_id", "missing_id", "null_text"]
+
+
+def test_answers_are_reranked_as_those_of_single_searches(ask, two_generations, tmp_path):
+    build_model(tmp_path)
+    model = build_cross_encoder(tmp_path / "cross", str(tmp_path / "bert"), small=True)
+    good = [{"id": query, "text": text} for query, text in QUERIES.items()]
+    _, files = ask([good], "-k", 4, "--rerank", model)
+    hits = pq.read_table(files["part-00000.parquet"])
+    for query, text in QUERIES.items():
+        own = hits.filter(pa.compute.equal(hits["query_id"], query)).to_pylist()
+        expected = search(str(two_generations), text, 4, rerank=model)["hits"]
+        assert [(row["rank"], row["doc_id"]) for row in own] == [(hit["rank"], hit["doc_id"]) for hit in expected]
+        for name in ("rerank_logit", "rerank_score"):
+            assert [row[name] for row in own] == pytest.approx([hit[name] for hit in expected], rel=1e-6)
+    _, files = ask([good], "-k", 4, "--rerank", tmp_path / "bert", "--rerank-optional", name="optional")
+    assert pq.read_table(files["part-00000.parquet"])["rerank_logit"].null_count == 4 * len(QUERIES)
 
 
 def test_neither_order_nor_files_of_the_queries_matter_and_what_was_there_is_replaced(ask):

@@ -7,13 +7,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
 from tests.embedding.tiny import build_model
 from tests.neighbors.helpers import integer_cosines
-from transforms.corpus import content_key
+from transforms.corpus import content_key, ids_of
 from transforms.embedding import EmbeddingOptions, encoder_spec, load_encoder
 from transforms.generations import open_generation
 
@@ -199,6 +200,10 @@ def test_neither_parts_nor_order_nor_workers_matter(ran, root, tmp_path):
         (("--assign", "{new}", "--output", "{root}/out"), 2, "inside the root"),
         (("--assign", "{new}", "--floor", "85"), 2, "not a cosine"),
         ((), 2, "--assign"),
+        (("--assign", "{new}", "--atlas", "map.parquet"), 2, "give one"),
+        (("--atlas", "{root}/map.parquet"), 2, "inside the root"),
+        (("--atlas", "map.csv"), 2, "ending, .parquet"),
+        (("--atlas", "map.parquet", "--floor", "0.5"), 2, "--floor means nothing"),
     ],
 )
 def test_what_cannot_be_done_is_said(corpusbeam, root, new, tmp_path, arguments, code, said):
@@ -215,3 +220,43 @@ def test_another_model_and_a_root_without_a_generation_are_refused(corpusbeam, r
     ran = corpusbeam("topics", "--root", tmp_path / "empty", "--assign", new)
     assert (ran.code, ran.out) == (1, "")
     assert "nothing is published" in ran.err
+
+
+def test_the_map_as_a_table_for_embedding_atlas(corpusbeam, root, published, tmp_path):
+    """Every passage with its place and names; neighbours are rows of the table, by the published graph."""
+    path = tmp_path / "map.parquet"
+    ran = corpusbeam("topics", "--root", root, "--atlas", path)
+    assert ran.code == 0, ran.err
+    assert f"embedding-atlas {path} --text text --x x --y y --neighbors neighbors" in ran.out
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    assert {row["doc_id"]: row["text"] for row in rows} == OLD
+    generation = open_generation(str(root))
+    topics = {row["topic_id"]: row["title"] for row in pq.read_table(generation.path("topics/topics.parquet")).to_pylist()}
+    themes = {
+        row["theme_id"]: row["title"]
+        for row in pq.read_table(generation.path("topics/themes.parquet")).to_pylist()
+        if row["layer"] == 1
+    }
+    graph = {}
+    for file in generation.manifest.under("neighbors"):
+        for row in pq.read_table(generation.checked(file)).to_pylist():
+            graph[row["id"]] = dict(zip(row["neighbor_ids"], row["cosines"], strict=True))
+    first = {}
+    for number, row in enumerate(rows):
+        first.setdefault(row["text"], number)
+    for row in rows:
+        said = published[row["text"]]
+        assert (row["x"], row["y"]) == (said["x"], said["y"])
+        assert (row["topic"], row["nearest_topic"]) == (topics.get(said["topic_id"]), topics.get(said["assigned_topic_id"]))
+        assert row["theme"] == themes[said["theme_id"]]
+        near = graph[text_id(row["text"])]
+        ids, distances = row["neighbors"]["ids"], row["neighbors"]["distances"]
+        assert [first[rows[i]["text"]] for i in ids] == ids
+        assert [text_id(rows[i]["text"]) for i in ids] == list(near)
+        np.testing.assert_allclose(distances, 1 - np.array(list(near.values())), atol=1e-6)
+    assert None in {row["topic"] for row in rows}
+
+
+def text_id(text: str) -> int:
+    return int(ids_of(pa.array([content_key(text)], pa.binary(32)))[0])

@@ -18,6 +18,7 @@ from transforms.embedding.encoder import (
     import_libraries,
     load_encoder,
     provide_encoder,
+    quiet_loading,
     withdraw_encoder,
 )
 from transforms.embedding.facts import ModelFacts, read_facts, transformer_folder
@@ -27,11 +28,15 @@ from transforms.embedding.mismatch import model_warnings, warnings_of
 from transforms.embedding.models import ModelError, find_model
 from transforms.embedding.options import EmbeddingOptions
 from transforms.embedding.packable import is_packable
+from transforms.embedding.pairs import pack_pairs
+from transforms.embedding.pool import one_thread_each
 from transforms.embedding.precision import measure_precision
 from transforms.embedding.profiles import NO_PROFILE, PROFILES, Metric, ModelProfile, find_profile
 from transforms.embedding.query_encoder import QueryEncoder, load_query_encoder
+from transforms.embedding.window import CHARACTERS_PER_TOKEN, Window, tokenizer_of
 
 __all__ = [
+    "CHARACTERS_PER_TOKEN",
     "NORM_TOLERANCE",
     "NO_PROFILE",
     "PROFILES",
@@ -48,6 +53,7 @@ __all__ = [
     "QueryEncoder",
     "TextEncoder",
     "VectorError",
+    "Window",
     "check_vectors",
     "encoder_spec",
     "fidelity_warnings",
@@ -59,13 +65,17 @@ __all__ = [
     "load_query_encoder",
     "measure_precision",
     "model_warnings",
+    "one_thread_each",
+    "pack_pairs",
     "packed_tokens",
     "packing_warnings",
     "padded_tokens",
     "plan_batches",
     "plan_packed",
     "provide_encoder",
+    "quiet_loading",
     "read_facts",
+    "tokenizer_of",
     "transformer_folder",
     "truncation_warnings",
     "warnings_of",

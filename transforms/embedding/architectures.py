@@ -1,7 +1,7 @@
 """The encoders that the packed forward pass knows: BERT and the models that differ from it in names and positions only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,7 +40,8 @@ class Weights:
     """All that decides what an encoder computes from token ids.
 
     `words` (vocabulary, width) and `positions` (longest, width), which has the segment's embedding in it. `bias` gives what is
-    added to the attention scores of a text of some length, (heads, length, length), or is None.
+    added to the attention scores of a text of some length, (heads, length, length), or is None. `second` (width,) is added to
+    the tokens of the second of two texts: its segment's embedding instead of the first one's; None for a model without.
     """
 
     words: torch.Tensor
@@ -51,6 +52,7 @@ class Weights:
     bias: Callable[[int], torch.Tensor] | None
     pooling: str
     normalize: bool
+    second: torch.Tensor | None = None
 
 
 def weights_of(model: Any) -> Weights:
@@ -59,6 +61,18 @@ def weights_of(model: Any) -> Weights:
     if modules not in MODULES:
         raise UnsupportedModelError(f"modules {modules}")
     encoder, pooling = model.transformers_model, model[1]
+    name = known_architecture(encoder)
+    if pooling.pooling_mode not in POOLINGS or not pooling.include_prompt:
+        raise UnsupportedModelError(f"pooling {pooling.pooling_mode}, prompt included: {pooling.include_prompt}")
+    tokenizer = model.tokenizer
+    ids = tokenizer("a")["input_ids"]
+    if ids[0] != tokenizer.cls_token_id or ids[-1] != tokenizer.sep_token_id or tokenizer.num_special_tokens_to_add() != 2:
+        raise UnsupportedModelError("special tokens other than one before and one after the text")
+    return weights_in(encoder, name, encoder.config.num_attention_heads, pooling.pooling_mode, modules[-1] == "Normalize")
+
+
+def known_architecture(encoder: Any) -> str:
+    """The name of a transformer's architecture. Raises UnsupportedModelError when the forward pass does not compute it."""
     name = type(encoder).__name__
     if name not in _READERS:
         raise UnsupportedModelError(f"architecture {name}")
@@ -68,15 +82,22 @@ def weights_of(model: Any) -> Weights:
     found = {key: getattr(config, key, value) for key, value in wanted.items()}
     if found != wanted or activation != "gelu":
         raise UnsupportedModelError(f"configuration {found}, activation {activation}")
-    if pooling.pooling_mode not in POOLINGS or not pooling.include_prompt:
-        raise UnsupportedModelError(f"pooling {pooling.pooling_mode}, prompt included: {pooling.include_prompt}")
     if encoder.dtype != torch.float32:
         raise UnsupportedModelError(f"weights {encoder.dtype}")
-    tokenizer = model.tokenizer
-    ids = tokenizer("a")["input_ids"]
-    if ids[0] != tokenizer.cls_token_id or ids[-1] != tokenizer.sep_token_id or tokenizer.num_special_tokens_to_add() != 2:
-        raise UnsupportedModelError("special tokens other than one before and one after the text")
-    return weights_in(encoder, name, config.num_attention_heads, pooling.pooling_mode, modules[-1] == "Normalize")
+    return name
+
+
+def pair_weights(encoder: Any) -> Weights:
+    """The weights of the transformer of a cross-encoder, which reads two texts as one, and whose first token tells.
+
+    Raises UnsupportedModelError when it is of another architecture.
+    """
+    name = known_architecture(encoder)
+    weights = weights_in(encoder, name, encoder.config.num_attention_heads, "cls", normalize=False)
+    segments = getattr(encoder.embeddings, "token_type_embeddings", None)
+    if segments is None or segments.num_embeddings < 2:
+        return weights
+    return replace(weights, second=(segments.weight[1] - segments.weight[0]).detach())
 
 
 def weights_in(encoder: Any, architecture: str, heads: int, pooling: str, normalize: bool) -> Weights:

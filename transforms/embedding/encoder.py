@@ -104,7 +104,7 @@ class Encoder:
                 f"model {spec.model!r} is not in {spec.folder} on {socket.gethostname()}: workers need it at the same path as "
                 "the machine that the run was started on, so give both the same image"
             )
-        with _quiet_loading():
+        with quiet_loading():
             self._model = SentenceTransformer(
                 spec.folder,
                 device=device,
@@ -366,7 +366,7 @@ def load_encoder(spec: EncoderSpec, device: str | None = None, threads: int | No
 
 
 @contextlib.contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Silence the loader's own progress bars and notices; errors still come through as exceptions."""
     from transformers.utils import logging as transformers_logging
 

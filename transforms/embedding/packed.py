@@ -70,10 +70,13 @@ class PackedEncoder:
         self._layers = [_layer(layer, self._weights.heads, precision) for layer in self._weights.layers]
 
     @torch.inference_mode()
-    def __call__(self, token_ids: Sequence[Sequence[int]], rows: int | None = None) -> np.ndarray:
+    def __call__(
+        self, token_ids: Sequence[Sequence[int]], rows: int | None = None, seconds: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Embeddings float32 (n, dim) of texts given as token ids, special tokens included, equal lengths side by side.
 
-        `rows` (None: `self.rows`) are those of every product: see `rows_of_one`.
+        `rows` (None: `self.rows`) are those of every product: see `rows_of_one`. `seconds`, for two texts read as one, says
+        with which token the second begins.
         """
         lengths = [len(ids) for ids in token_ids]
         groups = [(length, len(list(texts))) for length, texts in groupby(lengths)]
@@ -82,7 +85,12 @@ class PackedEncoder:
         rows = (rows or self.rows) if self.rows > 1 else sum(lengths)
         tokens = torch.tensor([token for ids in token_ids for token in ids] + [0] * filling, device=self._device)
         positions = torch.cat([*map(torch.arange, lengths), torch.zeros(filling, dtype=torch.long)]).to(self._device)
-        hidden = self._weights.norm(self._weights.words[tokens] + self._weights.positions[positions])
+        words = self._weights.words[tokens]
+        if seconds is not None and self._weights.second is not None:
+            starts = torch.tensor([start for start, length in zip(seconds, lengths, strict=True) for _ in range(length)])
+            behind = positions[: sum(lengths)] >= starts.to(self._device)
+            words[: sum(lengths)] += behind[:, None] * self._weights.second
+        hidden = self._weights.norm(words + self._weights.positions[positions])
         biases = [self._bias(length) for length, _ in groups]
         for layer in self._layers:
             projected = _joined([layer.queries_keys_values(part) for part in hidden.split(rows)])

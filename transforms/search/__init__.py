@@ -10,6 +10,7 @@ from transforms.search.allowed import check_where
 from transforms.search.batch import HITS_SCHEMA, BatchOptions, HitsRecord, QueriesPart, search_part
 from transforms.search.labels import Theme, Topic
 from transforms.search.passages import find_passages
+from transforms.search.reranked import CANDIDATES, check_texts, rerank_passages
 from transforms.search.searcher import (
     EncoderMismatchError,
     GenerationSearcher,
@@ -19,10 +20,11 @@ from transforms.search.searcher import (
     check_queries,
     matching_spec,
 )
-from transforms.search.similarity import PairSimilarity, pairwise_similarity
+from transforms.search.similarity import PairSimilarity, pairwise_similarity, rank_alike
 from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
+    "CANDIDATES",
     "HITS_SCHEMA",
     "BatchOptions",
     "EncoderMismatchError",
@@ -38,10 +40,13 @@ __all__ = [
     "Where",
     "WhereError",
     "check_queries",
+    "check_texts",
     "check_where",
     "find_passages",
     "matching_spec",
     "pairwise_similarity",
     "parse_where",
+    "rank_alike",
+    "rerank_passages",
     "search_part",
 ]

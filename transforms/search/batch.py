@@ -9,6 +9,8 @@ import pyarrow as pa
 from transforms.embedding import EmbeddingOptions, EncoderSpec, ModelError, VectorError, load_encoder
 from transforms.files import FileRef, describe, join, read_table, write_batches
 from transforms.generations import open_generation
+from transforms.rerank import Relevance, load_reranker
+from transforms.search.reranked import CANDIDATES, rerank_passages
 from transforms.search.searcher import GenerationSearcher, Place
 
 # Queries that are searched for together: their scores with a tile of the corpus are in memory together.
@@ -23,6 +25,7 @@ HITS_SCHEMA = describe(
             ("passage_no", pa.int32()),
             ("score", pa.float32()),
             ("rerank_score", pa.float32()),
+            ("rerank_logit", pa.float32()),
         ]
     ),
     {
@@ -31,7 +34,8 @@ HITS_SCHEMA = describe(
         "doc_id": "Document of the generation",
         "passage_no": "Its best passage for the query, from 0",
         "score": "Cosine of query and passage, or with the metric dot the inner product of their vectors",
-        "rerank_score": "What a reranker says of the pair; null without one",
+        "rerank_score": "Sigmoid of the cross-encoder's logit for query and passage; null without one",
+        "rerank_logit": "That logit, which the order goes by: large ones have the same sigmoid",
     },
 )
 
@@ -49,11 +53,12 @@ class QueriesPart:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What is asked of every query: see `GenerationSearcher.search`."""
+    """What is asked of every query: see `GenerationSearcher.search`. `rerank` is the cross-encoder that orders the best 100."""
 
     k: int
     where: str | None = None
     group_duplicates: bool = False
+    rerank: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,14 @@ def search_part(task: QueriesPart, options: EmbeddingOptions, asked: BatchOption
         tables = []
         for low in range(0, len(good), _QUERIES):
             some = good[low : low + _QUERIES]
-            found = searcher.search_vectors(vectors[some], asked.k, where=asked.where, group_duplicates=asked.group_duplicates)
-            tables.append(_table([ids[i] for i in some], found))
+            wanted = asked.k if asked.rerank is None else max(asked.k, CANDIDATES)
+            found = searcher.search_vectors(vectors[some], wanted, where=asked.where, group_duplicates=asked.group_duplicates)
+            orders = None
+            if asked.rerank is not None:
+                reranker = load_reranker(asked.rerank, options.device, options.threads)
+                passages = [[(place.doc_id, place.passage_no) for place in places] for places in found]
+                orders = rerank_passages(searcher.generation, [texts[i] for i in some], passages, reranker)
+            tables.append(_table([ids[i] for i in some], found, orders, asked.k))
         return tables
 
     path = join(task.directory, f"part-{task.part:05d}.parquet")
@@ -119,15 +130,19 @@ def _encode(spec: EncoderSpec, options: EmbeddingOptions, texts: list[str]) -> t
         return vectors, truncated, failed
 
 
-def _table(ids: list[str], found: list[list[Place]]) -> pa.Table:
-    rows = [(query, rank, place) for query, places in zip(ids, found, strict=True) for rank, place in enumerate(places, 1)]
+def _table(ids: list[str], found: list[list[Place]], orders: list[list[Relevance]] | None, k: int) -> pa.Table:
+    rows: list[tuple[str, int, Place, Relevance | None]] = []
+    for i, (query, places) in enumerate(zip(ids, found, strict=True)):
+        ordered = [(place, None) for place in places] if orders is None else [(places[one.place], one) for one in orders[i]]
+        rows += [(query, rank, place, one) for rank, (place, one) in enumerate(ordered[:k], 1)]
     columns = [
-        [query for query, _, _ in rows],
-        [rank for _, rank, _ in rows],
-        [place.doc_id for _, _, place in rows],
-        [place.passage_no for _, _, place in rows],
-        [place.score for _, _, place in rows],
-        [None] * len(rows),
+        [query for query, _, _, _ in rows],
+        [rank for _, rank, _, _ in rows],
+        [place.doc_id for _, _, place, _ in rows],
+        [place.passage_no for _, _, place, _ in rows],
+        [place.score for _, _, place, _ in rows],
+        [None if one is None else one.sigmoid for *_, one in rows],
+        [None if one is None else one.logit for *_, one in rows],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, HITS_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=HITS_SCHEMA)

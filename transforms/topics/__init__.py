@@ -8,6 +8,7 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 """
 
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
+from transforms.topics.atlas import atlas_rows, atlas_schema
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
 from transforms.topics.clustering import Clustering, Since, read_clustering, write_clustering
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
@@ -161,6 +162,8 @@ __all__ = [
     "alike",
     "assign_noise",
     "assign_texts",
+    "atlas_rows",
+    "atlas_schema",
     "best_members",
     "best_terms",
     "boundary_scores",
