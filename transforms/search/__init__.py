@@ -19,7 +19,7 @@ from transforms.search.searcher import (
     check_queries,
     matching_spec,
 )
-from transforms.search.similarity import PairSimilarity, pairwise_similarity
+from transforms.search.similarity import PairSimilarity, pairwise_similarity, rank_alike
 from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "matching_spec",
     "pairwise_similarity",
     "parse_where",
+    "rank_alike",
     "search_part",
 ]
