@@ -70,6 +70,8 @@ setup(
         "test": [
             "dockerfile-parse>=2",
             "duckdb>=1.2",
+            # For examples/serve.py.
+            "fastapi>=0.115",
             # moto's server needs both, but its extra `server` brings forty packages for other services.
             "flask>=3",
             "flask-cors>=6",
@@ -85,6 +87,7 @@ setup(
             "types-psutil",
             "types-PyYAML",
             "types-tqdm",
+            "uvicorn>=0.34",
         ],
     },
     entry_points={"console_scripts": ["corpusbeam=pipelines.cli:console"]},

@@ -148,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rerank(search)
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
+    similarity.add_argument("--matrix", action="store_true", help="show a table of all texts for each measure")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")
     _add_evaluate(verb("evaluate", _evaluate, "Measure search, cosines, topics and index by your own labels."))
@@ -452,10 +453,10 @@ def _share(text: str) -> float:
 
 
 def _similarity(options: argparse.Namespace) -> int:
-    from pipelines.similarity import similarity, similarity_lines
+    from pipelines.similarity import matrix_lines, similarity, similarity_lines
 
     found = similarity(options.texts, options.model)
-    _show(options, found, lambda: similarity_lines(found))
+    _show(options, found, lambda: (matrix_lines if options.matrix else similarity_lines)(found))
     return 0
 
 

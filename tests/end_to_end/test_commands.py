@@ -135,6 +135,14 @@ def test_similarity_agrees_with_the_library(corpusbeam, minilm_spec):
         a, b = (vectors[texts.index(pair[side])] for side in "ab")
         assert pair["cosine"] == pytest.approx(float(a @ b), abs=1e-5)
         assert pair["euclidean"] == pytest.approx(float(((a - b) ** 2).sum() ** 0.5), abs=1e-5)
+    found = corpusbeam("similarity", *texts, "--format", "json").json
+    assert (found["metric"], found["rank_alike"]) == ("cosine", True)
+    assert found["matrices"]["dot"][0] == pytest.approx((vectors @ vectors.T)[0].tolist(), abs=1e-5)
+    table = corpusbeam("similarity", *texts).out
+    assert "cosine *" in table.splitlines()[0]
+    assert "All three put these pairs into one order." in table
+    matrix = corpusbeam("similarity", *texts, "--matrix").out.splitlines()
+    assert [line.split()[1:] for line in matrix[6:9]] == [[f"{v:.3f}" for v in row] for row in found["matrices"]["cosine"]]
     assert corpusbeam("similarity", "only one").code == 2
     assert corpusbeam("similarity", "one", " ").code == 2
 

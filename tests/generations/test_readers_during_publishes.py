@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 import pyarrow as pa
 
+from transforms.corpus import content_keys
 from transforms.embedding import EmbeddingOptions
 from transforms.files import file_ref, filesystem_of, read_table, write_bytes, write_table
 from transforms.generations import (
@@ -61,7 +62,8 @@ def publish(root: str, number: int, parent: str | None) -> str:
         file_ref(f"{staged}/index/index.faiss"),
         write_table(f"{staged}/index/ids.parquet", pa.table({"id": ids, "doc_id": doc_ids, "passage_no": passages})),
         write_table(
-            f"{staged}/documents/part-00000.parquet", pa.table({"doc_id": doc_ids, "passage_no": passages, "text": texts})
+            f"{staged}/documents/part-00000.parquet",
+            pa.table({"doc_id": doc_ids, "passage_no": passages, "content_key": content_keys(texts), "text": texts}),
         ),
     ]
     shard = write_table(f"{root}/vectors/abc/part-{number}.parquet", pa.table({"number": [number]}))

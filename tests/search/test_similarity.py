@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from scipy.spatial.distance import cdist
 
-from transforms.search import pairwise_similarity
+from transforms.search import pairwise_similarity, rank_alike
 
 # Not zero and not so small that their squares vanish.
 VALUES = st.floats(-1e6, 1e6, width=32).filter(lambda value: abs(value) > 1e-6)
@@ -33,6 +33,20 @@ def test_for_unit_vectors_the_three_agree(vectors):
     for pair in pairwise_similarity(units):
         assert pair.dot == pytest.approx(pair.cosine, abs=1e-12)
         assert pair.euclidean**2 == pytest.approx(2 - 2 * pair.cosine, abs=1e-12)
+
+
+@given(vectors=VECTORS)
+def test_unit_vectors_are_ranked_alike_by_all_three(vectors):
+    units = (vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)).astype(np.float32)
+    assert rank_alike(pairwise_similarity(units))
+
+
+def test_other_lengths_can_turn_the_order():
+    vectors = np.array([[1, 0], [0.9, 0.1], [9, 9], [10, 9]], np.float32)
+    assert not rank_alike(pairwise_similarity(vectors))
+    assert rank_alike(pairwise_similarity(vectors[:2]))
+    # The nearer by cosine is the farther by distance.
+    assert not rank_alike(pairwise_similarity(np.array([[1, 0], [5, 0.1], [1, 0.3]], np.float32)))
 
 
 def test_known_values():

@@ -20,7 +20,7 @@ from transforms.search.searcher import (
     check_queries,
     matching_spec,
 )
-from transforms.search.similarity import PairSimilarity, pairwise_similarity
+from transforms.search.similarity import PairSimilarity, pairwise_similarity, rank_alike
 from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "matching_spec",
     "pairwise_similarity",
     "parse_where",
+    "rank_alike",
     "rerank_passages",
     "search_part",
 ]

@@ -79,16 +79,20 @@ class GenerationSearcher:
         self._options = options
         self._lock = threading.RLock()
         self._allowed: OrderedDict[str, Allowed] = OrderedDict()
+        self._loaded = False
 
     def load(self) -> None:
         """Load model, index and ids now: the files while the model's libraries are imported, which takes longest.
 
         Raises CorruptFileError for a published file that is not what was written, ModelError for a model that cannot be loaded.
         """
+        if self._loaded:
+            return
         with ThreadPoolExecutor(1) as beside:
             files = beside.submit(lambda: (self._index, self._owners))
             _ = self._encoder
             files.result()
+        self._loaded = True
 
     def search(
         self, queries: Sequence[str], k: int = 10, *, where: str | None = None, group_duplicates: bool = False

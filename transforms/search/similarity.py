@@ -1,5 +1,6 @@
 """Cosine, dot product and euclidean distance of every pair of a few vectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -30,3 +31,23 @@ def pairwise_similarity(vectors: np.ndarray) -> list[PairSimilarity]:
         cosine = dot / float(lengths[i] * lengths[j])
         pairs.append(PairSimilarity(i, j, cosine, dot, float(np.linalg.norm(rows[i] - rows[j]))))
     return pairs
+
+
+# What float32 vectors of length 1 leave uncertain of a cosine, with room.
+_TOLERANCE = 1e-6
+
+
+def rank_alike(pairs: Sequence[PairSimilarity]) -> bool:
+    """Whether cosine, dot product and euclidean distance put the pairs into one order, up to what rounding can turn.
+
+    They do for unit vectors, where dot = cosine and euclidean² = 2 - 2 cosine; for others lengths count, and they need not.
+    """
+    if len(pairs) < 2:
+        return True
+    ranked = sorted(pairs, key=lambda pair: -pair.cosine)
+    scale = max(max(abs(pair.dot) for pair in pairs), max(pair.euclidean for pair in pairs) ** 2, 1.0)
+    dots = np.array([pair.dot for pair in ranked]) / scale
+    squares = np.array([pair.euclidean for pair in ranked]) ** 2 / scale
+    falling = np.minimum.accumulate(dots)[:-1] + _TOLERANCE >= dots[1:]
+    rising = np.maximum.accumulate(squares)[:-1] - _TOLERANCE <= squares[1:]
+    return bool(falling.all() and rising.all())
