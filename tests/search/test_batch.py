@@ -21,8 +21,8 @@ class Encoder:
 class Searcher:
     spec = None
 
-    def search_vectors(self, vectors, k, *, where, group_duplicates):
-        assert (k, where, group_duplicates) == (2, "x = 1", True)
+    def places(self, queries, k, *, where, group_duplicates, mode, weight, vectors):
+        assert (k, where, group_duplicates, mode, weight) == (2, "x = 1", True, "dense", None)
         return [[Place(f"d{int(vector[0])}", 7, float(vector[0])), Place("other", 0, 0.0)] for vector in vectors]
 
 
