@@ -48,8 +48,24 @@ def test_queries_that_the_model_fails_on_are_named_and_the_others_answered(part)
     table = read_table(record.hits.path)
     assert table.schema.names == HITS_SCHEMA.names
     assert table.to_pylist()[:2] == [
-        {"query_id": "k0", "rank": 1, "doc_id": "d1", "passage_no": 7, "score": 1.0, "rerank_score": None},
-        {"query_id": "k0", "rank": 2, "doc_id": "other", "passage_no": 0, "score": 0.0, "rerank_score": None},
+        {
+            "query_id": "k0",
+            "rank": 1,
+            "doc_id": "d1",
+            "passage_no": 7,
+            "score": 1.0,
+            "rerank_score": None,
+            "rerank_logit": None,
+        },
+        {
+            "query_id": "k0",
+            "rank": 2,
+            "doc_id": "other",
+            "passage_no": 0,
+            "score": 0.0,
+            "rerank_score": None,
+            "rerank_logit": None,
+        },
     ]
     assert table["doc_id"].to_pylist()[::2] == ["d1", "d2", "d3", "d4"]
 

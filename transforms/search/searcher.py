@@ -143,7 +143,7 @@ class GenerationSearcher:
         weight: float | None = None,
         vectors: np.ndarray | None = None,
     ) -> list[list[Place]]:
-        """As `search`, without what is known of the documents; with `vectors` float32 (n, dim) of the queries none is embedded."""
+        """As `search`, without what is known of the documents; with `vectors` float32 (n, dim) no query is embedded."""
         check_queries(queries, k)
         check_mode(mode, weight)
         allowed = None if where is None else self._fitting(where)
