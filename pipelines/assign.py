@@ -113,7 +113,7 @@ def _assigned(run: Run, a: Side, b: TextSet, published: ParentTopics, floor: flo
             part=part,
             a=tile,
             b=b.side,
-            labels=tuple(record.before for record in said),
+            labels=said.before,
             layers=len(published.resolutions),
             layer=layer_of(published, options),
             k=run.config.neighbors.k,

@@ -33,12 +33,20 @@ def diff_lines(found: dict[str, Any]) -> list[str]:
         for kind, shown in found[name].get("examples", {}).items():
             lines += [f"    {kind.replace('_', ' ')}: {clean(_example(example))}" for example in shown]
     topics = found["topics"]
-    lines.append(f"{'topics':<12} " + ", ".join(f"{len(topics[kind]):,} {kind}" for kind in ("born", "gone", "kept")))
+    resized = [topic for topic in topics["kept"] if topic["event"] != "continued"]
+    of_kept = ", ".join(f"{sum(topic['event'] == kind for topic in resized):,} of them {kind}" for kind in ("grown", "shrunk"))
+    counted = ", ".join(f"{len(topics[kind]):,} {kind}" for kind in ("born", "gone", "kept"))
+    lines.append(f"{'topics':<12} {counted} ({of_kept})")
     for kind in ("born", "gone"):
         lines += [
             f"    {kind}: {clean(topic['title'] or topic['topic_uid'])} ({topic['documents']:,} documents)"
             for topic in topics[kind]
         ]
+    lines += [
+        f"    {topic['event']}: {clean(topic['title'] or topic['topic_uid'])} "
+        f"({topic['documents_before']:,} to {topic['documents']:,} documents)"
+        for topic in resized
+    ]
     for count in found["counts"]:
         lines.append(f"count {count['name']:<20} {_number(count['a']):>14} {_number(count['b']):>14}")
     for gate in found["gates"]:

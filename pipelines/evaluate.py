@@ -70,6 +70,8 @@ class EvaluateCommand:
         return found, _lines(found, sections)
 
     def _check(self) -> None:
+        if self.resamples < 100:
+            raise ConfigurationError(f"--resamples={self.resamples} is too few for an interval: give at least 100")
         if self.queries is not None and self.qrels is None:
             raise ConfigurationError("--queries needs --qrels: which documents are relevant to them")
         if (self.rerank is not None or self.rerank_optional) and self.qrels is None:

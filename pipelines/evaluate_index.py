@@ -41,7 +41,11 @@ def evaluate_index(queries: Mapping[str, str] | None, systems: Sequence[System])
             measured = read_table(system.generation.path("index/recall.parquet"), ["nprobe"])
             facts["nprobe"][system.name] = measured["nprobe"][0].as_py()
             facts["queries"][system.name] = asked.block.rows
-            for k, share in zip(meter.ranks(asked.name), shares, strict=True):
+            # Where there are fewer others to find than k, it is their number; where there are none, nothing is measured.
+            measures = dict(zip(meter.ranks(asked.name), shares, strict=True))
+            for k, share in measures.items():
+                if not k:
+                    continue
                 low, high = recall_interval(share)
                 rows.append(Measured(TASK, system.name, f"recall@{k}", float(share.mean()), low, high, len(share)))
     return Section(TASK, facts, rows)

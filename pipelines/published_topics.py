@@ -28,7 +28,6 @@ def published_topics(generation: Generation) -> ParentTopics:
         checked(tables["topics.parquet"]),
         None if themes is None else checked(themes),
         tuple(manifest.configuration["topics"]["resolutions"]) if themes is not None else (),
-        True,
     )
 
 

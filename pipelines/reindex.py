@@ -451,7 +451,7 @@ def compute(
         [graph, texts, documents, named_as, None if parent is None else parent.generation.id],
         lambda: labelled(
             run,
-            reuse_topics(run, parent, neighbors) or find_topics(run, corpus, passages, embedded, neighbors, parent),
+            reuse_topics(run, parent, neighbors, passages) or find_topics(run, corpus, passages, embedded, neighbors, parent),
             labels,
         ),
     )
@@ -470,7 +470,7 @@ def compute(
         "quarantined": corpus.counts["quarantined"],
         **{name: embedded.counts[name] for name in ("texts_truncated", "documents_truncated")},
         **{name: duplicates.counts[name] for name in ("pairs", "pairs_dropped", "groups", "duplicate_documents")},
-        **{name: topics.counts[name] for name in ("themes", "topics", "noise_documents") if name in topics.counts},
+        **{name: int(topics.counts[name]) for name in ("themes", "topics", "noise_documents") if name in topics.counts},
     }
     if not neighbors.exact:
         # What readers of pairs and topics go by: a generation without this count has an exact graph.

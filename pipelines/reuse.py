@@ -79,7 +79,7 @@ class Parent:
     def _compared(self) -> tuple[tuple[FileRef, ...], ChangesRecord] | None:
         """The parts of the parent's graph, which has all its texts, and what a job of one worker found changed since."""
         parts = self.generation.manifest.under("neighbors")
-        if not parts or not self._one_encoder:
+        if not parts or not self.has_one_encoder:
             return None
         try:
             checked = tuple(self._checked(file) for file in parts)
@@ -114,6 +114,7 @@ class Parent:
         published, installed = self.generation.manifest.versions, installed_versions()
         return all(published.get(name) == installed[name] for name in names)
 
+    @cached_property
     def topics(self) -> ParentTopics | None:
         """The parent's topics, to be carried on; None when it has none that can be read.
 
@@ -130,7 +131,8 @@ class Parent:
         themes = tables.get("themes.parquet")
         resolutions = manifest.configuration["topics"]["resolutions"] if themes is not None else ()
         documents = tuple(self._unchecked(file) for file in manifest.under("documents"))
-        return ParentTopics(self.generation.id, documents, assignments, topics, themes, tuple(resolutions), self._one_encoder)
+        centroids = tables.get("centroids.parquet") if self.has_one_encoder else None
+        return ParentTopics(self.generation.id, documents, assignments, topics, themes, tuple(resolutions), centroids)
 
     def files(self, folder: str) -> dict[str, FileRef] | None:
         """All files of a folder of the parent, by name, now also staged by this run; None when one is damaged."""
@@ -143,6 +145,16 @@ class Parent:
             not_used(folder, error)
             return None
         return taken
+
+    def has_file(self, path: str) -> bool:
+        """Whether the parent was published with a file."""
+        return any(file.path == f"generations/{self.generation.id}/{path}" for file in self.generation.manifest.files)
+
+    def file(self, path: str) -> FileRef | None:
+        """A file of the parent, now also staged by this run; None when it is damaged."""
+        if (checked := self.checked_file(path)) is None:
+            return None
+        return _linked(checked.path, join(self.run.staged, path), self.generation.manifest.file(path))
 
     def counts(self, stage: str) -> dict[str, Any]:
         """What a stage of the parent's run counted."""
@@ -167,7 +179,8 @@ class Parent:
         return {_relative(self.run.root, shard.path): shard.sha256 for shard in self.embedded.shards}
 
     @property
-    def _one_encoder(self) -> bool:
+    def has_one_encoder(self) -> bool:
+        """Whether the parent's vectors are this run's encoder's."""
         # A shard's folder is named by the fingerprint of its encoder.
         return len({path.rsplit("/", 1)[0] for path in (*self._shards, *self._shards_of_now)}) == 1
 

@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptio
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import stopped
+from pipelines.beam_options import BeamOptions
 from pipelines.engine import Engine, engine_of
 from pipelines.job_server import check_answers
 from pipelines.pool import WorkerPool
@@ -256,4 +257,4 @@ class Runner:
         arguments += ["--experiments=disable_logging_submission_environment"]
         # For handing a job over; nothing here waits with it for a job to end.
         arguments += [f"--job_server_timeout={math.ceil(self.options.answer_seconds)}", *self.options.beam_options]
-        return PipelineOptions(arguments)
+        return BeamOptions(arguments)

@@ -202,7 +202,12 @@ def test_topics_numbers_and_settings(tmp_path):
     found = compare_generations(a, b, 9)
     assert [(topic["topic_uid"], topic["documents"]) for topic in found["topics"]["born"]] == [("u4", 6), ("u3", 4)]
     assert found["topics"]["gone"] == [{"topic_uid": "u1", "documents": 5, "title": "about u1"}]
-    assert found["topics"]["kept"] == [{"topic_uid": "u2", "documents": 7, "documents_before": 9, "title": "about u2"}]
+    assert found["topics"]["kept"] == [
+        {
+            "topic_uid": "u2", "documents": 7, "documents_before": 9, "title": "about u2", "title_before": "about u2",
+            "event": "shrunk",
+        }
+    ]  # fmt: skip
     assert found["counts"] == [{"name": "documents", "a": 3, "b": 4}, {"name": "old", "a": 1, "b": None}]
     assert found["gates"] == [{"name": "recall_at_10", "a": {"value": 0.95, "limit": 0.9}, "b": None}]
     assert found["settings"] == [

@@ -11,6 +11,7 @@ import pytest
 from pipelines.config import load_config
 from pipelines.reindex import reindex
 from tests.embedding.tiny import build_model
+from tests.end_to_end.past import without_past
 from transforms.generations import open_generation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ def test_two_nights_of_the_command_publish_what_one_run_from_nothing_in_this_pro
     model = build_model(tmp_path)
     settings = [f"embedding.model={model}", "embedding.precision=fp32", "embedding.device=cpu", "index.recall_gate=0"]
     settings += ["topics.min_cluster_size=5", "topics.n_neighbors=5", "neighbors.k=8", "topics.n_epochs=11"]
+    settings += ["topics.recluster=always"]
     first = [(str(number), text * (1 + number % 3)) for number, text in enumerate(sentences * 3)]
     second = [*first[:-1], (first[-1][0], "Another text."), ("new", "A new text.")]
 
@@ -48,8 +50,9 @@ def _content(root: Path) -> dict[str, str]:
     """sha256 of the files that hold results. The store has a shard for each night, but its vectors decide all the others."""
     generation = open_generation(str(root))
     prefix = f"generations/{generation.id}/"
-    return {
+    files = {
         file.path.removeprefix(prefix): file.sha256
         for file in generation.manifest.files
         if not file.path.startswith("vectors/") and not file.path.endswith(("report.html", "metrics.json"))
     }
+    return without_past(generation, files)

@@ -256,7 +256,7 @@ def half_of(index):
 
 
 def test_themes_and_topics_are_compared_with_a_column(corpusbeam, folder):
-    ran = corpusbeam("evaluate", "--root", folder / "root", "--labels", "kind", "--resamples", 20, "--format", "json")
+    ran = corpusbeam("evaluate", "--root", folder / "root", "--labels", "kind", "--resamples", 100, "--format", "json")
     assert ran.code == 0, ran.err
     section = ran.json["sections"]["topics"]
     system = ran.json["systems"][0]["name"]
@@ -310,6 +310,8 @@ def test_pairs_with_labels_have_a_threshold(corpusbeam, folder, tmp_path):
     ("options", "said"),
     [
         (("--queries", "q.jsonl"), "--queries needs --qrels"),
+        (("--resamples", 0), "give at least 100"),
+        (("--rerank", "x"), "--rerank needs --qrels"),
         (("--qrels", "nothing.parquet"), "have no queries"),
         (("--labels", "colour"), "publishes no column 'colour'"),
         (("--model", "x", "--compare-root", "y"), "not both"),
@@ -319,6 +321,23 @@ def test_what_cannot_be_evaluated_is_said(corpusbeam, folder, options, said):
     ran = corpusbeam("evaluate", "--root", folder / "root", *options)
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
+
+
+def test_two_generations_are_compared(corpusbeam, two_generations, tmp_path):
+    """q00 is in the first one only: its query finds it there and not in the second."""
+    (tmp_path / "queries.jsonl").write_text('{"_id": "a", "text": "reset password"}\n{"_id": "b", "text": "pay by transfer"}\n')
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na\tq00\t1\nb\tq09\t1\n")
+    newer = (two_generations / "CURRENT").read_text().strip()
+    (older,) = (path.name for path in (two_generations / "generations").iterdir() if path.name != newer)
+    options = ("--root", two_generations, "--qrels", tmp_path, "--compare-generation", older, *QUICK, "--format", "json")
+    ran = corpusbeam("evaluate", *options)
+    assert ran.code == 0, ran.err
+    section = ran.json["sections"]["retrieval"]
+    found = values(section)
+    assert section["unknown_documents"] == {newer: 1, older: 0}
+    assert (found[newer, "recall@100"], found[older, "recall@100"]) == (0.5, 1.0)
+    assert [(row["a"], row["b"]) for row in section["comparisons"]] == [(newer, older)] * 3
 
 
 def test_nothing_is_compared_with_itself(corpusbeam, folder, judged):

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.cli import main
 from tests.embedding.tiny import build_model
+from tests.end_to_end.past import without_past
 from transforms.generations import open_generation, verify_generation
 from transforms.vectors import write_shard
 
@@ -48,6 +49,7 @@ def reindex(root: Path, texts: dict[str, str], model: str, *settings: str) -> in
         "neighbors.k=12",
         "topics.n_neighbors=10",
         "topics.n_epochs=20",
+        "topics.recluster=always",
         "search.lexical=true",
         *settings,
     )
@@ -56,15 +58,16 @@ def reindex(root: Path, texts: dict[str, str], model: str, *settings: str) -> in
 
 
 def content(root: Path) -> dict[str, str]:
-    """sha256 of every published file of the current generation that holds results."""
+    """sha256 of every published file of the current generation that holds results, of topics without what they carry on."""
     generation = open_generation(str(root))
     assert not verify_generation(str(root), generation.id).problems
     prefix = f"generations/{generation.id}/"
-    return {
+    files = {
         file.path.removeprefix(prefix): file.sha256
         for file in generation.manifest.files
         if file.path.startswith(prefix) and not file.path.endswith(("report.html", "metrics.json"))
     }
+    return without_past(generation, files)
 
 
 def stages(root: Path) -> dict:
@@ -101,6 +104,26 @@ def test_a_changed_setting_computes_only_what_depends_on_it(root, tmp_path, mode
     counts = open_generation(str(root)).manifest.counts
     assert content(root) == from_nothing(tmp_path, TEXTS, model, setting)
     assert counts == open_generation(str(tmp_path / "other")).manifest.counts
+    if "topics" not in computed:
+        everything_is_where_it_was(root)
+
+
+def everything_is_where_it_was(root):
+    """Topics of the same texts carry on the parent's, also where they were found again."""
+    now = open_generation(str(root))
+    before = open_generation(str(root), now.manifest.parent)
+    for name, uid in (("topics", "topic_uid"), ("themes", "theme_uid")):
+        old, new = (pq.read_table(one.path(f"topics/{name}.parquet")).to_pylist() for one in (before, now))
+        assert {row[uid]: row["title"] for row in new} == {row[uid]: row["title"] for row in old}
+        assert {(row["first_seen"], row["generations"]) for row in new} <= {(before.id, 2)}
+        assert {(row["first_seen"], row["generations"]) for row in old} <= {(None, 1)}
+    assert set(pq.read_table(now.path("topics/events.parquet"))["event"].to_pylist()) <= {"continued"}
+    for row in pq.read_table(now.path("topics/drift.parquet")).to_pylist():
+        assert row["stayed"] == row["documents"] == row["documents_before"] == len(TEXTS)
+        assert row["jensen_shannon"] == 0
+    flow = pq.read_table(now.path("topics/flow.parquet")).to_pylist()
+    assert {(row["from_state"], row["from_uid"]) for row in flow} == {(row["to_state"], row["to_uid"]) for row in flow}
+    assert sum(row["documents"] for row in flow) == 4 * len(TEXTS), "topics, and three layers of themes"
 
 
 def test_changed_texts_update_the_graph_and_reuse_nothing_else(root, tmp_path, model):

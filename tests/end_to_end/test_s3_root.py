@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from tests.embedding.tiny import build_model
-from transforms.files import read_versioned, write_if
+from transforms.files import read_table, read_versioned, write_if
 from transforms.generations import list_generations, read_current, read_manifest
 
 
@@ -32,13 +32,17 @@ def settings(corpus: Path, model: str) -> list[str]:
     return ["--input", str(corpus), *(part for value in values for part in ("--set", value))]
 
 
-def published(root: str) -> dict[str, tuple[int, int | None, str]]:
+# They name the generation in which something was seen first.
+SINCE = ("topics/topics.parquet", "topics/themes.parquet")
+
+
+def published(root: str, *without: str) -> dict[str, tuple[int, int | None, str]]:
     """Size, rows and sha256 of every published file by its path without the generation, but those that tell the time."""
     generation = read_current(root)
     return {
         file.path.replace(generation, "ID"): (file.size, file.rows, file.sha256)
         for file in read_manifest(root, generation).files
-        if not file.path.endswith(("metrics.json", "report.html"))
+        if not file.path.endswith(("metrics.json", "report.html", *without))
     }
 
 
@@ -90,7 +94,12 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
         assert more.code == 0, more.err
         embedded = json.loads(fsspec.open(f"{root}/generations/{read_current(root)}/metrics.json").open().read())
         assert embedded["stages"]["embed"]["texts_embedded"] == embedded["stages"]["index"]["texts_encoded"] == 1
-    assert published(remote) == published(local)
+    assert published(remote, *SINCE) == published(local, *SINCE)
+    for name in SINCE:
+        # But for the id of the first generation, which tells the time.
+        tables = [read_table(f"{root}/generations/{read_current(root)}/{name}") for root in (remote, local)]
+        one, other = (table.drop_columns("first_seen") for table in tables)
+        assert one.equals(other)
     assert read_manifest(remote, read_current(remote)).parent == first
     assert corpusbeam("verify", "--root", remote).code == 0
     assert corpusbeam("verify", "--root", remote, "--generation", first).code == 0

@@ -67,6 +67,12 @@ def test_a_phrase_that_is_rare_beside_its_word_is_dropped():
     assert terms.terms == ("perl", "cpan")
 
 
+def test_of_phrases_that_are_cut_from_a_longer_one_the_better_stays():
+    rows = [(0, "open source optical", 9, 5), (0, "source optical character", 8, 5), (0, "character set open", 7, 5)]
+    (terms,) = choose(rows)
+    assert terms.terms == ("open source optical", "character set open")  # one word at the end is none of its own
+
+
 def test_a_plural_repeats_its_singular():
     (terms,) = choose([(0, "network", 9, 5), (0, "networks", 8, 5), (0, "class", 7, 5), (0, "bus", 3, 3)])
     assert terms.terms == ("network", "class", "bus")

@@ -62,7 +62,7 @@ def parent_of(folder, documents, parts, without=()):
         files.append(write_table(f"{folder}/documents/part-{len(files):05d}.parquet", pa.Table.from_pylist(own, schema)))
     table = pa.Table.from_pylist(rows, ASSIGNMENTS_SCHEMA).drop_columns(list(without))
     assignments = write_table(f"{folder}/topics/assignments.parquet", table, row_group_rows=3)
-    return ParentTopics("parent", tuple(files), assignments, assignments, None, (0.5, 1.0), True)
+    return ParentTopics("parent", tuple(files), assignments, assignments, None, (0.5, 1.0))
 
 
 def passages_of(folder, texts, parts):
@@ -77,11 +77,13 @@ def passages_of(folder, texts, parts):
 
 def told(folder, parent, texts, parts):
     """(what was said of each text of the corpus, what of those that are gone), by content key; checks what must hold."""
-    joined = remember_parent(parent, passages_of(folder, texts, parts), f"{folder}/work", plainly)
-    before = read_before([record.before for record in joined], BEFORE_SCHEMA.names)
+    told = remember_parent(parent, passages_of(folder, texts, parts), f"{folder}/work", plainly)
+    before = read_before(told.before, BEFORE_SCHEMA.names)
     assert before.schema.equals(BEFORE_SCHEMA)
     assert before["id"].to_pylist() == sorted(map(identifier, texts))
-    gone = [row for record in joined for row in read_table(record.gone.path).to_pylist()]
+    gone = [row for file in told.gone for row in read_table(file.path).to_pylist()]
+    assert told.left == len(gone)
+    assert told.came == before["documents"].null_count
     return before.to_pylist(), gone
 
 
@@ -113,9 +115,9 @@ def test_every_text_is_told_what_the_parent_said_and_no_other(tmp_path_factory, 
 def test_texts_that_share_an_id_are_not_the_same(tmp_path, monkeypatch):
     parent = parent_of(tmp_path, {"d": ["a", "b"]}, 1)
     monkeypatch.setattr("transforms.topics.parent.ids_of", lambda keys: np.zeros(len(keys), np.int64))
-    joined = remember_parent(parent, passages_of(tmp_path, ["c"], 1), f"{tmp_path}/work", plainly)
-    assert read_table(joined[0].before.path)["topic_id"].to_pylist() == [None]
-    assert joined[0].gone.rows == 2
+    told = remember_parent(parent, passages_of(tmp_path, ["c"], 1), f"{tmp_path}/work", plainly)
+    assert read_table(told.before[0].path)["topic_id"].to_pylist() == [None]
+    assert (told.came, told.left) == (1, 2)
 
 
 def test_columns_that_an_earlier_version_did_not_publish_are_null(tmp_path):
@@ -140,7 +142,7 @@ def test_assignments_in_another_order_or_number_are_refused(tmp_path):
     rows = read_table(parent.assignments.path)
     other = write_table(str(tmp_path / "other.parquet"), rows.take([1, 0]))
     with pytest.raises(ValueError, match="is not in the order of the documents: column doc_id differs"):
-        told(tmp_path, ParentTopics("p", parent.documents, other, other, None, (), True), ["a"], 1)
+        told(tmp_path, ParentTopics("p", parent.documents, other, other, None, ()), ["a"], 1)
     short = write_table(str(tmp_path / "short.parquet"), rows.slice(1))
     with pytest.raises(CorruptFileError, match="has 1 rows, the documents have 2"):
-        told(tmp_path, ParentTopics("p", parent.documents, short, short, None, (), True), ["a"], 1)
+        told(tmp_path, ParentTopics("p", parent.documents, short, short, None, ()), ["a"], 1)

@@ -42,16 +42,18 @@ SUBJECTS = ["neural network layer training", "tomato soup kitchen recipe", "foot
 class Corpus:
     """Texts of three subjects, of which every fifth is the text of two documents and one of 100, as the files of a run."""
 
-    def __init__(self, directory, sizes, parts):
+    def __init__(self, directory, sizes, parts, rows=slice(None)):
         self.directory = str(directory)
         vectors, truth = blobs(sizes)
         texts = [f"{' and '.join(np.random.default_rng(i).permutation(SUBJECTS[t].split()))} {i}" for i, t in enumerate(truth)]
+        chosen = np.arange(len(texts))[rows]
+        vectors, truth, texts = vectors[chosen], truth[chosen], [texts[i] for i in chosen]
         keys = [hashlib.sha256(text.encode()).digest() for text in texts]
         order = sorted(range(len(texts)), key=keys.__getitem__)
         self.vectors, self.truth = vectors[order], truth[order]
         self.keys, self.texts = [keys[i] for i in order], [texts[i] for i in order]
         self.ids = np.array([int.from_bytes(key[:8], "big") >> 1 for key in self.keys], np.int64)
-        self.copies = np.array([100 if i == 7 else 1 + (i % 5 == 0) for i in range(len(texts))])
+        self.copies, self.stems = self.counted(), self.named()
         self.graph = graph_of(self.vectors)
         bounds = np.linspace(0, len(texts), parts + 1).astype(int).tolist()
         spans = list(pairwise(bounds))
@@ -63,12 +65,20 @@ class Corpus:
         )
         self.documents = tuple(self._documents(part, parts) for part in range(parts))
 
+    def counted(self):
+        """How many documents have each text."""
+        return np.array([100 if i == 7 else 1 + (i % 5 == 0) for i in range(len(self.texts))])
+
+    def named(self):
+        """How their ids begin."""
+        return [f"d{i}" for i in range(len(self.texts))]
+
     def _passages(self, part, low, high):
         table = {
             "content_key": pa.array(self.keys[low:high], pa.binary(32)),
             "id": self.ids[low:high],
             "text": pa.array(self.texts[low:high], pa.string()),
-            "doc_id": pa.array([f"d{i}-0" for i in range(low, high)], pa.string()),
+            "doc_id": pa.array([f"{name}-0" for name in self.stems[low:high]], pa.string()),
             "passage_no": pa.array([0] * (high - low), pa.int32()),
             "n_documents": pa.array(self.copies[low:high], pa.int32()),
         }
@@ -81,7 +91,7 @@ class Corpus:
         return write_table(f"{self.directory}/neighbors/part-{part:05d}.parquet", table)
 
     def _documents(self, part, parts):
-        rows = [(f"d{i}-{copy}", self.keys[i]) for i in range(len(self.texts)) for copy in range(self.copies[i])]
+        rows = [(f"{self.stems[i]}-{copy}", self.keys[i]) for i in range(len(self.texts)) for copy in range(self.copies[i])]
         rows = sorted(rows, key=lambda row: hashlib.sha256(row[0].encode()).digest())[part::parts]
         table = {
             "doc_id": pa.array([row[0] for row in rows], pa.string()),
@@ -278,6 +288,14 @@ class SplitCorpus(Corpus):
         bounds = np.linspace(0, len(self.texts), parts + 1).astype(int).tolist()
         self.passages = tuple(self._passages(part, *span) for part, span in enumerate(pairwise(bounds)))
         self.documents = tuple(self._split_documents(part, parts) for part in range(parts))
+
+    def counted(self):
+        """How many documents have each text."""
+        return np.array([100 if i == 7 else 1 + (i % 5 == 0) for i in range(len(self.texts))])
+
+    def named(self):
+        """How their ids begin."""
+        return [f"d{i}" for i in range(len(self.texts))]
 
     def _passages(self, part, low, high):
         ref = super()._passages(part, low, high)

@@ -3,11 +3,12 @@ import tracemalloc
 import networkx
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from networkx.algorithms.community import louvain_communities
 from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, graph_of
-from transforms.topics import community_graph, equal_texts, find_themes
+from transforms.topics import community_graph, equal_texts, find_themes, lean_on, themes
 from transforms.topics.themes import layer_seed
 
 
@@ -119,3 +120,22 @@ def test_equal_texts_are_one_theme_where_a_resolution_tears_their_star_apart():
     graph = community_graph(*lists)
     assert find_themes(graph, 2.0, 42).max() > 0
     assert not find_themes(graph, 2.0, 42, equal=equal_texts(*lists)).any()
+
+
+def test_edges_within_a_theme_of_before_are_heavier(monkeypatch):
+    monkeypatch.setattr(themes, "_ROWS", 7)
+    vectors, truth = blobs([30, 20])
+    graph = community_graph(*graph_of(vectors, 9))
+    before = np.where(np.arange(50) % 4 == 0, -2, truth)
+    same = (before[:, None] == before) & (before >= 0)
+    expected = graph.toarray() * np.where(same, 1.5, 1)
+    lean_on(graph, before)
+    np.testing.assert_array_equal(graph.toarray(), expected)
+    # A ring can be cut in two in four ways: as it was.
+    square = sp.csr_matrix(np.roll(np.eye(8), 1, axis=0) + np.roll(np.eye(8), -1, axis=0))
+    for shift in range(4):
+        past = np.arange(8) + shift
+        leaning = square.copy()
+        lean_on(leaning, past // 4 % 2)
+        found = find_themes(leaning, 0.5, 42)
+        assert adjusted_rand_score(found, past // 4 % 2) == 1

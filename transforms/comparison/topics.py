@@ -1,13 +1,17 @@
-"""Which topics were born, are gone, or are the same."""
+"""Which topics were born, are gone, or are carried on."""
 
 from typing import Any
 
 from transforms.comparison.tables import batches_of
 from transforms.generations import Generation
+from transforms.topics import size_event
 
 
 def compare_topics(a: Generation, b: Generation) -> dict[str, Any]:
-    """Topics by uid: `born` and `gone` with their sizes and titles, `kept` with both sizes; largest first."""
+    """Topics by uid: `born` and `gone` with their sizes and titles, `kept` with both sizes and titles; largest first.
+
+    A kept topic is `continued`, `grown` or `shrunk`, as in `topics/events.parquet`.
+    """
     old, new = _topics(a), _topics(b)
 
     def listed(uids: set[str], table: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -18,8 +22,13 @@ def compare_topics(a: Generation, b: Generation) -> dict[str, Any]:
     return {
         "born": listed(set(new) - set(old), new),
         "gone": listed(set(old) - set(new), old),
-        "kept": [{**row, "documents_before": old[row["topic_uid"]]["documents"]} for row in kept],
+        "kept": [_kept(row, old[row["topic_uid"]]) for row in kept],
     }
+
+
+def _kept(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    event = size_event(now["documents"], before["documents"])
+    return {**now, "documents_before": before["documents"], "title_before": before["title"], "event": event}
 
 
 def _topics(generation: Generation) -> dict[str, dict[str, Any]]:

@@ -28,9 +28,8 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     colours = assign_colours(report.topics)
     names = {
-        "map": "Map", "themes": "Themes", "topics": "Topics", "metadata": "Metadata", "duplicates": "Duplicates",
-        "quality": "Quality",
-        "quarantine": "Quarantine", "run": "Run",
+        "map": "Map", "themes": "Themes", "topics": "Topics", "changes": "What changed", "metadata": "Metadata",
+        "duplicates": "Duplicates", "quality": "Quality", "quarantine": "Quarantine", "run": "Run",
     }  # fmt: skip
     return Template(_asset("report.html")).substitute(
         policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
@@ -46,6 +45,7 @@ def render_html(report: Report, options: ReportOptions | None = None) -> str:
         map=sections.map_frame(report, options.hover_characters),
         themes=sections.themes_list(report),
         topics=sections.topics_table(report, colours),
+        changes=sections.changed_topics(report),
         metadata=metadata_section(report),
         duplicates=sections.duplicates(report),
         quality=sections.quality(report),

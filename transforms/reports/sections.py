@@ -6,6 +6,7 @@ import re
 
 from transforms.reports.changes import changes_line
 from transforms.reports.documents import Document
+from transforms.reports.drift import EVENTS, TopicEvent, sizes
 from transforms.reports.formats import counted, duration, memory, moment, number, percent, words_of
 from transforms.reports.groups import DEFINITION, DEFINITION_WITHOUT_TEXT, Group
 from transforms.reports.summary import Pairs, QuarantineReason, Report, Topic
@@ -216,6 +217,28 @@ def _topic(topic: Topic, place: int, colour: int, documents: int, largest: int, 
 
 def _near(title: str) -> str:
     return f" <span class='note' dir='auto'>near “{escape(title)}”</span>"
+
+
+def changed_topics(report: Report) -> str:
+    """What became of the topics since the generation before: a line of figures, then each kind of event, largest first."""
+    drift = report.drift
+    if drift is None:
+        return "<p class='empty'>There is no generation before this one to compare its topics with.</p>"
+    line = f"<p class='lead'>{escape(drift.line[0].upper() + drift.line[1:])}.</p>"
+    parts = []
+    for kind in EVENTS:
+        own = [event for event in drift.events if event.event == kind]
+        if own:
+            shown = "".join(f"<li>{_event(event)}</li>" for event in own[:FOLDED])
+            more = f"<li class='note'>and {number(len(own) - FOLDED)} more</li>" if len(own) > FOLDED else ""
+            parts.append(f"<h3>{kind.capitalize()}</h3><ul class='plain'>{shown}{more}</ul>")
+    return line + "".join(parts)
+
+
+def _event(event: TopicEvent) -> str:
+    word = "into" if event.event in ("merged", "vanished") else "from"
+    others = f", {word} {', '.join(event.others)}" if event.others else ""
+    return f"<span dir='auto'>{escape(event.title)}</span> <span class='note' dir='auto'>{escape(sizes(event) + others)}</span>"
 
 
 def duplicates(report: Report) -> str:

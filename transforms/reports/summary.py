@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from transforms.files import FileRef, filesystem_of, join, list_files, open_parquet, read_table
 from transforms.reports.documents import Document, find_documents, keeps_text
+from transforms.reports.drift import Drift, read_drift
 from transforms.reports.groups import Group, interesting_groups
 from transforms.reports.metadata import Metadata, read_metadata
 from transforms.reports.options import ReportOptions
@@ -197,6 +198,7 @@ class Report:
     changes: Mapping[str, Any] | None = None
     graph_recall: GraphRecall | None = None
     themes: tuple[Theme, ...] = ()
+    drift: Drift | None = None
     metadata: Metadata = field(default_factory=Metadata)
 
     @property
@@ -278,6 +280,7 @@ def read_report(
         changes=metrics.get("changes"),
         graph_recall=_graph_recall(metrics.get("stages", {}).get("neighbors", {})),
         themes=read_themes(folder, {topic.topic_id: topic.theme_id for topic in topics}),
+        drift=read_drift(folder, {topic.topic_uid: topic.title for topic in topics}),
         metadata=read_metadata(folder),
     )
 

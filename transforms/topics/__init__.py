@@ -10,17 +10,22 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.atlas import atlas_rows, atlas_schema
 from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.clustering import Clustering, Since, read_clustering, write_clustering
 from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
 from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
 from transforms.topics.equal import equal_texts, share_labels
+from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, size_event
 from transforms.topics.exact_tree import mutual_reachability_tree
 from transforms.topics.find_languages import LanguagesRecord, LanguagesTask, find_languages
+from transforms.topics.flow import FlowRecord, FlowTask, count_flow
 from transforms.topics.graph import graph_arrays
+from transforms.topics.identify import Changed
 from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
 from transforms.topics.kmeans import kmeans
 from transforms.topics.landmarks import follow_landmarks, landmark_graph
 from transforms.topics.languages import known_languages, stop_words
 from transforms.topics.map import lay_out_map, place_new
+from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
 from transforms.topics.numbering import numbered_by_size
@@ -30,6 +35,7 @@ from transforms.topics.parent import (
     JoinedParent,
     JoinParentTask,
     ParentTopics,
+    Remembered,
     SortedParent,
     SortParentTask,
     join_parent,
@@ -37,7 +43,7 @@ from transforms.topics.parent import (
     sort_parent,
 )
 from transforms.topics.plan import count_ranges, cut_parts, cut_topics
-from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
+from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.reduce import Layouts, lay_out, reduced
 from transforms.topics.representatives import (
     best_members,
@@ -50,9 +56,17 @@ from transforms.topics.representatives import (
 )
 from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
-from transforms.topics.steps import RunStep, Step, describe_topics, find_inside_themes, remember_parent
+from transforms.topics.steps import (
+    RunStep,
+    Step,
+    continue_parent,
+    describe_topics,
+    find_inside_themes,
+    remember_parent,
+)
 from transforms.topics.tables import (
     ASSIGNMENTS_SCHEMA,
+    CENTROIDS_SCHEMA,
     LABELS_SCHEMA,
     NEW_ASSIGNMENTS_SCHEMA,
     THEMES_SCHEMA,
@@ -73,7 +87,7 @@ from transforms.topics.theme_stages import (
     join_topics,
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
-from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.themes import community_graph, find_themes, lean_on
 from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels, with_labels
 from transforms.topics.values import Counted, check_values, texts_of
 from transforms.topics.vote import Labels, vote_for_labels, without_labels
@@ -82,24 +96,34 @@ from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 __all__ = [
     "ASSIGNMENTS_SCHEMA",
     "BEFORE_SCHEMA",
+    "CENTROIDS_SCHEMA",
     "COUNTS_SCHEMA",
+    "DRIFT_SCHEMA",
+    "EVENTS_SCHEMA",
     "LABELS_SCHEMA",
     "NEW_ASSIGNMENTS_SCHEMA",
+    "PUBLISHED_FLOW_SCHEMA",
     "THEMES_SCHEMA",
     "TOPICS_SCHEMA",
     "VALUES_SCHEMA",
     "AssignRecord",
     "AssignTask",
     "Bundle",
+    "Changed",
     "ClusterThemesTask",
     "ClusteredThemes",
+    "Clustering",
     "Clusters",
+    "ContinueTask",
+    "ContinuedRecord",
     "CountRecord",
     "CountRecords",
     "CountTask",
     "Counted",
     "FindThemesTask",
     "FindTopicsTask",
+    "FlowRecord",
+    "FlowTask",
     "FoundThemes",
     "FoundTopics",
     "JoinParentTask",
@@ -118,9 +142,11 @@ __all__ = [
     "PlaceRecord",
     "PlaceTask",
     "PublishTask",
+    "Remembered",
     "RunStep",
     "ScoreRecord",
     "ScoreTask",
+    "Since",
     "SortParentTask",
     "SortedParent",
     "Step",
@@ -149,6 +175,9 @@ __all__ = [
     "cluster_themes",
     "cluster_tree",
     "community_graph",
+    "continue_parent",
+    "continue_topics",
+    "count_flow",
     "count_ranges",
     "count_terms",
     "count_terms_of_each",
@@ -165,6 +194,7 @@ __all__ = [
     "follow_landmarks",
     "gather",
     "graph_arrays",
+    "jensen_shannon",
     "join_parent",
     "join_topics",
     "kmeans",
@@ -173,7 +203,10 @@ __all__ = [
     "landmark_graph",
     "lay_out",
     "lay_out_map",
+    "lean_on",
     "lonely_cosine",
+    "match_by_centroids",
+    "match_by_documents",
     "member_scores",
     "merge_counts",
     "mutual_reachability_tree",
@@ -185,11 +218,13 @@ __all__ = [
     "publish_topics",
     "published_values",
     "read_before",
+    "read_clustering",
     "read_user_labels",
     "reduced",
     "remember_parent",
     "score_texts",
     "share_labels",
+    "size_event",
     "sort_parent",
     "stop_words",
     "tabulate",
@@ -204,4 +239,5 @@ __all__ = [
     "weigh_terms",
     "with_labels",
     "without_labels",
+    "write_clustering",
 ]

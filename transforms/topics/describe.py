@@ -85,8 +85,9 @@ def choose_terms(weighted: pa.Table, topics: int, n_terms: int, diversity: float
     """The `n_terms` best terms of topics 0 … topics - 1 from `c_tf_idf`; ties in alphabetical order.
 
     A term that a single text of the topic uses is no term of the topic (unless it has no others). Of a phrase and its
-    words only one stays: the phrase, when it is at least half of the word's occurrences, else the better of them. A plural
-    in -s counts as its singular. Of what remains `varied_terms` chooses, with `diversity` from 0 to 1.
+    words only one stays: the phrase, when it is at least half of the word's occurrences, else the better of them; and of two
+    phrases that overlap in two words, the better. A plural in -s counts as its singular. Of what remains `varied_terms`
+    chooses, with `diversity` from 0 to 1.
     """
     topic = weighted["topic_id"].to_numpy()
     shared = weighted["documents"].to_numpy() >= 2
@@ -108,6 +109,7 @@ def varied_terms(pool: Terms, count: int, diversity: float) -> Terms:
     apart would cost what makes them a topic.
     """
     heaviest = max(pool.weights, default=0.0) or 1.0
+    letters = [_trigrams(term) for term in pool.terms]
     chosen: list[int] = []
     nearest = [0.0] * len(pool.terms)
     rest = list(range(len(pool.terms)))
@@ -117,7 +119,7 @@ def varied_terms(pool: Terms, count: int, diversity: float) -> Terms:
         chosen.append(best)
         rest.remove(best)
         for place in rest if diversity else ():
-            nearest[place] = max(nearest[place], alike(pool.terms[place], pool.terms[best]))
+            nearest[place] = max(nearest[place], _share(letters[place], letters[best]))
     chosen.sort()
     return Terms(tuple(pool.terms[place] for place in chosen), tuple(pool.weights[place] for place in chosen))
 
@@ -128,7 +130,10 @@ def alike(term: str, other: str) -> float:
     Words have a space at both ends, so that beginnings count. It knows no language: it finds inflected and compound words in
     all that write with letters.
     """
-    own, others = _trigrams(term), _trigrams(other)
+    return _share(_trigrams(term), _trigrams(other))
+
+
+def _share(own: frozenset[str], others: frozenset[str]) -> float:
     return len(own & others) / sqrt(len(own) * len(others))
 
 
@@ -145,7 +150,7 @@ def _without_repetition(rows: pa.Table, most: int) -> Terms:
     for place, (term, weight, occurrences) in enumerate(zip(*columns, strict=True)):
         words = tuple(_singular(word) for word in pieces(term))
         near = sorted({other for word in words for other in having.get(word, ()) if other in kept})
-        related = [other for other in near if _contains(kept[other][0], words) or _contains(words, kept[other][0])]
+        related = [other for other in near if _repeats(kept[other][0], words)]
         if related:
             # The best of the words that it repeats decides.
             instead = all(len(kept[other][0]) < len(words) for other in related)
@@ -160,6 +165,13 @@ def _without_repetition(rows: pa.Table, most: int) -> Terms:
             having.setdefault(word, []).append(place)
     best = sorted(kept.values(), key=lambda entry: (-entry[2], entry[1]))
     return Terms(tuple(entry[1] for entry in best), tuple(entry[2] for entry in best))
+
+
+def _repeats(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one term is part of the other, or both are of a longer phrase: the last two words of one begin the other."""
+    if _contains(one, other) or _contains(other, one):
+        return True
+    return len(one) > 2 and len(other) > 2 and (one[-2:] == other[:2] or other[-2:] == one[:2])
 
 
 def _contains(phrase: tuple[str, ...], part: tuple[str, ...]) -> bool:

@@ -21,17 +21,22 @@ def landmark_graph(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def follow_landmarks(landmarks: Clusters, neighbors: np.ndarray, cosines: np.ndarray) -> Clusters:
-    """Topics of all n texts, of which the first are the landmarks: every other text has the one its neighbours vote for.
+    """Topics of all n texts, of which the first are the landmarks, as `follow` finds them."""
+    n, m = len(neighbors), len(landmarks.topic_id)
+    topic_id, strength = np.full(n, -1, np.int32), np.zeros(n, np.float32)
+    topic_id[:m], strength[:m] = landmarks.topic_id, landmarks.strength
+    return follow(Clusters(topic_id, strength), np.arange(n) < m, neighbors, cosines)
+
+
+def follow(clusters: Clusters, decided: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray) -> Clusters:
+    """Topics of n texts, some of which are `decided`, bool (n,): every other text has the one its neighbours vote for.
 
     Each neighbour that has been decided votes with its cosine, noise too: where noise wins the text is noise. Texts
     without a decided neighbour wait for the next round; who is never reached is noise. Ties go to noise, then to the
     larger topic. A text's strength is the winner's share of the votes. `neighbors` int (n, K), -1 for one outside, who has no
     vote, `cosines` float32 (n, K).
     """
-    n, m = len(neighbors), len(landmarks.topic_id)
-    topic_id, strength = np.full(n, -1, np.int32), np.zeros(n, np.float32)
-    topic_id[:m], strength[:m] = landmarks.topic_id, landmarks.strength
-    decided = np.arange(n) < m
+    topic_id, strength, decided = clusters.topic_id.copy(), clusters.strength.copy(), decided.copy()
     while len(waiting := np.flatnonzero(~decided)):
         near = neighbors[waiting]
         # Noise votes as 0, topic t as t + 1; -1 has no vote.

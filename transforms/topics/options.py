@@ -27,6 +27,11 @@ class TopicsOptions(BaseModel):
         description="Resolution of each layer of themes, ascending: higher gives more and smaller themes",
     )
     resolution: float = Field(1.0, description="The layer of themes that topics are found in; one of topics.resolutions")
+    recluster: Literal["drift", "always"] = Field(
+        "drift",
+        description="drift keeps themes, and the topics of a theme, from the published generation until a fifth of their texts "
+        "came or left since they were found; always finds all anew in every run. Methods without themes do so in any case",
+    )
     reduce: Literal["umap", "none"] = Field(
         "umap",
         description="What HDBSCAN clusters: umap is a layout of a few dimensions, none the exact cosines, with far more noise",

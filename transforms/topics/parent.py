@@ -39,7 +39,7 @@ class ParentTopics:
     """The topics of the parent generation: its documents parts in order, its assignments, in the same order, and its tables.
 
     `resolutions` are those of its layers of themes, in the order of `layer_theme_ids`; none where it had no themes.
-    `same_encoder`: its vectors can be compared with those of this run.
+    `centroids` of topics and themes: None where there are none, or where they are another encoder's and say nothing here.
     """
 
     generation: str
@@ -48,7 +48,7 @@ class ParentTopics:
     topics: FileRef
     themes: FileRef | None
     resolutions: tuple[float, ...]
-    same_encoder: bool
+    centroids: FileRef | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,41 @@ class JoinParentTask:
 @dataclass(frozen=True)
 class JoinedParent:
     """`before`: a file of BEFORE_SCHEMA for some texts of this corpus. `gone`: the parent's texts, in PARENT_SCHEMA, that are
-    in the same range of keys and not in this corpus.
+    in the same range of keys and not in this corpus. `new`: how many of this corpus the parent did not have.
     """
 
     part: int
     before: FileRef
     gone: FileRef
+    new: int
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The parent generation's topics, and what it said of each text and of those that are gone, by passages parts."""
+
+    parent: ParentTopics
+    joined: tuple[JoinedParent, ...]
+
+    @property
+    def before(self) -> tuple[FileRef, ...]:
+        """What it said of each text of this corpus, BEFORE_SCHEMA."""
+        return tuple(record.before for record in self.joined)
+
+    @property
+    def gone(self) -> tuple[FileRef, ...]:
+        """What it said of each text that is gone, PARENT_SCHEMA."""
+        return tuple(record.gone for record in self.joined)
+
+    @property
+    def came(self) -> int:
+        """How many texts are new."""
+        return sum(record.new for record in self.joined)
+
+    @property
+    def left(self) -> int:
+        """How many texts are gone."""
+        return sum(record.gone.rows or 0 for record in self.joined)
 
 
 def sort_parent(task: SortParentTask, options: TopicsOptions) -> SortedParent:
@@ -144,6 +173,7 @@ def join_parent(task: JoinParentTask, options: TopicsOptions) -> JoinedParent:
         task.part,
         write_table(join(task.directory, f"before-{task.part:05d}.parquet"), before.cast(BEFORE_SCHEMA), durable=False),
         write_table(join(task.directory, f"gone-{task.part:05d}.parquet"), parent.filter(pa.array(left)), durable=False),
+        int(np.count_nonzero(~there)),
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transforms.files import FileRef, write_table
 from transforms.topics.cluster import Clusters, assign_noise, cluster
+from transforms.topics.clustering import Clustering
 from transforms.topics.counting import Labelling
 from transforms.topics.divide import divider
 from transforms.topics.equal import equal_texts
@@ -40,7 +41,8 @@ class FindTopicsTask:
 class FoundTopics:
     """The labels file with its counts: distinct texts, topics, and texts that are noise.
 
-    Where there are themes, `layers` has each layer of them as labels too, and `theme_of_topic` is int32 (topics,) as .npy.
+    Where there are themes, `layers` has each layer of them as labels too, `theme_of_topic` is int32 (topics,) as .npy, and
+    `clustering` says since when all of them are found; the topics of so many themes were found now.
     """
 
     labels: FileRef
@@ -49,6 +51,8 @@ class FoundTopics:
     noise_texts: int
     layers: tuple[Labelling, ...] = ()
     theme_of_topic: FileRef | None = None
+    clustering: Clustering | None = None
+    themes_found: int = 0
 
     @property
     def labellings(self) -> tuple[Labelling, ...]:

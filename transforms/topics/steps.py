@@ -21,8 +21,11 @@ from typing import Any, Literal
 
 from transforms.files import CorruptFileError, FileRef, join
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
+from transforms.topics.clustering import Clustering, Since
 from transforms.topics.counting import CountRecords, CountTask, count_texts
 from transforms.topics.find_languages import LanguagesTask, find_languages, found_languages, sample_below
+from transforms.topics.flow import FlowRecord, FlowTask, count_flow
+from transforms.topics.identify import Flows, parent_layer
 from transforms.topics.languages import AUTO
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.options import TopicsOptions
@@ -30,19 +33,21 @@ from transforms.topics.parent import (
     JoinedParent,
     JoinParentTask,
     ParentTopics,
+    Remembered,
     SortedParent,
     SortParentTask,
     join_parent,
     sort_parent,
 )
 from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_ranges, cut_parts, cut_topics
-from transforms.topics.publish import PublishTask, TopicsRecord, publish_topics
+from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.scoring import ScoreTask, score_texts
 from transforms.topics.stages import FoundTopics
 from transforms.topics.tabulating import TabulateRecord, TabulateTask, tabulate
 from transforms.topics.theme_stages import (
     ClusteredThemes,
     ClusterThemesTask,
+    Earlier,
     FindThemesTask,
     FoundThemes,
     JoinTopicsTask,
@@ -60,7 +65,7 @@ Step = Callable[[Any, TopicsOptions], Any]
 RunStep = Callable[[Step, Sequence[Any]], list[Any]]
 
 
-def remember_parent(parent: ParentTopics, passages: Sequence[FileRef], scratch: str, run: RunStep) -> tuple[JoinedParent, ...]:
+def remember_parent(parent: ParentTopics, passages: Sequence[FileRef], scratch: str, run: RunStep) -> Remembered:
     """What the parent generation said of each text, and its texts that are gone, by consecutive passages parts.
 
     `passages` are all parts in order. Raises CorruptFileError when a file of the parent is not what was published.
@@ -85,7 +90,26 @@ def remember_parent(parent: ParentTopics, passages: Sequence[FileRef], scratch: 
         for part, (cut, next_part) in enumerate(zip(cuts, [*following, None], strict=True))
     ]
     joined: list[JoinedParent] = sorted(run(join_parent, joining), key=lambda record: record.part)
-    return tuple(joined)
+    return Remembered(parent, tuple(joined))
+
+
+def continue_parent(remembered: Remembered, scratch: str, directory: str, run: RunStep) -> ContinuedRecord:
+    """Publish the parent's topics and themes again, for the same texts: all but the assignments, which are the same file."""
+    flows = _flows(remembered, None, remembered.parent.resolutions, scratch, run)
+    record: ContinuedRecord
+    (record,) = run(continue_topics, [ContinueTask(remembered.parent, flows, directory)])
+    return record
+
+
+def _flows(
+    remembered: Remembered, labels: tuple[FileRef, ...] | None, resolutions: Sequence[float], scratch: str, run: RunStep
+) -> Flows:
+    """The flow from the parent's topics and themes, to `labels` or, where there are none, to where documents were."""
+    layers = tuple(parent_layer(remembered.parent, resolution) for resolution in resolutions)
+    counting = [FlowTask(part, record, labels, layers, scratch) for part, record in enumerate(remembered.joined)]
+    counted: list[FlowRecord] = sorted(run(count_flow, counting), key=lambda record: record.part)
+    by_labelling = zip(*(record.flows for record in counted), strict=True)
+    return tuple(None if own[0] is None else tuple(file for file in own if file is not None) for own in by_labelling)
 
 
 def describe_topics(
@@ -98,13 +122,15 @@ def describe_topics(
     run: RunStep,
     metadata: Sequence[Counted] = (),
     languages: Sequence[str] | Literal["auto"] = AUTO,
+    remembered: Remembered | None = None,
+    resolutions: Sequence[float] = (),
 ) -> TopicsRecord:
     """Publish `topics.parquet`, `assignments.parquet` and, where there are themes, `themes.parquet` in `directory`.
 
     What is counted of the `metadata` gives `tables.parquet`. Stop words are those of the `languages`. Work files go to
-    `scratch`.
-
-    `passages`, with the block of each, and `documents` are all parts in order.
+    `scratch`. `passages`, with the block of each, and `documents` are all parts in order. With what is `remembered` of a parent
+    generation, topics and themes carry on its uids, and `events.parquet`, `flow.parquet` and `drift.parquet` say what has
+    changed. `resolutions` are those of the layers of themes.
     """
     # Passages and their blocks, for each task.
     texts = [(tuple(passages[cut]), tuple(blocks[cut])) for cut in cut_parts(passages, TEXTS_PER_TASK)]
@@ -124,12 +150,14 @@ def describe_topics(
     # A layer's themes are named by their own counts of documents.
     placed_by = [tuple(placed), *_placed_in_layers(placed, len(themes))]
     named: list[tuple[NameRecord, ...]] = [() for _ in found.labellings]
+    vectors: tuple[tuple[FileRef, ...], ...] = ()
     known: tuple[str, ...] = ()
     if any(labelling.topics for labelling in found.labellings):
         known = _languages([own for own, _ in texts], found.distinct_texts, run) if languages == AUTO else tuple(languages)
         counting = [CountTask(part, *own, found.labellings, scratch, known) for part, own in enumerate(texts)]
         counted: list[CountRecords] = sorted(run(count_texts, counting), key=lambda record: record.part)
         sums = list(zip(*(record.of_labellings for record in counted), strict=True))
+        vectors = tuple(tuple(record.vectors for record in own) for own in sums)
         ranges = [count_ranges(sum(record.counts.rows or 0 for record in own)) for own in sums]
         weighing = [
             WeighTask(number, part, ranges[number], own, scratch)
@@ -161,8 +189,22 @@ def describe_topics(
         ]
         named = _by_labelling(run(name_topics, naming), len(sums))
     published: TopicsRecord
+    parent: ParentTopics | None = None
+    flows: Flows = ()
+    if remembered is not None:
+        parent, labels = remembered.parent, tuple(labelling.labels for labelling in found.labellings)
+        flows = _flows(remembered, labels, resolutions, scratch, run)
     publishing = PublishTask(
-        named[0], tuple(placed), directory, tuple(named[1:]), found.theme_of_topic, tuple(tabulated), tuple(metadata)
+        named[0],
+        tuple(placed),
+        directory,
+        tuple(named[1:]),
+        found.theme_of_topic,
+        parent,
+        flows,
+        tuple(tabulated),
+        tuple(metadata),
+        vectors,
     )
     (published,) = run(publish_topics, [publishing])
     return replace(published, languages=known)
@@ -181,26 +223,36 @@ def find_inside_themes(
     options: TopicsOptions,
     scratch: str,
     run: RunStep,
-    before: Sequence[FileRef] = (),
+    remembered: Remembered | None = None,
+    clustering: Clustering | None = None,
 ) -> FoundTopics:
     """Themes in every layer, and topics inside the themes of one. All arguments are all parts in order.
 
-    `before` is what the parent generation said of each text, BEFORE_SCHEMA; nothing where there is no parent.
+    With what is `remembered` of a parent generation, the map starts from its coordinates. With its `clustering` too, which
+    needs the same options, encoder and libraries, what still fits of its themes and topics is kept.
     """
     graph = tuple(passages), tuple(neighbors)
-    finding = [FindThemesTask(layer, *graph, scratch) for layer in range(len(options.layers))]
+    before = () if remembered is None else remembered.before
+    earlier = None
+    themes = Since(sum(file.rows or 0 for file in passages))
+    if remembered is not None and clustering is not None:
+        later = clustering.themes.after(remembered.came, remembered.left)
+        themes = later if later.fits else themes
+        earlier = Earlier(before, remembered.gone, clustering.topics, later.fits)
+    finding = [FindThemesTask(layer, *graph, scratch, earlier) for layer in range(len(options.layers))]
     layers: list[FoundThemes] = sorted(run(find_layer, finding), key=lambda record: record.layer)
     # The map first: it takes longest.
-    clustering = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph, before=tuple(before))]
+    clusterings = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph, before=before)]
     for bundle in layers[options.layer].bundles:
         path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
         compared = options.reduce == "none" or (bundle.positions.rows or 0) > options.landmarks
-        clustering.append(ClusterThemesTask(path, bundle, blocks=tuple(blocks) if compared else ()))
-    clustered: list[ClusteredThemes] = sorted(run(cluster_themes, clustering), key=lambda record: record.number)
+        clusterings.append(ClusterThemesTask(path, bundle, blocks=tuple(blocks) if compared else ()))
+    clustered: list[ClusteredThemes] = sorted(run(cluster_themes, clusterings), key=lambda record: record.number)
     xy, *topics = clustered
     found: FoundTopics
     (found,) = run(join_topics, [JoinTopicsTask(graph[0], tuple(layers), tuple(topics), xy.file, scratch)])
-    return found
+    of_topics = layers[options.layer]
+    return replace(found, clustering=Clustering(themes, of_topics.topics), themes_found=of_topics.themes_found)
 
 
 def _placed_in_layers(placed: Sequence[PlaceRecord], layers: int) -> list[tuple[PlaceRecord, ...]]:

@@ -23,6 +23,8 @@ LABELS_SCHEMA = pa.schema(
 
 # What topics and themes are both shown by.
 _NAMED = (
+    ("first_seen", pa.string()),
+    ("generations", pa.int32()),
     ("title", pa.string()),
     ("found_title", pa.string()),
     ("label", pa.string()),
@@ -41,8 +43,10 @@ _NAMED = (
 
 def _named(kind: str, terms: str) -> dict[str, str]:
     return {
+        "first_seen": f"The generation in which the {kind}'s uid was seen first; null: in this one",
+        "generations": f"In how many generations in a row the {kind} was, this one included",
         "title": "The label, or where there is none found_title",
-        "found_title": "Up to three of the terms, no word twice",
+        "found_title": "Up to three of the terms, no word twice; the parent generation's while half of its terms are the same",
         "label": "What topics.labels calls it; null where it does not",
         "terms": terms,
         "term_weights": "c-TF-IDF weight of each term",
@@ -70,7 +74,8 @@ TOPICS_SCHEMA = describe(
     ),
     {
         "topic_id": "Number of the topic in this generation: 0 is the largest, by passages",
-        "topic_uid": "Name of the topic, a digest of its members' content keys",
+        "topic_uid": "Name of the topic: that of the parent generation's topic which it carries on, else a digest of its "
+        "members' content keys",
         "theme_id": "The theme that the topic is in; null where the method has no themes",
         "documents": "Documents with a passage that HDBSCAN puts in the topic (noise not counted)",
         "assigned_documents": "Documents with a passage in the topic or, of the noise, nearest to it",
@@ -94,7 +99,8 @@ THEMES_SCHEMA = describe(
         "layer": "Place of the layer in topics.resolutions, from 0",
         "resolution": "Resolution of the layer: higher has more and smaller themes",
         "theme_id": "Number of the theme in its layer: 0 is the largest, by passages",
-        "theme_uid": "Name of the theme, a digest of its layer's resolution and its members' content keys",
+        "theme_uid": "Name of the theme: that of the theme of the parent generation which it carries on, else a digest of its "
+        "layer's resolution and its members' content keys",
         "documents": "Documents with a passage in the theme",
         "topics": "Topics inside the theme; null in a layer that topics are not found in",
         **_named("theme", "Terms by descending c-TF-IDF weight within the layer"),
@@ -202,6 +208,17 @@ VALUES_SCHEMA = describe(
         "share": "documents, of all documents of the topic",
         "corpus_documents": "Documents of the corpus with this value",
         "lift": "share, divided by the value's share of the corpus: above 1 it is more common in the topic than elsewhere",
+    },
+)
+
+
+CENTROIDS_SCHEMA = describe(
+    pa.schema([("kind", pa.string()), ("layer", pa.int32()), ("uid", pa.string()), ("centroid", pa.list_(pa.float32()))]),
+    {
+        "kind": "topic, or theme",
+        "layer": "Place of the layer of themes in topics.resolutions, from 0; null for topics",
+        "uid": "Name of the topic or theme; rows are in the order of topics.parquet, then of themes.parquet",
+        "centroid": "Mean direction of the vectors of its texts, each text once, of unit length; zeros where they cancel out",
     },
 )
 

@@ -8,16 +8,19 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
+from transforms.topics.clustering import Since
 from transforms.topics.counting import Labelling
 from transforms.topics.equal import equal_texts
 from transforms.topics.graph import CorpusGraph
+from transforms.topics.keep import UNKNOWN, Told, keep_themes
 from transforms.topics.map import lay_out_map
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
+from transforms.topics.past import gone_from, read_past, topics_to_keep
 from transforms.topics.stages import FoundTopics, places_before
 from transforms.topics.tables import LABELS_SCHEMA
-from transforms.topics.theme_topics import topics_of_theme
-from transforms.topics.themes import community_graph, find_themes
+from transforms.topics.theme_topics import topics_kept, topics_of_theme
+from transforms.topics.themes import community_graph, find_themes, lean_on
 from transforms.vectors import VectorBlock, gather_rows, load_array, save_array
 
 # Themes are clustered in bundles of about so many texts: enough to be worth a task, few enough to spread.
@@ -29,7 +32,9 @@ class Bundle:
     """Themes of the layer that topics are found in, one after the other, as arrays in .npy files.
 
     Positions int32 (m,) in the corpus, ascending within each theme; themes int32 (m,), ascending; of every text its
-    neighbours int32 (m, K), as rows of the bundle, -1 for one in another theme, and cosines float32 (m, K).
+    neighbours int32 (m, K), as rows of the bundle, -1 for one in another theme, and cosines float32 (m, K). Where topics may be
+    kept from the parent generation: what it said, `Told`, topics int32 (m,), all UNKNOWN in a theme whose topics are found
+    anew, and strengths float32 (m,).
     """
 
     number: int
@@ -37,26 +42,49 @@ class Bundle:
     themes: FileRef
     neighbors: FileRef
     cosines: FileRef
+    topics: FileRef | None = None
+    strengths: FileRef | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the parent generation, which has the same layers, said of each text, and of those that are gone; since when its
+    topics are found, by theme; and whether its themes are kept or found anew.
+    """
+
+    before: tuple[FileRef, ...]
+    gone: tuple[FileRef, ...]
+    topics: tuple[Since, ...]
+    keep: bool
 
 
 @dataclass(frozen=True)
 class FindThemesTask:
-    """One layer of themes: all passages parts and all neighbour parts, each in order. Files go to `directory`."""
+    """One layer of themes: all passages parts and all neighbour parts, each in order. Files go to `directory`.
+
+    With what was found `earlier`, as much is kept as still fits.
+    """
 
     layer: int
     passages: tuple[FileRef, ...]
     neighbors: tuple[FileRef, ...]
     directory: str
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True)
 class FoundThemes:
-    """The themes of one layer: int32 (n,) as .npy, how many there are, and bundles of the layer that topics are found in."""
+    """The themes of one layer: int32 (n,) as .npy, how many there are, and bundles of the layer that topics are found in.
+
+    Of that layer also since when the topics of each theme are found, and of how many they are to be found now.
+    """
 
     layer: int
     labels: FileRef
     themes: int
     bundles: tuple[Bundle, ...]
+    topics: tuple[Since, ...] = ()
+    themes_found: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,12 +143,26 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
     corpus = CorpusGraph(task.passages, task.neighbors)
     neighbors, cosines = corpus.arrays()
     documents = corpus.texts["n_documents"].to_numpy()
-    graph, equal = community_graph(neighbors, cosines), equal_texts(neighbors, cosines)
-    themes = find_themes(graph, options.resolutions[task.layer], options.seed, documents, equal)
+    earlier = task.earlier
+    past = None if earlier is None else read_past(earlier.before, task.layer)
+    if earlier is not None and earlier.keep and past is not None:
+        themes = keep_themes(past.themes, neighbors, cosines, options, documents)
+    else:
+        graph, equal = community_graph(neighbors, cosines), equal_texts(neighbors, cosines)
+        if past is not None:
+            lean_on(graph, past.themes)
+        themes = find_themes(graph, options.resolutions[task.layer], options.seed, documents, equal)
     labels = _save(join(task.directory, f"layer-{task.layer}.npy"), themes)
     found = int(themes.max(initial=-1)) + 1
-    bundles = _bundles(themes, neighbors, cosines, task.directory) if task.layer == options.layer else ()
-    return FoundThemes(task.layer, labels, found, bundles)
+    if task.layer != options.layer:
+        return FoundThemes(task.layer, labels, found, ())
+    since = tuple(Since(texts) for texts in np.bincount(themes, minlength=found).tolist())
+    told, anew = None, found
+    if earlier is not None and past is not None:
+        gone = gone_from(earlier.gone, task.layer)
+        since, told = topics_to_keep(themes, past, gone, earlier.topics, neighbors, cosines, options)
+        anew -= len(np.unique(themes[told.topic != UNKNOWN]))
+    return FoundThemes(task.layer, labels, found, _bundles(themes, neighbors, cosines, told, task.directory), since, anew)
 
 
 def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> ClusteredThemes:
@@ -134,9 +176,15 @@ def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> Clustered
     neighbors, cosines = load_array(bundle.neighbors.path), load_array(bundle.cosines.path)
     tables = [_CLUSTERED.empty_table()]
     spans = _spans(themes)
+    told = _told(bundle)
     for (low, high), vectors in zip(spans, _vectors(task, positions, spans, options), strict=True):
         near = np.asarray(neighbors[low:high])
-        found = topics_of_theme(np.where(near >= 0, near - low, -1), np.asarray(cosines[low:high]), options, vectors)
+        near, near_cosines = np.where(near >= 0, near - low, -1), np.asarray(cosines[low:high])
+        kept = told is not None and (told.topic[low:high] != UNKNOWN).any()
+        if told is not None and kept:
+            found = topics_kept(Told(told.topic[low:high], told.strength[low:high]), near, near_cosines, options)
+        else:
+            found = topics_of_theme(near, near_cosines, options, vectors)
         columns = [
             positions[low:high],
             themes[low:high],
@@ -197,7 +245,15 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> FoundTopics:
     return FoundTopics(labels, n, topics, int(np.count_nonzero(topic_id < 0)), tuple(of_layers), themes)
 
 
-def _bundles(themes: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, directory: str) -> tuple[Bundle, ...]:
+def _told(bundle: Bundle) -> Told | None:
+    if bundle.topics is None or bundle.strengths is None:
+        return None
+    return Told(load_array(bundle.topics.path), load_array(bundle.strengths.path))
+
+
+def _bundles(
+    themes: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, told: Told | None, directory: str
+) -> tuple[Bundle, ...]:
     order = np.argsort(themes, kind="stable").astype(np.int32)
     sizes = np.bincount(themes)
     bounds = np.concatenate([[0], np.cumsum(sizes)])
@@ -220,6 +276,8 @@ def _bundles(themes: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, dir
                 _save(f"{name}-themes.npy", themes[positions]),
                 _save(f"{name}-neighbors.npy", np.where(inside, row_of[near], -1).astype(np.int32)),
                 _save(f"{name}-cosines.npy", cosines[positions]),
+                None if told is None else _save(f"{name}-topics.npy", told.topic[positions]),
+                None if told is None else _save(f"{name}-strengths.npy", told.strength[positions]),
             )
         )
         first = last + 1

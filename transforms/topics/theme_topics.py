@@ -6,6 +6,7 @@ import numpy as np
 
 from transforms.topics.cluster import Clusters, assign_noise
 from transforms.topics.divide import divider
+from transforms.topics.keep import Told, keep_topics
 from transforms.topics.options import TopicsOptions
 
 # A topic with a larger share of its theme than this says no more than the theme does.
@@ -44,6 +45,13 @@ def topics_of_theme(
     is noise.
     """
     found = _clusters(neighbors, cosines, options, vectors)
+    assigned, score = assign_noise(found.topic_id, neighbors, cosines)
+    return ThemeTopics(found.topic_id, assigned, score, found.strength)
+
+
+def topics_kept(told: Told, neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> ThemeTopics:
+    """The topics of a theme as the parent generation had them, with texts that are new in those of their neighbours."""
+    found = keep_topics(told, neighbors, cosines, options)
     assigned, score = assign_noise(found.topic_id, neighbors, cosines)
     return ThemeTopics(found.topic_id, assigned, score, found.strength)
 

@@ -17,6 +17,10 @@ from transforms.topics.numbering import numbered_by_size
 # agnews at 0.5 over five seeds, with plain cosines squared: .529 in the mean, .566 after three); ten add .003 for three times
 # the time.
 _ROUNDS = 3
+# By what an edge within a theme of the parent generation is heavier when themes are found anew. With a fifth of the texts of
+# search_snippets replaced 98.2 % of the others keep their theme at resolution 1 (91.0 % without, 93.3 % at 1.2, 99.8 % at 2,
+# 95.5 % where Leiden starts from the themes before); V-measure is the same within .01.
+_LEAN = 1.5
 # Rows whose weights are divided at a time: arrays as long as all edges are what a large corpus has no memory for.
 _ROWS = 16_384
 
@@ -49,6 +53,20 @@ def community_graph(neighbors: np.ndarray, cosines: np.ndarray) -> sp.csr_matrix
     if graph.nnz:
         graph.data /= graph.data.mean()
     return graph
+
+
+def lean_on(graph: sp.csr_matrix, before: np.ndarray) -> None:
+    """Make edges between texts of one theme of the parent generation heavier, in place: `before` int (n,), negative for none.
+
+    Themes that are found anew then are those of before unless others are clearly better: evolutionary clustering (Chakrabarti,
+    Kumar and Tomkins 2006, doi 10.1145/1150402.1150467) with the past as a part of the weights.
+    """
+    n = graph.shape[0]
+    for low in range(0, n, _ROWS):
+        span = graph.indptr[low : low + _ROWS + 1]
+        some = slice(span[0], span[-1])
+        own, other = np.repeat(before[low : low + _ROWS], np.diff(span)), before[graph.indices[some]]
+        graph.data[some] *= np.where((own >= 0) & (own == other), _LEAN, 1)
 
 
 def find_themes(

@@ -1,0 +1,87 @@
+"""Which topics of the parent generation still fit the themes of now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.files import FileRef, read_table
+from transforms.topics.clustering import Since
+from transforms.topics.keep import UNKNOWN, Told, strangers
+from transforms.topics.options import TopicsOptions
+from transforms.topics.parent import read_before
+from transforms.topics.tables import themes_of_layers
+
+
+@dataclass(frozen=True)
+class Past:
+    """Of every text of now its theme in a layer, and its topic in the parent generation, UNKNOWN for a new text: int (n,).
+
+    `strength` float32 (n,), 0 for a new text.
+    """
+
+    themes: np.ndarray
+    topics: np.ndarray
+    strength: np.ndarray
+
+
+def read_past(before: Sequence[FileRef], layer: int) -> Past:
+    """What the parent said, in files of BEFORE_SCHEMA, with the themes of one of its layers. Memory: 40 bytes for each text."""
+    rows = read_before(before, ["layer_theme_ids", "topic_id", "strength"])
+    known = rows["topic_id"].is_valid().to_numpy()
+    themes = np.full(len(known), UNKNOWN, np.int32)
+    themes[known] = _themes(rows.filter(pa.array(known)), layer)
+    topics = rows["topic_id"].fill_null(UNKNOWN).to_numpy()
+    return Past(themes, topics, rows["strength"].fill_null(0).to_numpy())
+
+
+def gone_from(gone: Sequence[FileRef], layer: int) -> np.ndarray:
+    """The theme in the parent's layer of every text that is gone, in files of PARENT_SCHEMA: int32."""
+    themes = [_themes(read_table(file.path, ["layer_theme_ids"]), layer) for file in gone]
+    return np.concatenate([np.empty(0, np.int32), *themes])
+
+
+def _themes(rows: pa.Table, layer: int) -> np.ndarray:
+    if not rows.num_rows:
+        return np.empty(0, np.int32)
+    lists = pa.concat_arrays(rows["layer_theme_ids"].chunks)
+    return themes_of_layers(lists, len(lists[0]))[:, layer]
+
+
+def topics_to_keep(
+    themes: np.ndarray,
+    past: Past,
+    gone: np.ndarray,
+    earlier: Sequence[Since],
+    neighbors: np.ndarray,
+    cosines: np.ndarray,
+    options: TopicsOptions,
+) -> tuple[tuple[Since, ...], Told]:
+    """Since when the topics of each theme of now are found, and what texts are told: UNKNOWN where they are found now.
+
+    `themes` int32 (n,) of now, `gone` int32 (texts that are gone,) their themes in the parent, `earlier` by the parent's
+    themes; the graph int (n, K), float32 (n, K). A theme of now is compared with the one of the parent that it has most of its
+    texts from. Its topics are kept as long as too many texts neither came nor left since they were found, by moving between
+    themes too, and no such number of new texts keeps to itself as makes a topic.
+    """
+    count, count_before = int(themes.max(initial=-1)) + 1, len(earlier)
+    known = past.themes >= 0
+    # How many texts of each pair of themes, then and now.
+    pairs, shared = np.unique(past.themes[known].astype(np.int64) * max(count, 1) + themes[known], return_counts=True)
+    olds, news = np.divmod(pairs, max(count, 1))
+    sizes_before = np.bincount(past.themes[known], minlength=count_before) + np.bincount(gone, minlength=count_before)
+    sizes = np.bincount(themes, minlength=count)
+    # Of each theme of now the largest part; ties to the smaller number.
+    order = np.lexsort((olds, -shared, news))
+    first = order[np.diff(news[order], prepend=-1) > 0]
+    strange = np.bincount(themes[strangers(past.themes, neighbors, cosines)], minlength=count)
+    since = [Since(size) for size in sizes.tolist()]
+    source = np.full(count, UNKNOWN)
+    for theme, old, stayed in zip(news[first].tolist(), olds[first].tolist(), shared[first].tolist(), strict=True):
+        later = earlier[old].after(int(sizes[theme]) - stayed, int(sizes_before[old]) - stayed)
+        if later.fits and strange[theme] < options.cluster_size(int(sizes[theme])):
+            since[theme], source[theme] = later, old
+    stays = known & (past.themes == source[themes])
+    topics = np.where(stays, past.topics, UNKNOWN).astype(np.int32)
+    return tuple(since), Told(topics, np.where(stays, past.strength, 0).astype(np.float32))
