@@ -1,6 +1,7 @@
 """`corpusbeam evaluate`: with a small model against brute force, with the default one against known figures."""
 
 import json
+import shutil
 
 import bm25s
 import faiss
@@ -159,6 +160,34 @@ def test_words_are_searched_and_measured_as_by_bm25s(corpusbeam, folder, judged)
     assert f"--mode hybrid --weight {weight}" in ran.err
     ran = corpusbeam("search", "--root", folder / "root", "abc", "--mode", "hybrid", "--weight", weight, "--format", "json")
     assert {hit["metric"] for hit in ran.json["hits"]} == {"weighted"}
+
+
+@pytest.mark.parametrize("mode", [("lexical",), ("hybrid",), ("hybrid", "--weight", 0.4)], ids=str)
+def test_many_queries_by_words_are_answered_as_one_is(corpusbeam, folder, tmp_path, mode):
+    queries = [{"id": row["query_id"], "text": row["text"]} for row in pq.read_table(folder / "queries.parquet").to_pylist()]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries[:5]))
+    how = ("--root", folder / "root", "--mode", *mode, "-k", 4)
+    ran = corpusbeam("search", *how, "--queries", tmp_path / "queries.jsonl", "--output", tmp_path / "hits")
+    assert ran.code == 0, ran.err
+    hits = pq.read_table(tmp_path / "hits" / "part-00000.parquet").to_pylist()
+    for query in queries[:5]:
+        own = [(row["doc_id"], pytest.approx(row["score"], abs=1e-5)) for row in hits if row["query_id"] == query["id"]]
+        single = corpusbeam("search", *how, query["text"], "--format", "json").json["hits"]
+        assert [(hit["doc_id"], hit["score"]) for hit in single] == own
+
+
+def test_a_damaged_lexical_index_is_refused(corpusbeam, folder, tmp_path):
+    root = shutil.copytree(folder / "root", tmp_path / "root")
+    files = sorted(root.glob("generations/*/lexical/*"))
+    assert len(files) == 6
+    for file in files:
+        before = file.read_bytes()
+        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        ran = corpusbeam("search", "--root", root, "abc", "--mode", "lexical")
+        assert (ran.code, ran.out) == (1, "")
+        assert file.name in ran.err
+        assert corpusbeam("verify", "--root", root).code == 1
+        file.write_bytes(before)
 
 
 def test_words_of_a_generation_without_a_lexical_index(corpusbeam, two_generations):
