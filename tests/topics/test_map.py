@@ -19,7 +19,8 @@ from transforms.topics import (
     lay_out_map,
     place_new,
 )
-from transforms.topics.map import can_continue
+from transforms.topics import map as map_module
+from transforms.topics.map import can_continue, map_epochs
 from transforms.topics.reduce import FIRST, fuzzy_graph, optimise, settle, spectral_start
 from transforms.vectors import load_array
 
@@ -148,6 +149,21 @@ def test_few_known_texts_or_another_kind_of_map_are_no_beginning():
     assert can_continue(np.zeros((34, 2), np.float32), 32)
     neighbors, cosines = graph_of(blobs([60, 40])[0])
     np.testing.assert_array_equal(lay_out_map(neighbors, cosines, OPTIONS, before), lay_out_map(neighbors, cosines, OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs", "expected"),
+    [(200_000, 200, 200), (400_000, 200, 100), (1_000_000, 200, 50), (10**7, 200, 50), (10**6, 30, 30), (10**6, 1000, 200)],
+)
+def test_maps_of_many_texts_take_fewer_epochs(n, epochs, expected):
+    assert map_epochs(n, epochs) == expected
+
+
+def test_the_map_takes_as_many_epochs_as_its_size_allows(monkeypatch):
+    neighbors, cosines = graph_of(blobs([60, 60])[0])
+    expected = lay_out_map(neighbors, cosines, TopicsOptions(n_epochs=50))
+    monkeypatch.setattr(map_module, "_FULL", 20)
+    np.testing.assert_array_equal(lay_out_map(neighbors, cosines, TopicsOptions(n_epochs=60)), expected)
 
 
 def test_a_complete_graph_is_turned_to_lie_on_the_one_before():

@@ -21,6 +21,10 @@ from transforms.topics.reduce import FIRST, fuzzy_graph, lay_out, optimise, sett
 # Steps of the optimisation from night to night, in units of UMAP's first one. A layout from nothing ends before it is at rest:
 # without its own last steps, `FIRST`, the first night would move everything by a tenth of the spread.
 _NIGHTLY = 0.02
+# A map of more texts has so many steps as one of these, but no fewer epochs than the second number: one worker does them all, a
+# million texts in 200 epochs for ten minutes. (61,187 Debian descriptions: of 15 graph neighbours .326 are among the 15 nearest
+# after 100 epochs, .309 after 40, in 45 % of the time.)
+_FULL, _FEWEST = 200_000, 50
 # Of a corpus of which fewer texts were there before, the map is made from nothing.
 _KNOWN_SHARE = 0.5
 # Each piece of the graph that nobody of is known begins at this angle from the one before: the golden angle, so that none
@@ -37,6 +41,7 @@ def lay_out_map(
     half of the texts have one. A complete graph, which is laid out by principal components, is turned to lie on them.
     """
     n, k = neighbors.shape
+    options = options.model_copy(update={"n_epochs": map_epochs(n, options.n_epochs)})
     if k < max(options.n_neighbors - 1, 1) or k >= n - 1:
         xy = lay_out(neighbors, cosines, options).xy
         return xy if before is None else turned(xy, before)
@@ -46,6 +51,11 @@ def lay_out_map(
             return settle(graph, place_new(graph, before, options.seed), _NIGHTLY, options)
         start = optimise(graph, spectral_start(graph, 2, options.seed), options.map_min_dist, options)
         return settle(graph, start, FIRST, options)
+
+
+def map_epochs(n: int, epochs: int) -> int:
+    """How many of `epochs` the map of n texts takes: all up to 200,000 texts, then fewer, so that it takes no longer."""
+    return epochs if n <= _FULL else min(epochs, max(_FEWEST, epochs * _FULL // n))
 
 
 def can_continue(before: np.ndarray, k: int) -> bool:
