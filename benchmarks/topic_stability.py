@@ -1,7 +1,7 @@
 """How many documents keep their topic's uid from one generation to the next, and what that costs in quality.
 
     .venv/bin/python -m benchmarks.topic_stability once --data DATA --sets search_snippets agnews debian_packages
-    .venv/bin/python -m benchmarks.topic_stability nights --data DATA --sets search_snippets agnews [--nights 10] [--share 0.02]
+    .venv/bin/python -m benchmarks.topic_stability nights --data DATA --sets agnews [--nights 10] [--share 0.02] [--every 1]
 
 DATA as for benchmarks/topics.py. A generation is made of files by the steps that `reindex` runs, in this process, from a given
 exact graph; only the map is left out. The corpus is nine tenths of the set, chosen by hash; the rest are texts that come later.
@@ -13,7 +13,7 @@ A share s changes by a third each: documents get another text, are deleted, are 
 kept: of the documents that were in a topic (not noise) and still have their text, the share with the same `topic_uid`; strict:
 in the topic itself, not only near it as noise. themes: the same of `theme_uid` in each layer. V: V-measure with the labels,
 noise assigned. once: one night with each share, from a generation made from nothing. nights: one after the other; since first:
-kept since the first generation.
+kept since the first generation. every n: of every n-th text of a set.
 """
 
 import argparse
@@ -150,9 +150,19 @@ HEAD = (
 )
 
 
-def once(data: Path, sets: Sequence[str], shares: Sequence[float], modes: Sequence[str]) -> None:
+class Some(Texts):
+    """Every n-th text of a set, in the order of keys, which are hashes."""
+
+    def __init__(self, data: Path, name: str, every: int) -> None:
+        super().__init__(data, name)
+        kept = np.arange(0, len(self.keys), every)
+        self.keys, self.labels, self.vectors = self.keys[kept], self.labels[kept], self.vectors[kept]
+        self.texts = [self.texts[i] for i in kept]
+
+
+def once(data: Path, sets: Sequence[str], shares: Sequence[float], modes: Sequence[str], every: int) -> None:
     for name in sets:
-        texts = Texts(data, name)
+        texts = Some(data, name, every)
         rows = np.flatnonzero(chance(texts, "base") < 0.9)
         with tempfile.TemporaryDirectory() as folder:
             first = published(Path(folder, "first"), texts, rows, TopicsOptions(), None)
@@ -166,9 +176,9 @@ def once(data: Path, sets: Sequence[str], shares: Sequence[float], modes: Sequen
                     line(f"{'cold' if mode == 'always' else mode}, {share:.0%} changed", texts, found, kept(first, found))
 
 
-def nights(data: Path, sets: Sequence[str], count: int, share: float, modes: Sequence[str]) -> None:
+def nights(data: Path, sets: Sequence[str], count: int, share: float, modes: Sequence[str], every: int) -> None:
     for name in sets:
-        texts = Texts(data, name)
+        texts = Some(data, name, every)
         for mode in modes:
             rows = np.flatnonzero(chance(texts, "base") < 0.9)
             options = TopicsOptions(recluster=mode)
@@ -192,13 +202,14 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", choices=["always", "drift"], default=["always", "drift"])
     parser.add_argument("--nights", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.02)
+    parser.add_argument("--every", type=int, default=1)
     arguments = parser.parse_args()
     # The map takes half of the time and decides nothing here.
     theme_stages.lay_out_map = lambda neighbors, *_: np.zeros((len(neighbors), 2), np.float32)
     if arguments.what == "once":
-        once(arguments.data, arguments.sets, arguments.shares, arguments.modes)
+        once(arguments.data, arguments.sets, arguments.shares, arguments.modes, arguments.every)
     else:
-        nights(arguments.data, arguments.sets, arguments.nights, arguments.share, arguments.modes)
+        nights(arguments.data, arguments.sets, arguments.nights, arguments.share, arguments.modes, arguments.every)
 
 
 if __name__ == "__main__":

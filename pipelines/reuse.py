@@ -121,17 +121,16 @@ class Parent:
         Its documents are checked where they are read.
         """
         manifest = self.generation.manifest
-        names = {file.path.rsplit("/", 1)[-1] for file in manifest.under("topics")}
-        if not {"topics.parquet", "assignments.parquet"} <= names:
+        names = ["topics.parquet", "assignments.parquet", "themes.parquet"]
+        if not all(self.has_file(f"topics/{name}") for name in names[:2]):
             return None
-        tables = {name: self.checked_file(f"topics/{name}") for name in sorted(names)}
-        topics, assignments = tables["topics.parquet"], tables["assignments.parquet"]
-        if topics is None or assignments is None or not all(tables.values()):
+        has_themes = self.has_file("topics/themes.parquet")
+        topics, assignments, themes = (self.checked_file(f"topics/{name}") for name in names)
+        if topics is None or assignments is None or (themes is None and has_themes):
             return None
-        themes = tables.get("themes.parquet")
-        resolutions = manifest.configuration["topics"]["resolutions"] if themes is not None else ()
+        resolutions = manifest.configuration["topics"]["resolutions"] if has_themes else ()
         documents = tuple(self._unchecked(file) for file in manifest.under("documents"))
-        centroids = tables.get("centroids.parquet") if self.has_one_encoder else None
+        centroids = self.checked_file("topics/centroids.parquet") if self.has_one_encoder else None
         return ParentTopics(self.generation.id, documents, assignments, topics, themes, tuple(resolutions), centroids)
 
     def files(self, folder: str) -> dict[str, FileRef] | None:

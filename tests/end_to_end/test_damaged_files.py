@@ -33,6 +33,7 @@ READERS: list[tuple[str, tuple[str, ...]]] = [
     ("topics/assignments.parquet", ("report",)),
     ("topics/themes.parquet", ("report",)),
     ("topics/topics.parquet", ("report", "diff")),
+    ("topics/*", ("report",)),  # and the next run
     ("vectors/*.parquet", ("against",)),
 ]
 

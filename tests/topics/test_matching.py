@@ -92,6 +92,8 @@ def test_a_topic_that_breaks_to_pieces_or_falls_into_noise_is_none_of_them():
     assert match_by_documents(flow_of(*[(0, piece, 10) for piece in range(6)]), 1, 6).tolist() == [-1] * 6
     assert match_by_documents(flow_of((0, 0, 10), (0, -1, 90)), 1, 1).tolist() == [-1]
     assert match_by_documents(flow_of((0, 0, 30), (0, -1, 70)), 1, 1).tolist() == [0]
+    # Less than half of either.
+    assert match_by_documents(flow_of((0, 0, 4), (0, -1, 6), (-1, 0, 6)), 1, 1).tolist() == [-1]
 
 
 def test_a_topic_gives_way_where_both_gain():
