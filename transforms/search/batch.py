@@ -83,7 +83,8 @@ def search_part(task: QueriesPart, options: EmbeddingOptions, asked: BatchOption
     searcher = _searcher(task.root, task.generation, options)
     table = read_table(task.queries.path, ["doc_id", "text"])
     ids, texts = table["doc_id"].to_pylist(), table["text"].to_pylist()
-    vectors, truncated, failed = None, np.zeros(len(texts), bool), {}
+    vectors: np.ndarray | None = None
+    truncated, failed = np.zeros(len(texts), bool), dict[int, str]()
     if asked.mode != "lexical":
         vectors, truncated, failed = _encode(searcher.spec, options, texts)
     good = [i for i in range(len(texts)) if i not in failed]
