@@ -145,6 +145,8 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=10, help="number of answers (default: 10)")
     search.add_argument("--where", metavar="CONDITION", help="only documents that fit: \"section = 'net' and votes > 3\"")
     search.add_argument("--group-duplicates", action="store_true", help="one answer for each group of duplicates")
+    search.add_argument("--mode", choices=("dense", "lexical", "hybrid"), default="dense", help="vectors, words (BM25) or both")
+    search.add_argument("--weight", type=float, metavar="W", help="hybrid: share of the vectors (default: by ranks)")
     _add_rerank(search)
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
     similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
@@ -375,7 +377,7 @@ def _search(options: argparse.Namespace) -> int:
         return _search_batch(options)
     from pipelines.search import hit_lines, search
 
-    how = {name: getattr(options, name) for name in ("group_duplicates", "rerank", "rerank_optional")}
+    how = {name: getattr(options, name) for name in ("group_duplicates", "mode", "weight", "rerank", "rerank_optional")}
     found = search(options.root, options.query, options.k, options.model, options.where, **how)
     for warning in found["warnings"]:
         print(f"corpusbeam: warning: {warning}", file=sys.stderr)
@@ -393,7 +395,7 @@ def _search_batch(options: argparse.Namespace) -> int:
 
         # Known before any query is embedded.
         rerank = None if find_reranker(rerank, optional=options.rerank_optional) is None else rerank
-    asked = BatchOptions(options.k, options.where, options.group_duplicates, rerank)
+    asked = BatchOptions(options.k, options.where, options.group_duplicates, rerank, options.mode, options.weight)
     found = search_batch(options.root, options.queries, options.output, asked, options.model, options.set, options.beam_options)
     _show(options, found, lambda: batch_lines(found))
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.evaluate_words import rank_by_words
 from pipelines.evaluated import Compared, Measured, Sampling, Section, compare_columns, measure_columns
 from pipelines.rankers import Ranked, System, rank
 from transforms.evaluation import MEASURES, Judgements, fit_findings, length_ratio, mean, retrieval_measures
@@ -24,11 +25,20 @@ _EXAMPLES = 5
 def evaluate_retrieval(
     judgements: Judgements, systems: Sequence[System], sampling: Sampling, reranker: Reranker | None = None
 ) -> Section:
-    """Rank for every query with every system, with a `reranker` also in its order, and compare each with the first."""
+    """Rank for every query with every system, with a `reranker` also in its order, and compare each with the first.
+
+    A published system whose generation has a lexical index also ranks by words, and by both.
+    """
     rankings: dict[str, Ranked] = {}
+    weights: dict[str, float] = {}
     for system in systems:
-        ranked = rank(system, judgements.texts)
-        rankings[system.name] = ranked
+        if system.published:
+            words = rank_by_words(system, judgements)
+            rankings |= words.rankings
+            weights |= {} if words.weight is None else {system.name: words.weight}
+        else:
+            rankings[system.name] = rank(system, judgements.texts)
+        ranked = rankings[system.name]
         if reranker is not None:
             rankings[f"{system.name} + {reranker.name}"] = _reranked(system, ranked, judgements, reranker)
     values = {name: retrieval_measures(judgements.relevance, ranked.documents) for name, ranked in rankings.items()}
@@ -45,9 +55,13 @@ def evaluate_retrieval(
         "judged": judgements.judged,
         "left_out": judgements.left_out,
         "seconds_per_query": {name: ranked.seconds / len(judgements.texts) for name, ranked in rankings.items()},
+        "hybrid_weight": weights,
         "exact_search": {system.name: not system.published for system in systems},
     }
-    findings: list[str] = []
+    findings = [
+        f"{name}: of the weights tried for hybrid search {weight} finds best, search --mode hybrid --weight {weight}"
+        for name, weight in weights.items()
+    ]
     for generation in {s.generation.id: s.generation for s in systems if s.generation is not None}.values():
         unknown = _unknown(judgements, generation)
         facts.setdefault("unknown_documents", {})[generation.id] = len(unknown)

@@ -16,7 +16,7 @@ from transforms.evaluation import DEPTH
 from transforms.files import filesystem_of
 from transforms.generations import Generation
 from transforms.index import exact_top
-from transforms.search import GenerationSearcher, matching_spec
+from transforms.search import GenerationSearcher, Mode, matching_spec
 
 # Queries of one search: their results are in memory together.
 _QUERIES = 256
@@ -65,21 +65,36 @@ def model_system(generation: Generation | None, options: EmbeddingOptions, name:
 def rank(system: System, queries: Mapping[str, str]) -> Ranked:
     """Dense search: the best `DEPTH` documents for each query, by id; fewer where the corpus has fewer."""
     assert system.generation is not None
-    return (_by_index if system.published else _by_vectors)(system, system.generation, queries)
+    if system.published:
+        return PublishedRanker(system, queries).rank("dense")
+    return _by_vectors(system, system.generation, queries)
 
 
-def _by_index(system: System, generation: Generation, queries: Mapping[str, str]) -> Ranked:
-    """As `corpusbeam search` does it."""
-    searcher = GenerationSearcher(generation, system.options)
-    ids, texts = list(queries), list(queries.values())
-    searcher.search(texts[:1], 1)  # model and index are loaded now
-    passages: dict[str, list[tuple[str, int]]] = {}
-    started = time.perf_counter()
-    for low in range(0, len(ids), _QUERIES):
-        hits = searcher.search_vectors(searcher.encode(texts[low : low + _QUERIES]), DEPTH)
-        for query, found in zip(ids[low : low + _QUERIES], hits, strict=True):
-            passages[query] = [(hit.doc_id, hit.passage_no) for hit in found]
-    return Ranked(passages, time.perf_counter() - started)
+class PublishedRanker:
+    """Ranks the documents of a published index for some queries in several ways, as `corpusbeam search` does."""
+
+    def __init__(self, system: System, queries: Mapping[str, str]) -> None:
+        """Load the model and the index and embed the queries."""
+        assert system.generation is not None
+        self._searcher = GenerationSearcher(system.generation, system.options)
+        self._ids, self._texts = list(queries), list(queries.values())
+        self._searcher.search(self._texts[:1], 1)
+        started = time.perf_counter()
+        self._vectors = self._searcher.encode(self._texts)
+        self._encoding = time.perf_counter() - started
+
+    def rank(self, mode: Mode, weight: float | None = None) -> Ranked:
+        """The best `DEPTH` documents for each query, by id; fewer where there are fewer. Raises what the search raises."""
+        self._searcher.places(self._texts[:1], 1, mode=mode, weight=weight, vectors=self._vectors[:1])
+        passages: dict[str, list[tuple[str, int]]] = {}
+        started = time.perf_counter()
+        for low in range(0, len(self._ids), _QUERIES):
+            some = slice(low, low + _QUERIES)
+            hits = self._searcher.places(self._texts[some], DEPTH, mode=mode, weight=weight, vectors=self._vectors[some])
+            for query, found in zip(self._ids[some], hits, strict=True):
+                passages[query] = [(hit.doc_id, hit.passage_no) for hit in found]
+        seconds = time.perf_counter() - started
+        return Ranked(passages, seconds if mode == "lexical" else seconds + self._encoding)
 
 
 def _by_vectors(system: System, generation: Generation, queries: Mapping[str, str]) -> Ranked:

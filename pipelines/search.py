@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.embedding import NO_PROFILE, EmbeddingOptions
 from transforms.generations import Generation, open_generation, read_current
-from transforms.search import CANDIDATES, GenerationSearcher, Hit
+from transforms.search import CANDIDATES, GenerationSearcher, Hit, Mode
 
 if TYPE_CHECKING:
     from transforms.generations import Manifest
@@ -46,10 +46,17 @@ class Searcher:
         return self._current.generation.manifest
 
     def search(
-        self, queries: Sequence[str], k: int = 10, *, where: str | None = None, group_duplicates: bool = False
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        where: str | None = None,
+        group_duplicates: bool = False,
+        mode: Mode = "dense",
+        weight: float | None = None,
     ) -> list[list[Hit]]:
         """The best `k` documents for each query: see `GenerationSearcher.search`."""
-        return self.pinned().search(queries, k, where=where, group_duplicates=group_duplicates)
+        return self.pinned().search(queries, k, where=where, group_duplicates=group_duplicates, mode=mode, weight=weight)
 
     def pinned(self) -> GenerationSearcher:
         """The searcher of the generation that answers now; it stays with that one. For several calls that belong together."""
@@ -80,6 +87,8 @@ def search(
     where: str | None = None,
     *,
     group_duplicates: bool = False,
+    mode: Mode = "dense",
+    weight: float | None = None,
     rerank: str | None = None,
     rerank_optional: bool = False,
 ) -> dict[str, Any]:
@@ -89,7 +98,7 @@ def search(
     know of the answer. Raises as `GenerationSearcher.search` and `find_reranker` do.
     """
     searcher = open_searcher(open_generation(root), model)
-    asked: dict[str, Any] = {"where": where, "group_duplicates": group_duplicates}
+    asked: dict[str, Any] = {"where": where, "group_duplicates": group_duplicates, "mode": mode, "weight": weight}
     if rerank is None:
         hits = [hit_facts(hit) for hit in searcher.search([query], k, **asked)[0]]
     else:
@@ -100,7 +109,7 @@ def search(
         reranker = find_reranker(rerank, optional=rerank_optional)
         hits = rerank_hits(query, [hit_facts(hit) for hit in candidates], k, reranker)
     warnings = []
-    if searcher.truncated([query])[0]:
+    if mode != "lexical" and searcher.truncated([query])[0]:
         warnings.append(
             f"the query is longer than the {searcher.max_tokens} tokens that the model takes: its rest is not searched for"
         )
@@ -143,7 +152,7 @@ def hit_lines(hits: list[dict[str, Any]]) -> list[str]:
     from transforms.reports.text import clean, fit
 
     width = shutil.get_terminal_size((100, 24)).columns
-    lines = ["Scores are inner products, not cosines: the model is compared by dot product."] if _by_dot(hits) else []
+    lines = [_SCORES[kind] for kind in {hit["metric"] for hit in hits} if kind in _SCORES]
     if any(hit.get("reranked") for hit in hits):
         lines.append("Scores are logits of the cross-encoder; the search's own are behind them.")
     for hit in hits:
@@ -171,5 +180,10 @@ def _about(hit: dict[str, Any]) -> str:
     return " · ".join(said)
 
 
-def _by_dot(hits: list[dict[str, Any]]) -> bool:
-    return any(hit["metric"] == "dot" for hit in hits)
+# What scores are that are no cosines.
+_SCORES = {
+    "dot": "Scores are inner products, not cosines: the model is compared by dot product.",
+    "bm25": "Scores are BM25: of one query they compare, of two they do not.",
+    "rrf": "Scores are sums of 1 / (60 + rank) over the ranks by vectors and by words.",
+    "weighted": "Scores are weighted sums of two shares: of the cosine from -1 to 1, and of the best BM25 score.",
+}

@@ -22,7 +22,17 @@ from pipelines.text_sets import reasons_of, refuse_inside
 from transforms.corpus import QUARANTINE_SCHEMA, InputError
 from transforms.files import FileRef, join, list_files, read_table, redact, remove, write_table
 from transforms.generations import Generation, open_generation
-from transforms.search import BatchOptions, HitsRecord, QueriesPart, check_queries, check_where, matching_spec, parse_where
+from transforms.lexical import check_lexical
+from transforms.search import (
+    BatchOptions,
+    HitsRecord,
+    QueriesPart,
+    check_mode,
+    check_queries,
+    check_where,
+    matching_spec,
+    parse_where,
+)
 from transforms.search.beam import SearchQueries
 
 _QUARANTINE = "quarantine.parquet"
@@ -55,7 +65,10 @@ def search_batch(
     """
     refuse_inside("--output", output, root)
     check_queries([], asked.k)
+    check_mode(asked.mode, asked.weight)
     generation = open_generation(root)
+    if asked.mode != "dense":
+        check_lexical(generation)
     embedding = published_embedding(generation, model)
     matching_spec(generation, embedding)
     if asked.where is not None:

@@ -125,10 +125,12 @@ def find_topics(
     graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
     job = _jobs(run)
     remembered = _remembered(None if parent is None else parent.topics, texts, scratch, job)
-    before = () if remembered is None else remembered.before
+    # Of another encoder's vectors other texts are near: its map is no beginning.
+    keep_map = parent is not None and parent.has_one_encoder
+    before = remembered.before if remembered is not None and keep_map else ()
     if options.layers:
         clustering = _to_keep(run, parent, neighbors) if remembered is not None else None
-        found = find_inside_themes(texts, graph, blocks, options, scratch, job, remembered, clustering)
+        found = find_inside_themes(texts, graph, blocks, options, scratch, job, remembered, clustering, keep_map=keep_map)
     else:
         (found,) = job(find_whole, [FindTopicsTask(texts, graph, join(scratch, "labels.parquet"), blocks, before)])
     described = describe_topics(

@@ -30,9 +30,9 @@ READERS: list[tuple[str, tuple[str, ...]]] = [
     ("duplicates/groups.parquet", ("report", "diff")),  # `duplicates` makes them from the pairs
     ("duplicates/pairs.parquet", ("report", "diff", "duplicates")),
     ("duplicates/texts.parquet", ("report", "duplicates")),
-    ("topics/assignments.parquet", ("report",)),
-    ("topics/themes.parquet", ("report",)),
-    ("topics/topics.parquet", ("report", "diff")),
+    ("topics/assignments.parquet", ("search", "report")),
+    ("topics/themes.parquet", ("search", "report")),
+    ("topics/topics.parquet", ("search", "report", "diff")),
     ("topics/*", ("report",)),  # and the next run
     ("vectors/*.parquet", ("against",)),
 ]

@@ -1,7 +1,9 @@
 """`corpusbeam evaluate`: with a small model against brute force, with the default one against known figures."""
 
 import json
+import shutil
 
+import bm25s
 import faiss
 import numpy as np
 import pyarrow as pa
@@ -35,7 +37,12 @@ def folder(tmp_path_factory):
     rows = [{"id": f"d{i:03d}", "text": text, "kind": "ab"["abc" in text]} for i, text in enumerate(documents)]
     rows[0]["kind"] = None
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = [f"embedding.model={models[0]}", "corpus.metadata_columns=[kind]", "embedding.precision=fp32"]
+    settings = [
+        f"embedding.model={models[0]}",
+        "corpus.metadata_columns=[kind]",
+        "embedding.precision=fp32",
+        "search.lexical=true",
+    ]
     options = [part for setting in settings for part in ("--set", setting)]
     source, root = str(folder / "corpus.jsonl"), str(folder / "root")
     assert main(["reindex", "--root", root, "--input", source, *options]) == 0
@@ -114,6 +121,81 @@ def test_retrieval_is_what_brute_force_gives_for_the_index_and_another_model(cor
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert written["sections"]["retrieval"] == section
     assert pq.read_table(tmp_path / "out" / "measures.parquet").num_rows == len(found)
+
+
+def test_words_are_searched_and_measured_as_by_bm25s(corpusbeam, folder, judged):
+    documents = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    tokens = [row["text"].split() for row in documents]
+    library = bm25s.BM25()
+    library.index(tokens, show_progress=False)
+
+    def ranked(query: str) -> list[str]:
+        scores = library.get_scores(query.split())
+        order = sorted(range(len(documents)), key=lambda i: (-round(float(scores[i]), 5), documents[i]["id"]))
+        return [documents[i]["id"] for i in order if scores[i] > 0]
+
+    ran = corpusbeam("search", "--root", folder / "root", "abc xyz", "--mode", "lexical", "-k", 150, "--format", "json")
+    assert ran.code == 0, ran.err
+    assert [hit["doc_id"] for hit in ran.json["hits"]] == ranked("abc xyz")
+    assert {hit["metric"] for hit in ran.json["hits"]} == {"bm25"}
+    assert "BM25" in corpusbeam("search", "--root", folder / "root", "abc xyz", "--mode", "lexical").out
+    queries = {row["query_id"]: row["text"] for row in pq.read_table(folder / "queries.parquet").to_pylist()}
+    grades: dict[str, dict[str, int]] = {}
+    for row in pq.read_table(folder / "qrels.parquet").to_pylist():
+        grades.setdefault(row["query_id"], {})[row["doc_id"]] = row["relevance"]
+    ran = corpusbeam("evaluate", "--root", folder / "root", *judged, "--format", "json")
+    section = ran.json["sections"]["retrieval"]
+    published = ran.json["systems"][0]["name"]
+    recall = [
+        len({doc_id for doc_id, grade in grades[query].items() if grade > 0} & set(ranked(text)[:100]))
+        / sum(grade > 0 for grade in grades[query].values())
+        for query, text in queries.items()
+    ]
+    found = values(section)
+    assert found[f"{published}, lexical", "recall@100"] == pytest.approx(np.mean(recall))
+    assert {system for system, _ in found} == {
+        published, f"{published}, lexical", f"{published}, hybrid", f"{published}, hybrid by weight"
+    }  # fmt: skip
+    weight = section["hybrid_weight"][published]
+    assert f"--mode hybrid --weight {weight}" in ran.err
+    ran = corpusbeam("search", "--root", folder / "root", "abc", "--mode", "hybrid", "--weight", weight, "--format", "json")
+    assert {hit["metric"] for hit in ran.json["hits"]} == {"weighted"}
+
+
+@pytest.mark.parametrize("mode", [("lexical",), ("hybrid",), ("hybrid", "--weight", 0.4)], ids=str)
+def test_many_queries_by_words_are_answered_as_one_is(corpusbeam, folder, tmp_path, mode):
+    queries = [{"id": row["query_id"], "text": row["text"]} for row in pq.read_table(folder / "queries.parquet").to_pylist()]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries[:5]))
+    how = ("--root", folder / "root", "--mode", *mode, "-k", 4)
+    ran = corpusbeam("search", *how, "--queries", tmp_path / "queries.jsonl", "--output", tmp_path / "hits")
+    assert ran.code == 0, ran.err
+    hits = pq.read_table(tmp_path / "hits" / "part-00000.parquet").to_pylist()
+    for query in queries[:5]:
+        own = [(row["doc_id"], pytest.approx(row["score"], abs=1e-5)) for row in hits if row["query_id"] == query["id"]]
+        single = corpusbeam("search", *how, query["text"], "--format", "json").json["hits"]
+        assert [(hit["doc_id"], hit["score"]) for hit in single] == own
+
+
+def test_a_damaged_lexical_index_is_refused(corpusbeam, folder, tmp_path):
+    root = shutil.copytree(folder / "root", tmp_path / "root")
+    files = sorted(root.glob("generations/*/lexical/*"))
+    assert len(files) == 6
+    for file in files:
+        before = file.read_bytes()
+        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        ran = corpusbeam("search", "--root", root, "abc", "--mode", "lexical")
+        assert (ran.code, ran.out) == (1, "")
+        assert file.name in ran.err
+        assert corpusbeam("verify", "--root", root).code == 1
+        file.write_bytes(before)
+
+
+def test_words_of_a_generation_without_a_lexical_index(corpusbeam, two_generations):
+    for mode in ("lexical", "hybrid"):
+        ran = corpusbeam("search", "--root", two_generations, "password", "--mode", mode)
+        assert ran.code != 0
+        assert ran.out == ""
+        assert "search.lexical: true" in ran.err
 
 
 def test_search_and_its_measures_in_the_order_of_a_cross_encoder(corpusbeam, folder, judged, tmp_path):
@@ -304,13 +386,20 @@ def test_known_figures_of_the_default_model(corpusbeam, minilm_spec, shared_data
     rows = [{"id": row["id"], "text": f"{row['title']} {row['text']}"} for row in documents]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "cranfield.parquet")
     root = tmp_path / "root"
-    assert corpusbeam("reindex", "--root", root, "--input", tmp_path / "cranfield.parquet").code == 0
+    lexical = ("--set", "search.lexical=true")
+    assert corpusbeam("reindex", "--root", root, "--input", tmp_path / "cranfield.parquet", *lexical).code == 0
     asked = ("--qrels", shared_data / "cranfield_qrels.parquet", "--queries", shared_data / "cranfield_queries.parquet")
     pairs = ("--pairs", shared_data / "stsb_test.parquet")
     ran = corpusbeam("evaluate", "--root", root, *asked, *pairs, *QUICK, "--format", "json")
     assert ran.code == 0, ran.err
     sections = ran.json["sections"]
-    found = {measure: value for (_, measure), value in (values(sections["retrieval"]) | values(sections["pairs"])).items()}
+    published = ran.json["systems"][0]["name"]
+    of_all = values(sections["retrieval"]) | values(sections["pairs"])
+    found = {measure: value for (system, measure), value in of_all.items() if system == published}
+    for measure in ("nDCG@10", "MRR@10", "recall@100"):
+        parts = [of_all[published, measure], of_all[f"{published}, lexical", measure]]
+        for hybrid in ("hybrid", "hybrid by weight"):
+            assert of_all[f"{published}, {hybrid}", measure] > max(parts), (hybrid, measure)
     assert found["Spearman"] == pytest.approx(0.8203, abs=0.001)
     assert found["nDCG@10"] == pytest.approx(0.3998, abs=0.002)
     assert found["MRR@10"] == pytest.approx(0.538, abs=0.002)

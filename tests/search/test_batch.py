@@ -21,8 +21,8 @@ class Encoder:
 class Searcher:
     spec = None
 
-    def search_vectors(self, vectors, k, *, where, group_duplicates):
-        assert (k, where, group_duplicates) == (2, "x = 1", True)
+    def places(self, queries, k, *, where, group_duplicates, mode, weight, vectors):
+        assert (k, where, group_duplicates, mode, weight) == (2, "x = 1", True, "dense", None)
         return [[Place(f"d{int(vector[0])}", 7, float(vector[0])), Place("other", 0, 0.0)] for vector in vectors]
 
 
@@ -48,8 +48,24 @@ def test_queries_that_the_model_fails_on_are_named_and_the_others_answered(part)
     table = read_table(record.hits.path)
     assert table.schema.names == HITS_SCHEMA.names
     assert table.to_pylist()[:2] == [
-        {"query_id": "k0", "rank": 1, "doc_id": "d1", "passage_no": 7, "score": 1.0, "rerank_score": None},
-        {"query_id": "k0", "rank": 2, "doc_id": "other", "passage_no": 0, "score": 0.0, "rerank_score": None},
+        {
+            "query_id": "k0",
+            "rank": 1,
+            "doc_id": "d1",
+            "passage_no": 7,
+            "score": 1.0,
+            "rerank_score": None,
+            "rerank_logit": None,
+        },
+        {
+            "query_id": "k0",
+            "rank": 2,
+            "doc_id": "other",
+            "passage_no": 0,
+            "score": 0.0,
+            "rerank_score": None,
+            "rerank_logit": None,
+        },
     ]
     assert table["doc_id"].to_pylist()[::2] == ["d1", "d2", "d3", "d4"]
 

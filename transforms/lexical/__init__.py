@@ -7,7 +7,7 @@ corpus and options give the same bytes; every term of every text is in it; no fi
 from transforms.lexical.count import CountRecord, CountTask, count_words
 from transforms.lexical.join import JoinRecord, JoinTask, join_scores
 from transforms.lexical.options import LANGUAGES, LexicalOptions
-from transforms.lexical.reader import LexicalIndex, open_lexical
+from transforms.lexical.reader import LexicalIndex, check_lexical, open_lexical
 from transforms.lexical.score import ScoreRecord, ScoreTask, score_words
 from transforms.lexical.steps import RunStep, Step, build_lexical
 from transforms.lexical.words import Words, split_words
@@ -26,6 +26,7 @@ __all__ = [
     "Step",
     "Words",
     "build_lexical",
+    "check_lexical",
     "count_words",
     "join_scores",
     "open_lexical",

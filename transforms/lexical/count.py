@@ -64,7 +64,7 @@ def count_words(task: CountTask, options: LexicalOptions) -> CountRecord:
     table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("hash", "term", "position")])
     name = f"{task.part:05d}"
     counts = write_table(join(task.directory, f"counts-{name}.parquet"), table, _GROUP, durable=False)
-    arrays = {"ids": np.concatenate(ids), "lengths": np.concatenate(lengths)}
+    arrays: dict[str, np.ndarray] = {"ids": np.concatenate(ids), "lengths": np.concatenate(lengths)}
     for kind, array in arrays.items():
         save_array(join(task.directory, f"{kind}-{name}.npy"), array)
     refs = {kind: file_ref(join(task.directory, f"{kind}-{name}.npy"), len(array)) for kind, array in arrays.items()}

@@ -1,11 +1,11 @@
 """The published index: the scores of all ranges of terms, one after the other, in the files that bm25s loads."""
 
+import importlib.metadata
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import bm25s
 import numpy as np
 
 from transforms.files import FileRef, join, read_table, write_hashed
@@ -51,7 +51,7 @@ def join_scores(task: JoinTask, options: LexicalOptions) -> JoinRecord:
         "dtype": "float32",
         "int_dtype": "int32",
         "num_docs": texts,
-        "version": bm25s.__version__,
+        "version": importlib.metadata.version("bm25s"),
         "backend": "numpy",
     }
     written: dict[str, Callable[[BinaryIO], Any]] = {

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import bm25s
 import numpy as np
 
 from transforms.files import read_json
@@ -20,6 +19,8 @@ class LexicalIndex:
         self, arrays: Mapping[str, np.ndarray], vocabulary: dict[str, int], parameters: Mapping[str, Any], language: str
     ) -> None:
         """The index's arrays by the names of their files; they may be memory-mapped. `language` is that of its words."""
+        import bm25s  # imports numba and scipy, which a search of vectors does not need
+
         self.ids = arrays[IDS]
         self._language = language
         self._index = bm25s.BM25(dtype=parameters["dtype"], int_dtype=parameters["int_dtype"])
@@ -58,15 +59,20 @@ class LexicalIndex:
         return np.asarray(self.ids[best]), scores[best]
 
 
+def check_lexical(generation: Generation) -> None:
+    """Raise GenerationError for a generation that was published without a lexical index."""
+    if not generation.manifest.under("lexical"):
+        raise GenerationError(
+            f"generation {generation.id} has no lexical index: reindex with search.lexical: true, or search with --mode dense"
+        )
+
+
 def open_lexical(generation: Generation) -> LexicalIndex:
     """Open the lexical index of a generation; every file is checked first, local ones are memory-mapped.
 
     Raises GenerationError when it was published without one, CorruptFileError for a damaged file.
     """
-    if not generation.manifest.under("lexical"):
-        raise GenerationError(
-            f"generation {generation.id} has no lexical index: reindex with search.lexical: true, or search with --mode dense"
-        )
+    check_lexical(generation)
     paths = {name: generation.path(f"lexical/{name}") for name in (SCORES, POSITIONS, BORDERS, IDS, TERMS, PARAMETERS)}
     arrays = {name: load_array(paths[name]) for name in (SCORES, POSITIONS, BORDERS, IDS)}
     language = generation.manifest.configuration["search"]["language"]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import bm25s.stopwords
 import numpy as np
 import pyarrow as pa
 import Stemmer
@@ -49,6 +48,8 @@ def split_words(texts: Sequence[str], language: str) -> Words:
 def _stop_words(language: str) -> frozenset[str]:
     if language == "none":
         return frozenset()
+    import bm25s.stopwords  # imports numba and scipy, which a configuration does not need
+
     # Not by the package's own function, which takes a language that it does not know for a list of words.
     return frozenset(getattr(bm25s.stopwords, f"STOPWORDS_{_SUFFIX.get(language, language.upper())}"))
 

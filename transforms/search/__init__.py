@@ -10,6 +10,7 @@ from transforms.search.allowed import check_where
 from transforms.search.batch import HITS_SCHEMA, BatchOptions, HitsRecord, QueriesPart, search_part
 from transforms.search.labels import Theme, Topic
 from transforms.search.passages import find_passages
+from transforms.search.rankers import Mode
 from transforms.search.reranked import CANDIDATES, check_texts, rerank_passages
 from transforms.search.searcher import (
     EncoderMismatchError,
@@ -17,6 +18,7 @@ from transforms.search.searcher import (
     Hit,
     Place,
     QueryError,
+    check_mode,
     check_queries,
     matching_spec,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "GenerationSearcher",
     "Hit",
     "HitsRecord",
+    "Mode",
     "PairSimilarity",
     "Place",
     "QueriesPart",
@@ -39,6 +42,7 @@ __all__ = [
     "Topic",
     "Where",
     "WhereError",
+    "check_mode",
     "check_queries",
     "check_texts",
     "check_where",

@@ -10,6 +10,7 @@ from transforms.embedding import EmbeddingOptions, EncoderSpec, ModelError, Vect
 from transforms.files import FileRef, describe, join, read_table, write_batches
 from transforms.generations import open_generation
 from transforms.rerank import Relevance, load_reranker
+from transforms.search.rankers import Mode
 from transforms.search.reranked import CANDIDATES, rerank_passages
 from transforms.search.searcher import GenerationSearcher, Place
 
@@ -33,7 +34,7 @@ HITS_SCHEMA = describe(
         "rank": "Place of the document among the answers to the query, from 1",
         "doc_id": "Document of the generation",
         "passage_no": "Its best passage for the query, from 0",
-        "score": "Cosine of query and passage, or with the metric dot the inner product of their vectors",
+        "score": "Cosine of query and passage, with metric dot the inner product; BM25 or a fused score in modes with words",
         "rerank_score": "Sigmoid of the cross-encoder's logit for query and passage; null without one",
         "rerank_logit": "That logit, which the order goes by: large ones have the same sigmoid",
     },
@@ -59,6 +60,8 @@ class BatchOptions:
     where: str | None = None
     group_duplicates: bool = False
     rerank: str | None = None
+    mode: Mode = "dense"
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ def search_part(task: QueriesPart, options: EmbeddingOptions, asked: BatchOption
     searcher = _searcher(task.root, task.generation, options)
     table = read_table(task.queries.path, ["doc_id", "text"])
     ids, texts = table["doc_id"].to_pylist(), table["text"].to_pylist()
-    vectors, truncated, failed = _encode(searcher.spec, options, texts)
+    vectors: np.ndarray | None = None
+    truncated, failed = np.zeros(len(texts), bool), dict[int, str]()
+    if asked.mode != "lexical":
+        vectors, truncated, failed = _encode(searcher.spec, options, texts)
     good = [i for i in range(len(texts)) if i not in failed]
 
     def answers() -> list[pa.Table]:
@@ -88,7 +94,15 @@ def search_part(task: QueriesPart, options: EmbeddingOptions, asked: BatchOption
         for low in range(0, len(good), _QUERIES):
             some = good[low : low + _QUERIES]
             wanted = asked.k if asked.rerank is None else max(asked.k, CANDIDATES)
-            found = searcher.search_vectors(vectors[some], wanted, where=asked.where, group_duplicates=asked.group_duplicates)
+            found = searcher.places(
+                [texts[i] for i in some],
+                wanted,
+                where=asked.where,
+                group_duplicates=asked.group_duplicates,
+                mode=asked.mode,
+                weight=asked.weight,
+                vectors=None if vectors is None else vectors[some],
+            )
             orders = None
             if asked.rerank is not None:
                 reranker = load_reranker(asked.rerank, options.device, options.threads)

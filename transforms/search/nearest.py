@@ -18,23 +18,24 @@ class Best:
 
 
 def nearest(
-    vectors: np.ndarray,
+    queries: int,
     k: int,
     search: Callable[[np.ndarray, int], Found],
     owners_of: Callable[[np.ndarray], dict[int, list[Passage]]],
     group_of: Callable[[Passage], Hashable | None] = lambda _: None,
 ) -> list[list[Best]]:
-    """For each of (n, dim) vectors the best `k` documents by their best passages, best first, fewer when there are no more.
+    """For each of so many queries the best `k` documents by their best passages, best first, fewer when there are no more.
 
+    `search` gets the numbers of some queries and how many texts are wanted of each.
     Of equal passages of a document the first counts; documents with equal scores are in the order of their ids. Of documents
     whose best passages are in one group the best is an answer. Exact for what `search` can find: also where more texts than
     were asked for have the score of the last answer.
     """
-    answers: list[list[Best]] = [[] for _ in range(len(vectors))]
+    answers: list[list[Best]] = [[] for _ in range(queries)]
     # One more, to see whether the last answer ties with the next.
-    rows, wanted = np.arange(len(vectors)), k + 1
+    rows, wanted = np.arange(queries), k + 1
     while len(rows):
-        found = search(vectors[rows], wanted)
+        found = search(rows, wanted)
         owners = owners_of(np.unique(found.ids[found.ids >= 0]))
         again = []
         for row, scores, ids, unseen in zip(

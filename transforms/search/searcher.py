@@ -2,22 +2,24 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from transforms.embedding import EmbeddingOptions, EncoderSpec, Metric, QueryEncoder, encoder_spec, load_query_encoder
+from transforms.embedding import EmbeddingOptions, EncoderSpec, QueryEncoder, encoder_spec, load_query_encoder
 from transforms.generations import Generation, GenerationError
+from transforms.lexical import LexicalIndex, open_lexical
 from transforms.search.allowed import Allowed, find_allowed
 from transforms.search.groups import Groups
 from transforms.search.labels import Labels, Theme, Topic
 from transforms.search.nearest import Best, nearest
 from transforms.search.owners import Owners, Passage
 from transforms.search.passages import CONTRACT, Passages
+from transforms.search.rankers import HybridRanker, LexicalRanker, Mode
 from transforms.search.vector_index import Found, VectorIndex, open_index
 from transforms.search.where import parse_where
 
@@ -30,7 +32,11 @@ class EncoderMismatchError(Exception):
 
 
 class QueryError(ValueError):
-    """A question that has no answer: a blank text, or fewer than one result wanted."""
+    """A question that has no answer: a blank text, fewer than one result wanted, or a weight that is no share."""
+
+
+# What a score is. With rrf it is the sum of 1 / (60 + rank) over both rankings, with weighted that of two shares: see `fusion`.
+ScoreKind = Literal["cosine", "dot", "bm25", "rrf", "weighted"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,16 @@ class Hit:
     """One answer: a document, the number of its best passage, that passage's score with the query, and what is known of it.
 
     `metric` says what the score is: the cosine, or with dot the inner product of the vectors as the model gives them, which has
-    no fixed range. `text` is None when the generation keeps none, `theme` and `topic` when it has none. `duplicates` are the
-    other documents of the passage's group, for which this one stands: only where groups were asked for.
+    no fixed range; bm25 where words were searched, rrf or weighted where both were. `text` is None when the generation keeps
+    none, `theme` and `topic` when it has none. `duplicates` are the other documents of the passage's group, for which this one
+    stands: only where groups were asked for.
     """
 
     rank: int
     doc_id: str
     passage_no: int
     score: float
-    metric: Metric
+    metric: ScoreKind
     text: str | None
     metadata: dict[str, Any]
     theme: Theme | None
@@ -95,34 +102,57 @@ class GenerationSearcher:
         self._loaded = True
 
     def search(
-        self, queries: Sequence[str], k: int = 10, *, where: str | None = None, group_duplicates: bool = False
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        where: str | None = None,
+        group_duplicates: bool = False,
+        mode: Mode = "dense",
+        weight: float | None = None,
     ) -> list[list[Hit]]:
         """The best `k` documents for each query, by their best passages, best first; fewer where there are no more.
+
+        `mode` dense compares vectors, lexical words by BM25 (a document without any of the query's words is no answer), hybrid
+        both: by their ranks, or with a `weight` of the vectors, 0 … 1, by their scores.
 
         Ties are ordered by document id, of one document's passages by number. `where` is a condition on the documents' columns
         (see `parse_where`): the best `k` of those that fit. With `group_duplicates` documents of one group of duplicates, by
         their best passages, are one answer.
 
-        Raises QueryError for k < 1 or a blank query, WhereError for a condition that cannot be used.
+        Raises QueryError for k < 1, a blank query or a weight that cannot be used, WhereError for a condition that cannot be
+        used, GenerationError where there is no lexical index.
         """
         check_queries(queries, k)
-        self.load()
-        vectors = self.encode(queries)
+        check_mode(mode, weight)
+        if mode == "dense":
+            self.load()
         allowed = None if where is None else self._fitting(where)
-        best = self._best(vectors, k, allowed, group_duplicates)
-        return [[self._hit(rank, one, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
+        best = self._ranked(queries, k, allowed, group_duplicates, mode, weight)
+        kind = self._kind(mode, weight)
+        return [[self._hit(rank, one, kind, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
+
+    def places(
+        self,
+        queries: Sequence[str],
+        k: int,
+        *,
+        where: str | None = None,
+        group_duplicates: bool = False,
+        mode: Mode = "dense",
+        weight: float | None = None,
+        vectors: np.ndarray | None = None,
+    ) -> list[list[Place]]:
+        """As `search`, without what is known of the documents; with `vectors` float32 (n, dim) no query is embedded."""
+        check_queries(queries, k)
+        check_mode(mode, weight)
+        allowed = None if where is None else self._fitting(where)
+        found = self._ranked(queries, k, allowed, group_duplicates, mode, weight, vectors)
+        return [[Place(*one.passage, one.score) for one in best] for best in found]
 
     def encode(self, queries: Sequence[str]) -> np.ndarray:
         """Vectors float32 (n, dim) of queries, each embedded alone. Raises ModelError or VectorError as the encoder does."""
         return self._encoder.encode(list(queries))[0]
-
-    def search_vectors(
-        self, vectors: np.ndarray, k: int, *, where: str | None = None, group_duplicates: bool = False
-    ) -> list[list[Place]]:
-        """As `search`, for queries that are (n, dim) float32 vectors already, and without what is known of the documents."""
-        allowed = None if where is None else self._fitting(where)
-        found = self._best(vectors, k, allowed, group_duplicates)
-        return [[Place(*one.passage, one.score) for one in best] for best in found]
 
     def truncated(self, queries: Sequence[str]) -> list[bool]:
         """Which queries are longer than the model takes: of these only the beginning is looked for."""
@@ -133,10 +163,50 @@ class GenerationSearcher:
         """Tokens that the model takes."""
         return self._encoder.max_tokens
 
-    def _best(self, vectors: np.ndarray, k: int, allowed: Allowed | None, group_duplicates: bool) -> list[list[Best]]:
-        def search(some: np.ndarray, wanted: int) -> Found:
-            return self._index.search(some, wanted, None if allowed is None else allowed.only)
+    def _ranked(
+        self,
+        queries: Sequence[str],
+        k: int,
+        allowed: Allowed | None,
+        group_duplicates: bool,
+        mode: Mode,
+        weight: float | None,
+        vectors: np.ndarray | None = None,
+    ) -> list[list[Best]]:
+        only, texts = None if allowed is None else allowed.only, np.array(queries, object)
+        if mode == "lexical":
+            lexical = LexicalRanker(self._words, only)
 
+            def by_words(rows: np.ndarray, wanted: int) -> Found:
+                return lexical.search(texts[rows], wanted)
+
+            return self._nearest(len(texts), k, by_words, allowed, group_duplicates)
+        encoded = self.encode(queries) if vectors is None else vectors
+        if mode == "dense":
+            return self._best(encoded, k, allowed, group_duplicates)
+        hybrid = HybridRanker(self._index, self._words, weight, self.spec.metric == "cosine", only)
+
+        def by_both(rows: np.ndarray, wanted: int) -> Found:
+            return hybrid.search(texts[rows], encoded[rows], wanted)
+
+        return self._nearest(len(texts), k, by_both, allowed, group_duplicates)
+
+    def _best(self, vectors: np.ndarray, k: int, allowed: Allowed | None, group_duplicates: bool) -> list[list[Best]]:
+        only = None if allowed is None else allowed.only
+
+        def search(rows: np.ndarray, wanted: int) -> Found:
+            return self._index.search(vectors[rows], wanted, only)
+
+        return self._nearest(len(vectors), k, search, allowed, group_duplicates)
+
+    def _nearest(
+        self,
+        queries: int,
+        k: int,
+        search: Callable[[np.ndarray, int], Found],
+        allowed: Allowed | None,
+        group_duplicates: bool,
+    ) -> list[list[Best]]:
         def owners(ids: np.ndarray) -> dict[int, list[Passage]]:
             found = self._owners.of(ids)
             if allowed is None:
@@ -146,7 +216,14 @@ class GenerationSearcher:
         def group(passage: Passage) -> int | None:
             return self._groups.of(passage) if group_duplicates else None
 
-        return nearest(vectors, k, search, owners, group)
+        return nearest(queries, k, search, owners, group)
+
+    def _kind(self, mode: Mode, weight: float | None) -> ScoreKind:
+        if mode == "dense":
+            return self.spec.metric
+        if mode == "lexical":
+            return "bm25"
+        return "rrf" if weight is None else "weighted"
 
     def _fitting(self, where: str) -> Allowed:
         with self._lock:
@@ -157,15 +234,14 @@ class GenerationSearcher:
             self._allowed.move_to_end(where)
             return self._allowed[where]
 
-    def _hit(self, rank: int, best: Best, allowed: Allowed | None, group_duplicates: bool) -> Hit:
+    def _hit(self, rank: int, best: Best, kind: ScoreKind, allowed: Allowed | None, group_duplicates: bool) -> Hit:
         doc_id, passage_no = best.passage
         row, number = self._passages.find(best.passage) or ({}, None)
         labels = self._labels
         theme, topic = (None, None) if labels is None or number is None else labels.at(number)
         metadata = {name: value for name, value in row.items() if name not in CONTRACT}
         others = self._folded(best.passage, allowed) if group_duplicates else ()
-        metric = self.spec.metric
-        return Hit(rank, doc_id, passage_no, best.score, metric, row.get("text"), metadata, theme, topic, others)
+        return Hit(rank, doc_id, passage_no, best.score, kind, row.get("text"), metadata, theme, topic, others)
 
     def _folded(self, passage: Passage, allowed: Allowed | None) -> tuple[str, ...]:
         group = self._groups.of(passage)
@@ -182,6 +258,11 @@ class GenerationSearcher:
     def _index(self) -> VectorIndex:
         with self._lock:
             return self.__dict__.get("_index") or open_index(self.generation)
+
+    @cached_property
+    def _words(self) -> LexicalIndex:
+        with self._lock:
+            return self.__dict__.get("_words") or open_lexical(self.generation)
 
     @cached_property
     def _owners(self) -> Owners:
@@ -211,6 +292,14 @@ def check_queries(queries: Sequence[str], k: int) -> None:
     for query in queries:
         if not query.strip():
             raise QueryError(f"a query must not be blank, got {query[:80]!r}")
+
+
+def check_mode(mode: Mode, weight: float | None) -> None:
+    """Raise QueryError for a weight that is no share, or that nothing is weighed by."""
+    if weight is not None and mode != "hybrid":
+        raise QueryError(f"a weight is for mode hybrid, which weighs vectors against words; the mode is {mode}")
+    if weight is not None and not 0 <= weight <= 1:
+        raise QueryError(f"weight is the share of the vectors, 0 to 1, got {weight}")
 
 
 def matching_spec(generation: Generation, options: EmbeddingOptions) -> EncoderSpec:

@@ -225,11 +225,13 @@ def find_inside_themes(
     run: RunStep,
     remembered: Remembered | None = None,
     clustering: Clustering | None = None,
+    *,
+    keep_map: bool = True,
 ) -> FoundTopics:
     """Themes in every layer, and topics inside the themes of one. All arguments are all parts in order.
 
-    With what is `remembered` of a parent generation, the map starts from its coordinates. With its `clustering` too, which
-    needs the same options, encoder and libraries, what still fits of its themes and topics is kept.
+    With what is `remembered` of a parent generation, the map starts from its coordinates if `keep_map`. With its `clustering`
+    too, which needs the same options, encoder and libraries, what still fits of its themes and topics is kept.
     """
     graph = tuple(passages), tuple(neighbors)
     before = () if remembered is None else remembered.before
@@ -242,7 +244,7 @@ def find_inside_themes(
     finding = [FindThemesTask(layer, *graph, scratch, earlier) for layer in range(len(options.layers))]
     layers: list[FoundThemes] = sorted(run(find_layer, finding), key=lambda record: record.layer)
     # The map first: it takes longest.
-    clusterings = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph, before=before)]
+    clusterings = [ClusterThemesTask(join(scratch, "map.npy"), None, *graph, before=before if keep_map else ())]
     for bundle in layers[options.layer].bundles:
         path = join(scratch, f"clustered-{bundle.number:05d}.parquet")
         compared = options.reduce == "none" or (bundle.positions.rows or 0) > options.landmarks
