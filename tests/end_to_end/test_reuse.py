@@ -182,7 +182,7 @@ def test_vectors_that_were_lost_and_are_embedded_alike_are_taken_over(root, othe
     next((root / "vectors").glob("*/*.parquet")).unlink()
     assert reindex(root, TEXTS, model, "duplicates.threshold=0.9") == 0
     assert stages(root)["embed"]["texts_embedded"] > 0
-    assert reused(root) == {"index", "recall", "topics"}
+    assert reused(root) == {"index", "recall", "topics", "lexical"}
     assert content(root) == other_threshold
 
 

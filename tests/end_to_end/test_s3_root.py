@@ -66,6 +66,7 @@ def test_a_root_on_s3_is_as_good_as_a_folder(corpusbeam, s3_bucket, tmp_path, co
         corpusbeam("search", sentences[4], "--root", root, "--model", model, "--format", "json").json
         for root in (remote, local)
     ]
+    assert [answer.pop("generation") for answer in asked] == [read_current(root) for root in (remote, local)]
     assert asked[0] == asked[1]
     assert asked[0]["hits"][0]["text"] == sentences[4]
     assert first in corpusbeam("report", "--root", remote).out
