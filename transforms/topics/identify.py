@@ -25,7 +25,7 @@ class Changed:
     events: FileRef
     flow: FileRef
     drift: FileRef
-    counts: dict[str, float]
+    counts: dict[str, int | float]
 
 
 def identify(
@@ -125,10 +125,10 @@ def known_of(table: pa.Table, uid: str) -> Known:
     return Known(tuple(table[uid].to_pylist()), tuple(table["found_title"].to_pylist()), terms, (None,) * rows, (1,) * rows)
 
 
-def _counts(drift: pa.Table) -> dict[str, float]:
+def _counts(drift: pa.Table) -> dict[str, int | float]:
     """What became of the topics, for the metrics."""
     (row,) = drift.slice(0, 1).to_pylist()
-    counts: dict[str, float] = {
+    counts: dict[str, int | float] = {
         f"topics_{name.removesuffix('_count')}": row[name] for name in DRIFT_SCHEMA.names if name.endswith("_count")
     }
     both = row["stayed"] + row["moved"]
