@@ -1,4 +1,4 @@
-"""The whole reindex of 1,000 real texts with the real model on every engine: what is published is the same, byte by byte."""
+"""The whole reindex of 2,000 real texts with the real model on every engine: what is published is the same, byte by byte."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from transforms.generations import Generation, open_generation, verify_generatio
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("minilm_spec")]
 
-DOCUMENTS, PARTS = 1000, 4
+DOCUMENTS, PARTS = 2000, 4
 SETTINGS = (
     # "auto" would measure, and two runs could measure differently.
     "embedding.precision=fp32",
@@ -36,6 +36,7 @@ SETTINGS = (
     # An index that is trained, so that this is a job too.
     "index.type=IVF16,SQ8",
     "index.recall_queries=200",
+    "search.lexical=true",
     "index.recall_gate=0.9",
     "index.recall_target=0.9",
     "topics.n_epochs=50",

@@ -1,5 +1,7 @@
 """The map from one generation to the next: it neither turns nor wanders where texts stay, and it is not worse for it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,13 +9,14 @@ from scipy.linalg import orthogonal_procrustes
 
 from tests.topics.helpers import blobs, graph_of, unit
 from tests.topics.test_stages import Corpus
-from transforms.files import read_table, write_table
+from transforms.files import FileRef, read_table, write_table
 from transforms.topics import (
     BEFORE_SCHEMA,
     ClusterThemesTask,
     FindTopicsTask,
     TopicsOptions,
     cluster_themes,
+    find_inside_themes,
     find_topics,
     lay_out,
     lay_out_map,
@@ -211,3 +214,22 @@ def test_the_steps_begin_at_what_the_parent_said(tmp_path):
         task = FindTopicsTask(*graph, f"{tmp_path}/labels.parquet", corpus.blocks, tuple(files))
         labels = read_table(find_topics(task, options).labels.path)
         np.testing.assert_array_equal(np.column_stack([labels["x"], labels["y"]]), expected)
+
+
+@pytest.mark.parametrize("keep_map", [True, False])
+def test_the_map_is_told_of_the_parent_unless_its_vectors_were_others(tmp_path, keep_map):
+    corpus, told = Corpus(tmp_path, [60, 40], 1), []
+    before = FileRef("before.parquet", 1, 100, "")
+
+    def job(step, tasks):
+        if step is cluster_themes:
+            told.extend(task.before for task in tasks if task.bundle is None)
+            raise InterruptedError  # all that there is to see has been seen
+        return [step(task, OPTIONS) for task in tasks]
+
+    remembered = SimpleNamespace(before=(before,), gone=(), came=0, left=0)
+    with pytest.raises(InterruptedError):
+        find_inside_themes(
+            corpus.passages, corpus.neighbors, corpus.blocks, OPTIONS, str(tmp_path), job, remembered, keep_map=keep_map
+        )
+    assert told == [(before,) if keep_map else ()]
