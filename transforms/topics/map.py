@@ -22,8 +22,8 @@ from transforms.topics.reduce import FIRST, fuzzy_graph, lay_out, optimise, sett
 # without its own last steps, `FIRST`, the first night would move everything by a tenth of the spread.
 _NIGHTLY = 0.02
 # A map of more texts has so many steps as one of these, but no fewer epochs than the second number: one worker does them all,
-# and an epoch of 200,000 takes 0.27 s, of a million 2.05. (61,187 Debian descriptions: of 15 graph neighbours .326 are among the 15 nearest
-# after 100 epochs, .309 after 40, in 45 % of the time.)
+# and an epoch of 200,000 takes 0.27 s, of a million 2.05 s. (61,187 Debian descriptions: of 15 graph neighbours .326 are among
+# the 15 nearest after 100 epochs, .309 after 40, in 45 % of the time.)
 _FULL, _FEWEST = 200_000, 50
 # Of a corpus of which fewer texts were there before, the map is made from nothing.
 _KNOWN_SHARE = 0.5
