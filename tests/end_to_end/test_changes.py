@@ -202,7 +202,7 @@ def test_a_file_that_changed_since_it_was_written_is_refused(night, tmp_path, mo
 
     monkeypatch.setattr(reindex, "find_topics", damaging)
     # The page reads the table that was damaged: it is not what is tested.
-    monkeypatch.setattr(reindex, "write_report", lambda run, metrics, _: reindex.file_ref(metrics))
+    monkeypatch.setattr(reindex, "write_report", lambda run, metrics, *_: reindex.file_ref(metrics))
     ran = night({"a.parquet": rows(TEXTS)}, "--dry-run")
     assert ran.code == 3
     assert "gate checksums refused: 1, limit 0" in json.loads(ran.out)["refused"]
