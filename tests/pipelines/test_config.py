@@ -182,3 +182,11 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path):
     path.write_text("runner:\n  workers: 2\n  workers: 1\n")
     with pytest.raises(ConfigurationError, match=r"key 'workers' is there twice.*line 3"):
         load_config(str(path))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_configuration_files_hold_the_defaults(path):
+    config, defaults = load_config(str(path), **FILLED_IN.get(path.name, {})).model_dump(), Config().model_dump()
+    # Where a run happens, and of what, is each file's own.
+    for section in config.keys() - {"root", "corpus", "publish", "runner"}:
+        assert config[section] == defaults[section], section

@@ -77,7 +77,7 @@ class TopicsOptions(BaseModel):
         "auto finds those of at least one in a hundred texts",
     )
     diversity: float = Field(
-        0.3,
+        0.1,
         ge=0,
         le=1,
         description="How much terms of a topic must differ from each other in their words: 0 goes by weight alone",
