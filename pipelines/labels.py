@@ -49,14 +49,17 @@ def settings_digest(config: Config, queries: Queries, labels: Labels) -> str:
 
 def labelled(run: Run, topics: TopicsResult, labels: Labels) -> TopicsResult:
     """The topics with these labels, by a job of one worker; those of the parent may have other ones."""
-    if not labels.of_uids and not topics.counts.get(_LABELLED):
+    # Counts of a parent's tables are of its own labels.
+    had = topics.counts.get(_LABELLED)
+    topics = replace(topics, counts={name: n for name, n in topics.counts.items() if name not in (_LABELLED, _UNKNOWN)})
+    if not labels.of_uids and not had:
         return topics
     files = {file.name: file for file in topics.published}
     task = LabelTask(files["topics.parquet"], files.get("themes.parquet"), labels.pairs, join(run.staged, "topics"))
     record: LabelRecord
     (record,) = run.job("label_topics", TopicsStep(label_topics, run.config.topics), [task], LabelRecord)
     files |= {file.name: file for file in (record.topics, record.themes) if file is not None}
-    counts = topics.counts | {_LABELLED: record.labelled, _UNKNOWN: record.unknown}
+    counts = topics.counts | ({_LABELLED: record.labelled, _UNKNOWN: record.unknown} if labels.of_uids else {})
     return replace(topics, published=list(files.values()), counts=counts, unknown_labels=record.examples)
 
 
