@@ -92,10 +92,10 @@ def _has_label(assigned: pa.Table) -> np.ndarray:
 def _clusterings(generation: Generation, assigned: pa.Table) -> dict[str, np.ndarray]:
     """Each published clustering of these passages, int64 (n,), by name."""
     found: dict[str, np.ndarray] = {}
-    if "layer_theme_ids" in assigned.column_names:
+    in_layers = assigned["layer_theme_ids"].to_pylist() if "layer_theme_ids" in assigned.column_names else []
+    if any(in_layers):
         layers = read_table(generation.path("topics/themes.parquet"), ["layer", "resolution"])
         resolutions = dict(zip(layers["layer"].to_pylist(), layers["resolution"].to_pylist(), strict=True))
-        in_layers = assigned["layer_theme_ids"].to_pylist()
         for layer, resolution in sorted(resolutions.items()):
             found[f"themes at resolution {resolution:g}"] = np.array([ids[layer] for ids in in_layers], np.int64)
     topics = assigned["topic_id"].to_numpy().astype(np.int64)
