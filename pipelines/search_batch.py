@@ -5,12 +5,13 @@ otherwise, give the same tables.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from pipelines.answers_folder import QUARANTINE, check_answers_folder, remove_answers, work_folder
 from pipelines.config import Config, load_config
 from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.errors import warn
@@ -18,9 +19,9 @@ from pipelines.places import check_places
 from pipelines.runner import Runner
 from pipelines.search import published_embedding
 from pipelines.stage import Run
-from pipelines.text_sets import reasons_of, refuse_inside
+from pipelines.text_sets import reasons_of, refuse_inside, texts_only
 from transforms.corpus import QUARANTINE_SCHEMA, InputError
-from transforms.files import FileRef, join, list_files, read_table, redact, remove, write_table
+from transforms.files import FileRef, join, read_table, redact, write_table
 from transforms.generations import Generation, open_generation
 from transforms.lexical import check_lexical
 from transforms.search import (
@@ -34,8 +35,6 @@ from transforms.search import (
     parse_where,
 )
 from transforms.search.beam import SearchQueries
-
-_QUARANTINE = "quarantine.parquet"
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,9 @@ def search_batch(
     Rows that are no query, and queries that the model fails on, go to `quarantine.parquet` there; the others are answered. What
     an earlier call left there is replaced. `settings` are KEY=VALUE.
 
-    Raises InputError when there is no query that can be used, ConfigurationError for an output inside the root, RunnerError for
-    places that workers elsewhere do not have, and what `GenerationSearcher` raises.
+    Raises InputError when there is no query that can be used, ConfigurationError for an output inside the root, or with
+    the queries or others' tables in it, RunnerError for places that workers elsewhere do not have, and what
+    `GenerationSearcher` raises.
     """
     refuse_inside("--output", output, root)
     check_queries([], asked.k)
@@ -73,15 +73,15 @@ def search_batch(
     matching_spec(generation, embedding)
     if asked.where is not None:
         check_where(generation, parse_where(asked.where))
-    work = join(output, "work")
-    config = _config(generation, files, work, settings, beam_options)
-    runner = Runner(config.runner)
-    for place in (config, config.model_copy(update={"root": root})):
-        check_places(place, runner)
-    warn(runner.check_answers())
-    _remove_earlier(output)
-    try:
-        with runner:
+    check_answers_folder(output, files)
+    with work_folder(output) as work:
+        config = _config(generation, files, work, settings, beam_options)
+        runner = Runner(config.runner)
+        for place in (config, config.model_copy(update={"root": root})):
+            check_places(place, runner)
+        warn(runner.check_answers())
+        remove_answers(output)
+        with _whole_or_nothing(output), runner:
             run = Run(config, runner)
             corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
             if not corpus.rows:
@@ -95,16 +95,9 @@ def search_batch(
                 total=corpus.rows,
                 unit="queries",
             )
-        bad = _quarantine(corpus, found.records)
-        if bad.num_rows:
-            write_table(join(output, _QUARANTINE), bad)
-    except BaseException:
-        # Some answers would be taken for all.
-        _remove_earlier(output)
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            remove(work)
+            bad = _quarantine(corpus, found.records)
+            if bad.num_rows:
+                write_table(join(output, QUARANTINE), bad)
     unusable = reasons_of(corpus)
     if failed := sum(len(record.failed) for record in found.records):
         unusable["model_failed"] = failed
@@ -129,7 +122,7 @@ def batch_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"{found['truncated']:,} queries are longer than the model takes: their rest was not searched for")
     if found["quarantined"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["quarantine"].items())
-        lines.append(f"{found['quarantined']:,} rows could not be answered ({reasons}): see {_QUARANTINE} there")
+        lines.append(f"{found['quarantined']:,} rows could not be answered ({reasons}): see {QUARANTINE} there")
     return lines
 
 
@@ -137,11 +130,8 @@ def _config(
     generation: Generation, files: Sequence[str], work: str, settings: Sequence[str], beam_options: Sequence[str]
 ) -> Config:
     """The generation's settings for reading texts; where jobs run is this command's affair."""
-    published = generation.manifest.configuration
-    corpus: dict[str, Any] = {"input": list(files), "sample": None, "metadata_columns": [], "passage_tokens": None}
-    corpus |= {"keep_text": True, "max_quarantine_fraction": 1.0}
-    base = {**published, "root": work, "corpus": {**published["corpus"], **corpus}, "runner": {}}
-    base["duplicates"] = {**published["duplicates"], "keep": []}
+    base = texts_only(generation, files) | {"root": work, "runner": {}}
+    base["corpus"] |= {"passage_tokens": None, "keep_text": True, "max_quarantine_fraction": 1.0}
     return load_config(None, settings, {}, base, beam_options=list(beam_options))
 
 
@@ -170,8 +160,12 @@ def _quarantine(corpus: CorpusResult, records: Sequence[HitsRecord]) -> pa.Table
     return pa.concat_tables([*(read_table(file.path).cast(QUARANTINE_SCHEMA) for file in files), failed])
 
 
-def _remove_earlier(output: str) -> None:
-    for path in list_files(output, ".parquet"):
-        name = path.rsplit("/", 1)[-1]
-        if name == _QUARANTINE or name.startswith("part-"):
-            remove(path)
+@contextlib.contextmanager
+def _whole_or_nothing(output: str) -> Iterator[None]:
+    """Remove what there is of the tables when the call fails: some answers would be taken for all."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove_answers(output)
+        raise

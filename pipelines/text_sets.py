@@ -63,14 +63,19 @@ def config_for(
 
     `settings` are the user's KEY=VALUE.
     """
+    base = {**texts_only(generation, files), "embedding": published_embedding(generation, model).model_dump(mode="json")}
+    return load_config(None, settings, overrides, base)
+
+
+def texts_only(generation: Generation, files: Sequence[str]) -> dict[str, Any]:
+    """The generation's settings with other documents, of which no column but the text is read, nor asked for."""
     published = generation.manifest.configuration
-    base = {
+    return {
         **published,
         "corpus": {**published["corpus"], "input": list(files), "sample": None, "metadata_columns": []},
-        "embedding": published_embedding(generation, model).model_dump(mode="json"),
         "duplicates": {**published["duplicates"], "keep": []},
+        "topics": {**published["topics"], "tables": [], "date_column": None},
     }
-    return load_config(None, settings, overrides, base)
 
 
 def local_runner(config: Config, use: str) -> Runner:

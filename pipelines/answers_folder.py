@@ -1,0 +1,69 @@
+"""The folder that `search --queries` writes its tables into, which may be a folder of the user's with other files in it."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from pipelines.config import ConfigurationError
+from transforms.corpus import QUARANTINE_SCHEMA
+from transforms.files import CorruptFileError, is_within, join, list_files, open_parquet, redact, remove
+from transforms.search import HITS_SCHEMA
+
+QUARANTINE = "quarantine.parquet"
+
+
+def check_answers_folder(output: str, queries: Sequence[str]) -> None:
+    """Raise ConfigurationError for a folder that has the queries in it, or a file of our names that is not ours.
+
+    `queries` are paths and patterns, as the user gave them.
+    """
+    if inside := [path for path in queries if is_within(path, output)]:
+        raise ConfigurationError(
+            f"--output {redact(output)} has the queries {redact(inside[0])} in it, and tables there are replaced: "
+            "give a folder of its own"
+        )
+    foreign = [path for path, ours in _tables(output) if not ours]
+    if foreign:
+        raise ConfigurationError(
+            f"--output {redact(output)} has {redact(foreign[0])}, which is no table of answers and would be mixed up "
+            "with them: give a folder of its own"
+        )
+
+
+def remove_answers(output: str) -> None:
+    """Remove the tables of an earlier call, and nothing else."""
+    for path, ours in list(_tables(output)):
+        if ours:
+            remove(path)
+
+
+@contextlib.contextmanager
+def work_folder(output: str) -> Iterator[str]:
+    """A path in `output` for files of the job, where all of its workers can write; removed afterwards."""
+    # No folder of the user's can have this name.
+    work = join(output, f".corpusbeam-work-{uuid.uuid4().hex}")
+    try:
+        yield work
+    finally:
+        with contextlib.suppress(OSError):
+            remove(work)
+
+
+def _tables(output: str) -> Iterator[tuple[str, bool]]:
+    """Each file there that has a name of ours or could be taken for one, and whether this command wrote it."""
+    for path in list_files(output, ".parquet"):
+        name = path.rsplit("/", 1)[-1]
+        if name == QUARANTINE:
+            yield path, _has_schema(path, QUARANTINE_SCHEMA)
+        elif name.startswith("part-"):
+            yield path, _has_schema(path, HITS_SCHEMA)
+
+
+def _has_schema(path: str, schema: pa.Schema) -> bool:
+    try:
+        with open_parquet(path) as file:
+            return bool(file.schema_arrow.equals(schema))
+    except CorruptFileError:
+        return False
