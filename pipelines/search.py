@@ -1,5 +1,6 @@
 """`corpusbeam search`, and searching from Python: answers from the published generation."""
 
+import math
 import shutil
 import threading
 from collections.abc import Sequence
@@ -139,10 +140,15 @@ def published_embedding(generation: Generation, model: str | None = None) -> Emb
 
 
 def hit_facts(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON values: times as ISO 8601."""
-    facts = asdict(hit)
-    times = {name: value.isoformat() for name, value in hit.metadata.items() if isinstance(value, datetime)}
-    return {**facts, "metadata": {**facts["metadata"], **times}, "duplicates": list(hit.duplicates)}
+    """A hit as JSON values: times as ISO 8601, numbers that JSON has not (NaN, infinity) as None."""
+    metadata = {name: _as_json(value) for name, value in hit.metadata.items()}
+    return {**asdict(hit), "metadata": metadata, "duplicates": list(hit.duplicates)}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def hit_lines(hits: list[dict[str, Any]]) -> list[str]:

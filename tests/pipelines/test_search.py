@@ -1,6 +1,8 @@
 """The searcher of a root: one generation for each call, whatever is published and reloaded meanwhile."""
 
+import json
 import threading
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from tests.generations.test_readers_during_publishes import OneQuery, publish
 from transforms.embedding import EmbeddingOptions
 from transforms.files import CorruptFileError
 from transforms.generations import GenerationError
+from transforms.search import Hit
 
 
 @pytest.fixture
@@ -106,3 +109,10 @@ def test_hits_as_lines_and_json(root):
         "theme time",
     ]
     assert hit_lines([]) == ["no answer"]
+
+
+def test_metadata_is_json_whatever_the_corpus_had():
+    metadata = {"price": float("nan"), "most": float("inf"), "half": 0.5, "none": None, "when": datetime(2024, 5, 31)}
+    facts = hit_facts(Hit(1, "d", 0, 0.5, "cosine", None, metadata, None, None))
+    assert facts["metadata"] == {"price": None, "most": None, "half": 0.5, "none": None, "when": "2024-05-31T00:00:00"}
+    json.dumps(facts, allow_nan=False)

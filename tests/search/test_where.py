@@ -13,12 +13,12 @@ from transforms.search import WhereError, parse_where
 WHEN = [datetime(2024, 5, 31), datetime(2024, 6, 1, 12, 30), None, datetime(1999, 1, 1)]
 TABLE = pa.table(
     {
-        "section": ["net", "web", None, "Net", "it's", "", "n%t"],
-        "votes": pa.array([1, 2, None, 4, -5, 0, 2**62], pa.int64()),
-        "rate": pa.array([0.5, None, 1.0, -2.5, 0.0, 1e9, 3.0]),
-        "open": pa.array([True, False, None, True, False, True, False]),
-        "when": pa.array((WHEN * 2)[:7], pa.timestamp("us")),
-        "a column": ["x", "y", "z", "x", "y", None, "w"],
+        "section": ["net", "web", None, "Net", "it's", "", "n%t", r"C:\temp\x", r"C:temp\x", r"C:\temp%", "a\nb"],
+        "votes": pa.array([1, 2, None, 4, -5, 0, 2**62, 7, 8, 9, 10], pa.int64()),
+        "rate": pa.array([0.5, None, 1.0, -2.5, 0.0, 1e9, 3.0, *[None] * 4]),
+        "open": pa.array([True, False, None, True, False, True, False, *[None] * 4]),
+        "when": pa.array((WHEN * 3)[:11], pa.timestamp("us")),
+        "a column": ["x", "y", "z", "x", "y", None, "w", *[None] * 4],
     }
 )
 
@@ -34,7 +34,27 @@ def of_duckdb(text: str) -> list[int]:
 
 
 SIGNS = st.sampled_from(["=", "!=", "<>", "<", "<=", ">", ">="])
-TEXTS = st.sampled_from(["net", "web", "it's", "", "N", "n%t", "n_t", "%e%", "日本"])
+TEXTS = st.sampled_from(
+    [
+        "net",
+        "web",
+        "it's",
+        "",
+        "N",
+        "n%t",
+        "n_t",
+        "%e%",
+        "日本",
+        r"C:\temp_x",
+        r"C:\temp\x",
+        r"%\temp\%",
+        r"C:\temp%",
+        r"%\%",
+        "a_b",
+        "a%",
+        "(.*)",
+    ]
+)
 COMPARISONS = st.one_of(
     st.builds("{} {} {}".format, st.sampled_from(["votes", "rate"]), SIGNS, st.sampled_from(["0", "1", "-5", "+2", "1e9"])),
     st.builds("rate {} {}".format, SIGNS, st.sampled_from(["0.5", "-2.5e0", ".5"])),
@@ -82,10 +102,16 @@ def test_rows_are_those_of_duckdb(condition):
     assert rows(condition) == of_duckdb(condition)
 
 
+@pytest.mark.parametrize("pattern", [r"C:\temp_x", r"C:\temp\x", r"%\temp\%", r"C:\temp%", r"%\%", "a_b", "A%", "%.%"])
+def test_in_a_pattern_only_percent_and_underline_are_special(pattern):
+    for how in ("like", "ilike", "not like"):
+        assert rows(f"section {how} '{pattern}'") == of_duckdb(f"section {how} '{pattern}'")
+
+
 def test_contains_is_a_part_of_the_text_and_nothing_in_it_is_special():
-    assert rows("section contains 'e'") == [0, 1, 3]
-    assert rows("section contains '%'") == [6]
-    assert rows("section not contains 'e'") == [4, 5, 6]
+    assert rows("section contains 'e'") == [0, 1, 3, 7, 8, 9]
+    assert rows("section contains '%'") == [6, 9]
+    assert rows("section not contains 'e'") == [4, 5, 6, 10]
 
 
 def test_moments_with_a_zone_are_compared_in_utc():
@@ -119,6 +145,11 @@ def test_moments_with_a_zone_are_compared_in_utc():
         ("__import__('os')", "expected `and`, `or` or the end"),
         ("(" * 500 + "open" + ")" * 500, "more than 100"),
         ("section = '" + "a" * 200_000 + "'", "at most 100,000"),
+        ("votes = " + "1" * 5000, "the number at character 9 has 5,000 characters"),
+        # Without possessive digits this takes minutes.
+        ("votes = " + "1" * 90_000 + "a", "cannot read '1111"),
+        ("votes = ." + "1" * 90_000 + "a", "cannot read '.1111"),
+        ("section like '" + "_" * 90_000 + "'", "is too large"),
     ],
 )
 def test_what_cannot_be_used_is_said_with_its_place(condition, said):
@@ -128,5 +159,5 @@ def test_what_cannot_be_used_is_said_with_its_place(condition, said):
 
 
 def test_thousands_of_conditions_are_no_deep_tree():
-    assert rows(" or ".join(f"votes = {i}" for i in range(2000))) == [0, 1, 3, 5]
+    assert rows(" or ".join(f"votes = {i}" for i in range(2000))) == [0, 1, 3, 5, 7, 8, 9, 10]
     assert rows("not " * 2000 + "open") == [0, 3, 5]

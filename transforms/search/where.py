@@ -25,10 +25,11 @@ class WhereError(ValueError):
     """A condition that cannot be read, or does not fit the columns."""
 
 
+# Digits are possessive: before a wrong character, looking for fewer of them costs the square of their number.
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<text>'(?:[^']|'')*')
-      | (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])
+      | (?P<number>[+-]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?\d++)?+)(?![\w.])
       | "(?P<quoted>(?:[^"]|"")+)"
       | (?P<word>[^\W\d]\w*)
       | (?P<sign><=|>=|!=|<>|[=<>(),])
@@ -51,6 +52,8 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
 # Nested deeper, a condition is a mistake or an attack, and Python's own stack would end.
 _DEEPEST = 100
 _LONGEST = 100_000
+# No column has room for more, and Python refuses to read 4,300 digits.
+_LONGEST_NUMBER = 1000
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class _Reader:
             elif kind == "quoted":
                 kind, value = "column", value.replace('""', '"')
             elif kind == "number":
+                if len(value) > _LONGEST_NUMBER:
+                    raise WhereError(
+                        f"--where: the number at character {start + 1} has {len(value):,} characters; at most "
+                        f"{_LONGEST_NUMBER:,} are read"
+                    )
                 value = int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
             elif kind == "word":
                 kind, value = ("keyword", value.lower()) if value.lower() in _KEYWORDS else ("column", value)
@@ -270,9 +278,21 @@ def _matching(name: str, how: str, pattern: str) -> _Build:
             raise WhereError(f"--where: `{how}` is for texts, column {name!r} is {_kind(schema.field(name).type)}")
         if how == "contains":
             return pc.match_substring(pc.field(name), pattern)
-        return pc.match_like(pc.field(name), pattern, ignore_case=how == "ilike")
+        return pc.match_substring_regex(pc.field(name), _regular(pattern), ignore_case=how == "ilike")
 
     return build
+
+
+def _regular(pattern: str) -> str:
+    """A pattern of `like` as a regular expression. Raises WhereError for one that is too large."""
+    # Not by `match_like`: to some patterns of it a backslash is an escape, in SQL it is a character.
+    pieces = "".join({"%": ".*", "_": "."}.get(character) or re.escape(character) for character in pattern)
+    found = rf"(?s)\A{pieces}\z"
+    try:
+        pc.match_substring_regex(pa.array([""]), found)
+    except pa.ArrowInvalid as error:
+        raise WhereError(f"--where: the pattern {pattern[:20]!r}… is too large ({error}): write a shorter one") from error
+    return found
 
 
 def _scalar(value: Any, kind: str, name: str, schema: pa.Schema) -> pa.Scalar:
