@@ -1,6 +1,6 @@
 """How well themes and topics agree with labels that the documents have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pipelines.evaluated import Measured, Sampling, Section, measured
 from pipelines.rankers import System
 from transforms.corpus import InputError
-from transforms.evaluation import CLUSTER_MEASURES, NOISE, Estimate, estimate
+from transforms.evaluation import CLUSTER_MEASURES, NOISE, ClusterMeasure, Estimate, estimate_by_halves
 from transforms.files import filesystem_of, read_table
 from transforms.generations import Generation
 
@@ -39,20 +39,18 @@ def evaluate_topics(column: str, systems: Sequence[System], sampling: Sampling) 
         for name, clusters in _clusterings(system.generation, kept).items():
             # A method may have no themes, and a corpus no topic.
             counted = clusters != NOISE if name == "topics without noise" else np.ones(len(clusters), bool)
-            for measure, statistic in CLUSTER_MEASURES.items():
+            for measure, how in CLUSTER_MEASURES.items():
                 if measure == "noise" and name != "topics":
                     continue
-                found = _estimate([clusters[counted], labels[counted]], statistic, resamples, sampling.seed)
+                found = _estimate([clusters[counted], labels[counted]], how, resamples, sampling.seed)
                 rows.append(measured(TASK, f"{system.name}: {name}", measure, found, int(counted.sum())))
     return Section(TASK, facts, rows)
 
 
-def _estimate(columns: list[np.ndarray], statistic: Callable[..., Any], resamples: int, seed: int) -> Estimate:
+def _estimate(columns: list[np.ndarray], measure: ClusterMeasure, resamples: int, seed: int) -> Estimate:
     if not len(columns[0]):
         return Estimate(np.nan, np.nan, np.nan)
-    # Passages that are drawn twice agree with each other: a resample has a larger V-measure than the passages themselves,
-    # which the basic interval allows for.
-    return estimate(columns, statistic, resamples, seed, method="basic")
+    return estimate_by_halves(columns, measure.score, resamples, seed, least=measure.least, largest=1.0)
 
 
 def _labelled(generation: Generation, column: str) -> tuple[np.ndarray, pa.Table]:

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import average_precision_score, f1_score
 
-from transforms.evaluation import BINARY, GRADED, comparable
+from transforms.evaluation import BINARY, GRADED, comparable, estimate
 
 
 @pytest.fixture
@@ -40,3 +40,14 @@ def test_another_scale_changes_no_measure(pairs, measure):
     statistic = (GRADED | BINARY)[measure]
     assert statistic(comparable(cosines, measure), judged) == pytest.approx(statistic(cosines, judged))
     assert comparable(0.7 + cosines / 100, measure) == pytest.approx(comparable(cosines, measure))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_resample_with_one_label_costs_no_interval():
+    """With six pairs of a hundred that are the same, one resample in five hundred has none of them."""
+    labels = (np.arange(100) < 6).astype(float)
+    cosines = np.random.default_rng(0).normal(labels)
+    for seed in range(5):
+        found = estimate([cosines, labels], BINARY["best F1"], 500, seed)
+        assert 0 < found.low < found.value < found.high <= 1
+    assert np.isnan(estimate([cosines, (np.arange(100) < 1).astype(float)], BINARY["best F1"], 500, 0).low)
