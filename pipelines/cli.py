@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -389,13 +390,14 @@ def _search_batch(options: argparse.Namespace) -> int:
     from pipelines.search_batch import batch_lines, search_batch
     from transforms.search import BatchOptions
 
-    rerank = options.rerank
-    if rerank is not None:
+    asked = BatchOptions(options.k, options.where, options.group_duplicates, mode=options.mode, weight=options.weight)
+    if options.rerank is not None:
         from pipelines.rerank import find_reranker
 
         # Known before any query is embedded.
-        rerank = None if find_reranker(rerank, optional=options.rerank_optional) is None else rerank
-    asked = BatchOptions(options.k, options.where, options.group_duplicates, rerank, options.mode, options.weight)
+        reranker = find_reranker(options.rerank, optional=options.rerank_optional)
+        if reranker is not None:
+            asked = replace(asked, rerank=options.rerank, rerank_precision=reranker.precision)
     found = search_batch(options.root, options.queries, options.output, asked, options.model, options.set, options.beam_options)
     _show(options, found, lambda: batch_lines(found))
     return 0

@@ -10,6 +10,8 @@ import pytest
 from pipelines.search import Searcher, search
 from tests.embedding.tiny import build_model
 from tests.rerank.tiny import build_cross_encoder
+from transforms.rerank import load_reranker
+from transforms.search.beam import SearchQueries
 
 QUERIES = {
     f"k{i:02d}": text for i, text in enumerate(["password forgotten", "the program crashes", "late parcel", "paying", "?"])
@@ -54,11 +56,16 @@ def test_answers_are_those_of_single_searches_and_bad_rows_cost_only_themselves(
     assert reasons == ["blank_text", "duplicate_id", "missing_id", "null_text"]
 
 
-def test_answers_are_reranked_as_those_of_single_searches(ask, two_generations, tmp_path):
+def test_answers_are_reranked_as_those_of_single_searches(ask, two_generations, tmp_path, monkeypatch):
     build_model(tmp_path)
     model = build_cross_encoder(tmp_path / "cross", str(tmp_path / "bert"), small=True)
     good = [{"id": query, "text": text} for query, text in QUERIES.items()]
+    asked = []
+    monkeypatch.setattr(
+        "pipelines.search_batch.SearchQueries", lambda options, one: asked.append(one) or SearchQueries(options, one)
+    )
     _, files = ask([good], "-k", 4, "--rerank", model)
+    assert [one.rerank_precision for one in asked] == [load_reranker(model).precision]
     hits = pq.read_table(files["part-00000.parquet"])
     for query, text in QUERIES.items():
         own = hits.filter(pa.compute.equal(hits["query_id"], query)).to_pylist()

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -72,17 +74,40 @@ def test_every_architecture_gives_the_librarys_logits(tmp_path, architecture):
     assert found[0] == order
 
 
-def test_another_architecture_goes_through_the_library(tmp_path, small):
+@pytest.fixture
+def albert(tmp_path, small) -> Reranker:
+    """Of an architecture that goes through the library."""
     config = AlbertConfig(
         vocab_size=64, embedding_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=32, num_labels=1, pad_token_id=0,
     )  # fmt: skip
     AlbertForSequenceClassification(config).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(small).save_pretrained(tmp_path)
-    reranker = Reranker(str(tmp_path), "cpu", precision="bf16")
-    assert (reranker.precision, reranker._forward) == ("fp32", None)
+    return Reranker(str(tmp_path), "cpu", precision="bf16")
+
+
+def test_another_architecture_goes_through_the_library(albert):
+    assert (albert.precision, albert._forward) == ("fp32", None)
     documents = texts(20, 6)
-    assert rank(reranker, "abc", documents)[1] == pytest.approx(rank_by_library(str(tmp_path), "abc", documents)[1], abs=1e-5)
+    assert rank(albert, "abc", documents)[1] == pytest.approx(rank_by_library(albert.name, "abc", documents)[1], abs=1e-5)
+
+
+def test_threads_do_not_share_the_librarys_tokenizer(albert, monkeypatch):
+    """It sets padding where we set none: whoever tokenises meanwhile has the other's."""
+    pairs = [("abc", text) for text in texts(20, 6)]
+    alone, tokens = albert.logits(pairs), threading.Thread(target=albert._tokens, args=(pairs,))
+    predict = albert._model.predict
+
+    def slow(*arguments, **options):
+        if tokens.ident is None:
+            tokens.start()
+            tokens.join(0.2)
+        assert tokens.is_alive()
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(albert._model, "predict", slow)
+    assert albert.logits(pairs).tobytes() == alone.tobytes()
+    tokens.join()
 
 
 def test_a_pairs_logit_does_not_depend_on_the_others(small):

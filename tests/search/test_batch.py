@@ -6,6 +6,7 @@ import pytest
 
 from transforms.embedding import EmbeddingOptions, Encoded, ModelError
 from transforms.files import read_table, write_table
+from transforms.rerank import Relevance
 from transforms.search import HITS_SCHEMA, BatchOptions, Place, QueriesPart, search_part
 
 
@@ -32,11 +33,11 @@ def part(tmp_path, monkeypatch):
     monkeypatch.setattr("transforms.search.batch._searcher", lambda *_: Searcher())
     monkeypatch.setattr("transforms.search.batch.load_encoder", lambda *_: Encoder())
 
-    def search(texts):
+    def search(texts, asked=BatchOptions(2, "x = 1", True)):
         table = pa.table({"doc_id": [f"k{i}" for i in range(len(texts))], "text": texts})
         queries = write_table(f"{tmp_path}/queries.parquet", table)
         task = QueriesPart(3, queries, "root", "generation", str(tmp_path))
-        return search_part(task, EmbeddingOptions(), BatchOptions(2, "x = 1", True))
+        return search_part(task, EmbeddingOptions(), asked)
 
     return search
 
@@ -77,3 +78,13 @@ def test_a_model_that_fails_on_all_is_an_error(part):
 
 def test_the_bytes_depend_on_the_queries_only(part):
     assert part(["1", "2", "3"]).hits.sha256 == part(["1", "2", "3"]).hits.sha256
+
+
+def test_every_worker_reranks_in_the_precision_that_was_found(part, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("transforms.search.batch.load_reranker", lambda *how: loaded.append(how))
+    monkeypatch.setattr("transforms.search.batch.rerank_passages", lambda *_: [[Relevance(0, 1.0, 0.7)], []])
+    monkeypatch.setattr(Searcher, "generation", None, raising=False)
+    monkeypatch.setattr(Searcher, "places", lambda *_, **__: [[Place("d", 0, 1.0)], []])
+    part(["1", "2"], BatchOptions(2, rerank="cross", rerank_precision="bf16"))
+    assert loaded == [("cross", None, None, "bf16")]

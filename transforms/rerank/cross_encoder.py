@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ class Reranker:
         self._tokenizer = self._model.tokenizer
         self._cut = tokenizer_of(self._tokenizer)
         self.max_tokens = int(self._model.max_length)
-        # The tokenizer keeps its truncation as state.
-        self._lock = threading.Lock()
+        # The tokenizer keeps truncation and padding as state, and the library sets them for itself.
+        self._lock = threading.RLock()
         self._rows = 1
         self._forward: Callable[[list[list[int]], list[int]], np.ndarray] | None = None
         kind = self._model.device.type
@@ -148,13 +149,13 @@ class Reranker:
     def _by_library(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         import torch
 
-        lengths = np.array([len(ids) for ids in self._tokens(pairs)[0]], np.int64)
+        # The activation would be the sigmoid, which cannot tell large logits from each other.
+        predict = partial(self._model.predict, show_progress_bar=False, activation_fn=torch.nn.Identity())
         logits = np.empty(len(pairs), np.float32)
-        for rows in plan_batches(lengths, self._budget):
-            # The activation would be the sigmoid, which cannot tell large logits from each other.
-            some = [list(pairs[i]) for i in rows]
-            found = self._model.predict(some, batch_size=len(rows), show_progress_bar=False, activation_fn=torch.nn.Identity())
-            logits[rows] = found
+        with self._lock:
+            lengths = np.array([len(ids) for ids in self._tokens(pairs)[0]], np.int64)
+            for rows in plan_batches(lengths, self._budget):
+                logits[rows] = predict([list(pairs[i]) for i in rows], batch_size=len(rows))
         return logits
 
     def _tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[int]], list[int]]:
@@ -162,11 +163,11 @@ class Reranker:
         if not pairs:
             return [], []
         limit = CHARACTERS_PER_TOKEN * self.max_tokens
-        sides = []
-        for side in zip(*pairs, strict=True):
-            # A text of a megabyte must not cost a second of tokenising for tokens that are cut off again.
-            sides.append([text if len(text) <= limit else self._beginning(text) for text in side])
         with self._lock:
+            sides = []
+            for side in zip(*pairs, strict=True):
+                # A text of a megabyte must not cost a second of tokenising for tokens that are cut off again.
+                sides.append([text if len(text) <= limit else self._beginning(text) for text in side])
             encoded = self._tokenizer(
                 *sides, truncation="longest_first", max_length=self.max_tokens, padding=False, return_token_type_ids=True
             )

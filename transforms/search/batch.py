@@ -54,12 +54,16 @@ class QueriesPart:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What is asked of every query: see `GenerationSearcher.search`. `rerank` is the cross-encoder that orders the best 100."""
+    """What is asked of every query: see `GenerationSearcher.search`. `rerank` is the cross-encoder that orders the best 100.
+
+    `rerank_precision` is the one it computes in, so that all workers do alike; None measures which one pays where it runs.
+    """
 
     k: int
     where: str | None = None
     group_duplicates: bool = False
     rerank: str | None = None
+    rerank_precision: str | None = None
     mode: Mode = "dense"
     weight: float | None = None
 
@@ -105,7 +109,7 @@ def search_part(task: QueriesPart, options: EmbeddingOptions, asked: BatchOption
             )
             orders = None
             if asked.rerank is not None:
-                reranker = load_reranker(asked.rerank, options.device, options.threads)
+                reranker = load_reranker(asked.rerank, options.device, options.threads, asked.rerank_precision)
                 passages = [[(place.doc_id, place.passage_no) for place in places] for places in found]
                 orders = rerank_passages(searcher.generation, [texts[i] for i in some], passages, reranker)
             tables.append(_table([ids[i] for i in some], found, orders, asked.k))
