@@ -199,6 +199,30 @@ def test_a_new_subject_is_a_theme_with_topics_of_its_own(folder):
     assert after.change("events")["event"][0] == "new"
 
 
+def test_a_new_subject_that_comes_a_few_texts_a_night_is_seen_as_well(folder):
+    sizes = [120, 90, 27]
+    truth = blobs(sizes)[1]
+    known, coming = np.flatnonzero(truth < 2), np.split(np.flatnonzero(truth == 2), 3)
+    before = Published(Nightly(folder / "drip", sizes, 1, known), folder / "out-drip")
+    seen = []
+    for night in range(3):
+        corpus = Nightly(folder / f"drip-{night}", sizes, 2, np.sort(np.concatenate([known, *coming[: night + 1]])))
+        before = Published(corpus, folder / f"out-drip-{night}", before=before)
+        assert before.found.clustering.themes == Since(210, 9 * (night + 1), 0)
+        labels, subject = read_table(before.found.labels.path), corpus.truth == 2
+        themes = np.array(labels["layer_theme_ids"].to_pylist())[:, OPTIONS.layer]
+        topics = labels["topic_id"].to_numpy()
+        own = set(topics[subject]) - {-1}
+        assert not own & set(topics[~subject]), "nobody is in a topic about something else"
+        assert labels["theme_followed"].to_pylist() == subject.tolist()
+        followers = labels["topic_followed"].to_numpy(zero_copy_only=False)
+        assert not followers[~subject].any()
+        seen.append((not set(themes[subject]) & set(themes[~subject]), len(own), int(followers.sum())))
+    # Nine are not enough. On the night on which there are eighteen they are a theme, whose topics are found; nine more are more
+    # than a fifth of it, so that they are found again.
+    assert seen == [(False, 0, 9), (True, 1, 0), (True, 1, 0)]
+
+
 def test_without_themes_uids_are_carried_too(folder, first, changed):
     options = OPTIONS.model_copy(update={"method": "hdbscan"})
     before = Published(Nightly(folder / "h", SIZES, 2, slice(0, 170)), folder / "out-h", options)

@@ -1,5 +1,7 @@
 """Topics and themes that are kept: who stays, whom new texts join, and when all is found anew."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def test_known_texts_stay_and_new_ones_join_what_is_near(seed, share):
     known = before != UNKNOWN
     assert same_partition(themes[known], before[known])
     assert same_partition(themes, truth), "blobs are far from each other"
-    told = Told(before, np.where(known, 0.7, 0).astype(np.float32))
+    told = Told(before, np.where(known, 0.7, 0).astype(np.float32), ~known)
     kept = keep_topics(told, *graph, OPTIONS)
     assert same_partition(kept.topic_id, truth)
     np.testing.assert_array_equal(kept.strength[known], np.float32(0.7))
@@ -48,7 +50,7 @@ def test_nothing_new_changes_nothing():
     assert themes.tolist() == truth.tolist()  # they are numbered by size already
     topics = np.where(np.arange(len(truth)) % 5 == 0, -1, truth)
     strength = np.linspace(0, 1, len(truth), dtype=np.float32)
-    found = keep_topics(Told(topics, strength), *graph_of(vectors), OPTIONS)
+    found = keep_topics(Told(topics, strength, np.zeros(len(truth), bool)), *graph_of(vectors), OPTIONS)
     assert found.topic_id.tolist() == topics.tolist()
     np.testing.assert_array_equal(found.strength, np.where(topics >= 0, strength, 0))
 
@@ -57,7 +59,8 @@ def test_new_texts_among_noise_are_noise():
     vectors, truth = blobs([60, 60])
     topics = np.where(truth == 0, 0, -1)
     new = np.arange(len(truth)) % 9 == 0
-    found = keep_topics(Told(np.where(new, UNKNOWN, topics), np.ones(120, np.float32)), *graph_of(vectors, 8), OPTIONS)
+    told = Told(np.where(new, UNKNOWN, topics), np.ones(120, np.float32), new)
+    found = keep_topics(told, *graph_of(vectors, 8), OPTIONS)
     assert found.topic_id.tolist() == topics.tolist()
 
 
@@ -66,11 +69,45 @@ def test_new_texts_that_keep_to_themselves_are_a_theme_if_they_are_enough(size, 
     vectors, truth = blobs([80, 60, size], spread=1.0)
     before = np.where(truth == 2, UNKNOWN, truth)
     graph = graph_of(vectors, 7)
-    assert (strangers(before, *graph) == (truth == 2)).all()
+    assert (strangers(before == UNKNOWN, *graph, OPTIONS) == (truth == 2)).all()
     themes = themes_kept(before, *graph)
     assert same_partition(themes[truth != 2], truth[truth != 2])
     assert len(set(themes.tolist())) == 2 + alone
     assert same_partition(themes, truth) == alone
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_strangers_are_the_largest_set_that_keeps_to_itself(seed):
+    rng = np.random.default_rng(seed)
+    n, k = 9, 5
+    neighbors = np.array([rng.permutation(np.delete(np.arange(n), i))[:k] for i in range(n)])
+    neighbors[rng.random((n, k)) < 0.1] = -1
+    cosines, new = rng.integers(-1, 9, (n, k)) / 8, rng.random(n) < 0.8
+    options = OPTIONS.model_copy(update={"n_neighbors": 5})
+
+    def keeps(members):
+        for i in members:
+            seen = [(j, max(c, 0)) for j, c in zip(neighbors[i][:4].tolist(), cosines[i][:4].tolist(), strict=True) if j >= 0]
+            if 2 * sum(c for j, c in seen if j in members) <= sum(c for _, c in seen):
+                return False
+        return True
+
+    subsets = (set(some) for size in range(n + 1) for some in combinations(np.flatnonzero(new).tolist(), size))
+    largest = set().union(*(members for members in subsets if keeps(members)))
+    assert set(np.flatnonzero(strangers(new, neighbors, cosines.astype(np.float32), options)).tolist()) == largest
+
+
+def test_texts_that_followed_are_new_until_they_have_a_theme_of_their_own():
+    vectors, truth = blobs([80, 60, 30], spread=1.0)
+    graph, followed = graph_of(vectors, 7), truth == 2
+    # Some came yesterday, and followed to theme 0.
+    before = np.where(followed, np.where(np.cumsum(followed) % 2, 0, UNKNOWN), truth)
+    themes = keep_themes(before, *graph, OPTIONS, np.ones(len(before), int), followed)
+    assert same_partition(themes, truth)
+    # Where none of them is new any more, and where their theme grows, they stay together.
+    for told in (themes, np.where(followed & (np.cumsum(followed) > 28), UNKNOWN, themes)):
+        assert same_partition(keep_themes(told, *graph, OPTIONS, np.ones(len(before), int), followed), truth)
 
 
 def test_a_text_nobody_knows_is_a_theme_of_its_own():
@@ -87,16 +124,18 @@ def test_equal_texts_share_a_theme_and_a_topic():
     before[2] = 0
     themes = themes_kept(before, *graph_of(vectors, 10))
     assert len(set(themes[:3].tolist())) == 1
-    found = keep_topics(Told(before, np.ones(80, np.float32)), *graph_of(vectors, 10), OPTIONS)
+    found = keep_topics(Told(before, np.ones(80, np.float32), before == UNKNOWN), *graph_of(vectors, 10), OPTIONS)
     assert len(set(found.topic_id[:3].tolist())) == 1
 
 
 def kept(themes, past, gone, earlier, graph=None):
     n = len(themes)
     if graph is None:
-        graph = np.tile(np.arange(n)[:, None], (1, 2)), np.ones((n, 2), np.float32)
+        # Everybody is near to the last text, which is not new.
+        graph = np.full((n, 2), n - 1), np.ones((n, 2), np.float32)
     topics = np.arange(n) % 3 - 1
-    told = Past(past, np.where(past == UNKNOWN, UNKNOWN, topics), np.full(n, 0.5, np.float32))
+    new = past == UNKNOWN
+    told = Past(past, np.where(new, UNKNOWN, topics), np.full(n, 0.5, np.float32), new, new)
     since, found = topics_to_keep(themes, told, gone, earlier, *graph, OPTIONS)
     return since, found, topics
 

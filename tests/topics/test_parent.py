@@ -41,6 +41,8 @@ def said(text):
         "assigned_topic_id": topic if topic >= 0 else number % 3,
         "assigned_score": 1.0 if topic >= 0 else 0.5,
         "strength": (number % 8) / 8,
+        "theme_followed": number % 5 == 0,
+        "topic_followed": number % 7 == 0,
         "x": float(number % 100),
         "y": float(number % 50),
     }

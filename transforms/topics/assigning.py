@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transforms.corpus import ids_of
 from transforms.files import FileRef, file_ref, join, open_parquet, read_table, write_table
 from transforms.topics.options import TopicsOptions
-from transforms.topics.tables import ASSIGNMENTS_SCHEMA, themes_of_layers
+from transforms.topics.tables import ASSIGNMENTS_SCHEMA, FOLLOWED, themes_of_layers
 from transforms.vectors import save_array
 
 # Labels in memory at a time.
@@ -22,6 +22,7 @@ _TAKEN = {
     "assigned_topic_id": np.int32,
     "assigned_score": np.float32,
     "strength": np.float32,
+    **dict.fromkeys(FOLLOWED, np.bool_),
     "x": np.float32,
     "y": np.float32,
 }
@@ -122,7 +123,7 @@ def _labels_of(labels: FileRef, ids: np.ndarray, layers: int) -> tuple[dict[str,
             rows = order[low:high][found]
             known[rows] = True
             for name, values in taken.items():
-                values[rows] = batch[name].to_numpy()[at[found]]
+                values[rows] = batch[name].to_numpy(zero_copy_only=False)[at[found]]
             themes[rows] = themes_of_layers(batch["layer_theme_ids"], layers)[at[found]]
     return taken, themes, known
 

@@ -17,17 +17,29 @@ UNKNOWN = -2
 
 
 def keep_themes(
-    before: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions, weights: np.ndarray
+    before: np.ndarray,
+    neighbors: np.ndarray,
+    cosines: np.ndarray,
+    options: TopicsOptions,
+    weights: np.ndarray,
+    followed: np.ndarray | None = None,
 ) -> np.ndarray:
     """The theme of every text, int32 (n,), numbered by size, from the parent's: `before` int (n,), UNKNOWN for a new text.
 
     A new text joins the theme that its neighbours vote for, each by its cosine, in rounds until all that can be reached are.
-    What keeps to itself is a theme of its own: new texts with most of their neighbourhood among new texts, where so many of
-    them hang together as a topic of the corpus needs; and what no vote reaches. `weights` int (n,) as in `find_themes`.
+    What keeps to itself is a theme of its own: `strangers`, where so many of them hang together as a topic of the corpus
+    needs; and what no vote reaches. Texts that `followed`, bool (n,), came since the themes were found: they count as new, so
+    that a subject that comes a few texts a night is seen like one that comes at once. `weights` int (n,) as in `find_themes`.
     """
     labels = np.where(before >= 0, before, -1)
     free = int(labels.max(initial=-1)) + 1
-    alone = _groups(strangers(before, neighbors, cosines), neighbors)
+    new = before == UNKNOWN
+    if followed is not None:
+        # A theme that nobody founded was such a subject: its texts are where they belong.
+        founded = np.zeros(free + 1, bool)
+        founded[labels[~followed & ~new]] = True
+        new |= followed & founded[labels]
+    alone = hanging_together(strangers(new, neighbors, cosines, options), neighbors)
     sizes = np.bincount(alone + 1)[1:]
     large = np.flatnonzero(sizes >= options.cluster_size(len(before)))
     place = np.full(len(sizes) + 1, -1)
@@ -36,24 +48,31 @@ def keep_themes(
     labels, _ = assign_noise(labels, neighbors, cosines)
     left = labels < 0
     if left.any():
-        islands = _groups(left, neighbors)
+        islands = hanging_together(left, neighbors)
         labels = np.where(left, int(labels.max(initial=-1)) + 1 + islands, labels)
     return numbered_by_size(share_labels(equal_texts(neighbors, cosines), labels), weights)
 
 
-def strangers(before: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """New texts that are near to new texts: more than half of their neighbours' cosines. bool (n,).
-
-    `before` int (n,), UNKNOWN for a new text; `neighbors` int (n, K), -1 for one outside, who is not counted.
+def strangers(new: np.ndarray, neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> np.ndarray:
+    """Texts that keep to themselves, bool (n,): the largest set of `new` texts, bool (n,), each of which has more than half of
+    its neighbours' cosines in the set, of as many neighbours as a layout looks at. `neighbors` int (n, K), nearest first, -1
+    for one outside, who is not counted.
     """
+    nearest = slice(max(options.n_neighbors - 1, 1))
+    neighbors, cosines = neighbors[:, nearest], cosines[:, nearest]
     weights = np.where(neighbors >= 0, np.maximum(cosines, 0), 0).astype(np.float64)
-    new = before == UNKNOWN
-    among = np.where(new[neighbors], weights, 0).sum(axis=1)
-    strange: np.ndarray = new & (2 * among > weights.sum(axis=1))
+    strange, rows = new.copy(), np.flatnonzero(new)
+    while len(rows):
+        among = np.where(strange[neighbors[rows]], weights[rows], 0).sum(axis=1)
+        leave = 2 * among <= weights[rows].sum(axis=1)
+        strange[rows[leave]] = False
+        if not leave.any():
+            break
+        rows = rows[~leave]
     return strange
 
 
-def _groups(chosen: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+def hanging_together(chosen: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     """Which of the chosen texts, bool (n,), hang together by neighbours: numbers from 0, int (n,), -1 for the others."""
     rows = np.flatnonzero(chosen)
     place = np.full(len(chosen) + 1, -1)
@@ -68,10 +87,14 @@ def _groups(chosen: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Told:
-    """What the parent said of a theme's texts: topic int (m,), -1 for noise, UNKNOWN for a new text; strength float32 (m,)."""
+    """What the parent said of a theme's texts: topic int (m,), -1 for noise, UNKNOWN for a new text; strength float32 (m,).
+
+    `followed` bool (m,): a text that came since its theme's topics were found, a new one too.
+    """
 
     topic: np.ndarray
     strength: np.ndarray
+    followed: np.ndarray
 
 
 def keep_topics(told: Told, neighbors: np.ndarray, cosines: np.ndarray, options: TopicsOptions) -> Clusters:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from transforms.corpus import ids_of
 from transforms.files import FileRef, is_whole, join, open_parquet, read_table, write_table
 from transforms.topics.options import TopicsOptions
+from transforms.topics.tables import FOLLOWED
 
 # What the parent said of a text, beside the text's key. All texts of one key were told the same.
 _SAID = (
@@ -24,6 +25,7 @@ _SAID = (
     ("assigned_topic_id", pa.int32()),
     ("assigned_score", pa.float32()),
     ("strength", pa.float32()),
+    *((name, pa.bool_()) for name in FOLLOWED),
     ("x", pa.float32()),
     ("y", pa.float32()),
 )

@@ -8,32 +8,37 @@ import pyarrow as pa
 
 from transforms.files import FileRef, read_table
 from transforms.topics.clustering import Since
-from transforms.topics.keep import UNKNOWN, Told, strangers
+from transforms.topics.keep import UNKNOWN, Told, hanging_together, strangers
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import read_before
-from transforms.topics.tables import themes_of_layers
+from transforms.topics.tables import FOLLOWED, themes_of_layers
 
 
 @dataclass(frozen=True)
 class Past:
     """Of every text of now its theme in a layer, and its topic in the parent generation, UNKNOWN for a new text: int (n,).
 
-    `strength` float32 (n,), 0 for a new text.
+    `strength` float32 (n,), 0 for a new text. bool (n,): who came since the themes were found, and since the topics of its
+    theme were, a new text too.
     """
 
     themes: np.ndarray
     topics: np.ndarray
     strength: np.ndarray
+    theme_followed: np.ndarray
+    topic_followed: np.ndarray
 
 
 def read_past(before: Sequence[FileRef], layer: int) -> Past:
     """What the parent said, in files of BEFORE_SCHEMA, with the themes of one of its layers. Memory: 40 bytes for each text."""
-    rows = read_before(before, ["layer_theme_ids", "topic_id", "strength"])
+    rows = read_before(before, ["layer_theme_ids", "topic_id", "strength", *FOLLOWED])
     known = rows["topic_id"].is_valid().to_numpy()
     themes = np.full(len(known), UNKNOWN, np.int32)
     themes[known] = _themes(rows.filter(pa.array(known)), layer)
     topics = rows["topic_id"].fill_null(UNKNOWN).to_numpy()
-    return Past(themes, topics, rows["strength"].fill_null(0).to_numpy())
+    # Null in a generation of an earlier version, which did not say so.
+    followed = (~known | rows[name].fill_null(False).to_numpy() for name in FOLLOWED)
+    return Past(themes, topics, rows["strength"].fill_null(0).to_numpy(), *followed)
 
 
 def gone_from(gone: Sequence[FileRef], layer: int) -> np.ndarray:
@@ -63,7 +68,8 @@ def topics_to_keep(
     `themes` int32 (n,) of now, `gone` int32 (texts that are gone,) their themes in the parent, `earlier` by the parent's
     themes; the graph int (n, K), float32 (n, K). A theme of now is compared with the one of the parent that it has most of its
     texts from. Its topics are kept as long as too many texts neither came nor left since they were found, by moving between
-    themes too, and no such number of new texts keeps to itself as makes a topic.
+    themes too, and of those that came since then no so many keep to themselves, and hang together, as make a topic. New texts
+    that keep to themselves are noise until then: the few votes that they have are of texts far from them.
     """
     count, count_before = int(themes.max(initial=-1)) + 1, len(earlier)
     known = past.themes >= 0
@@ -75,7 +81,7 @@ def topics_to_keep(
     # Of each theme of now the largest part; ties to the smaller number.
     order = np.lexsort((olds, -shared, news))
     first = order[np.diff(news[order], prepend=-1) > 0]
-    strange = np.bincount(themes[strangers(past.themes, neighbors, cosines)], minlength=count)
+    strange = _largest_groups(themes, strangers(past.topic_followed, neighbors, cosines, options), neighbors)
     since = [Since(size) for size in sizes.tolist()]
     source = np.full(count, UNKNOWN)
     for theme, old, stayed in zip(news[first].tolist(), olds[first].tolist(), shared[first].tolist(), strict=True):
@@ -84,4 +90,17 @@ def topics_to_keep(
             since[theme], source[theme] = later, old
     stays = known & (past.themes == source[themes])
     topics = np.where(stays, past.topics, UNKNOWN).astype(np.int32)
-    return tuple(since), Told(topics, np.where(stays, past.strength, 0).astype(np.float32))
+    followed = (topics == UNKNOWN) | past.topic_followed
+    # In the whole graph: who is near to them may have joined another theme.
+    topics[strangers(past.themes == UNKNOWN, neighbors, cosines, options) & (source[themes] != UNKNOWN)] = -1
+    return tuple(since), Told(topics, np.where(stays, past.strength, 0).astype(np.float32), followed)
+
+
+def _largest_groups(themes: np.ndarray, chosen: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """Of each theme how many chosen texts hang together at most."""
+    rows = np.flatnonzero(chosen)
+    groups = hanging_together(chosen, neighbors)[rows]
+    pairs, sizes = np.unique(themes[rows].astype(np.int64) * max(len(rows), 1) + groups, return_counts=True)
+    largest = np.zeros(int(themes.max(initial=-1)) + 1, np.int64)
+    np.maximum.at(largest, pairs // max(len(rows), 1), sizes)
+    return largest

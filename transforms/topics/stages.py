@@ -19,7 +19,7 @@ from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import read_before
 from transforms.topics.reduce import lay_out, reduced
-from transforms.topics.tables import LABELS_SCHEMA
+from transforms.topics.tables import FOLLOWED, LABELS_SCHEMA
 from transforms.vectors import VectorBlock, gather_rows
 
 
@@ -76,6 +76,8 @@ def find_topics(task: FindTopicsTask, options: TopicsOptions) -> FoundTopics:
         "assigned_topic_id": assigned,
         "assigned_score": score,
         "strength": clusters.strength,
+        # Without themes all is found in every run.
+        **dict.fromkeys(FOLLOWED, np.zeros(len(noise), bool)),
         "x": xy[:, 0],
         "y": xy[:, 1],
         "n_documents": texts["n_documents"],

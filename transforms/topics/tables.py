@@ -5,6 +5,9 @@ import pyarrow as pa
 
 from transforms.files import describe
 
+# Who came since something was found, and follows its neighbours.
+FOLLOWED = ("theme_followed", "topic_followed")
+
 # Work, not published: one row per distinct text in position order (ascending content key, hence ascending id).
 LABELS_SCHEMA = pa.schema(
     [
@@ -15,6 +18,7 @@ LABELS_SCHEMA = pa.schema(
         ("assigned_topic_id", pa.int32()),
         ("assigned_score", pa.float32()),
         ("strength", pa.float32()),
+        *((name, pa.bool_()) for name in FOLLOWED),
         ("x", pa.float32()),
         ("y", pa.float32()),
         ("n_documents", pa.int32()),
@@ -119,6 +123,7 @@ ASSIGNMENTS_SCHEMA = describe(
             ("assigned_score", pa.float32()),
             ("topic_uid", pa.string()),
             ("strength", pa.float32()),
+            *((name, pa.bool_()) for name in FOLLOWED),
             ("x", pa.float32()),
             ("y", pa.float32()),
         ]
@@ -132,7 +137,9 @@ ASSIGNMENTS_SCHEMA = describe(
         "assigned_topic_id": "The topic, or for noise the topic that the nearest neighbours vote for; -1 when none has one",
         "assigned_score": "1 in topic_id; for noise the assigned topic's share of the neighbours' cosines; 0 without a topic",
         "topic_uid": "Name of the assigned topic; null when there is none",
-        "strength": "HDBSCAN membership strength in topic_id, 0 … 1; 0 for noise",
+        "strength": "HDBSCAN membership strength in topic_id, 0 … 1; 0 for noise; of topic_followed its neighbours' share",
+        "theme_followed": "Whether the text came after the themes were found and joined the one that its neighbours are in",
+        "topic_followed": "The same of the topics of its theme, which may have been found later than the themes",
         "x": "Map coordinate",
         "y": "Map coordinate",
     },

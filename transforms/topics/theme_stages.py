@@ -34,7 +34,7 @@ class Bundle:
     Positions int32 (m,) in the corpus, ascending within each theme; themes int32 (m,), ascending; of every text its
     neighbours int32 (m, K), as rows of the bundle, -1 for one in another theme, and cosines float32 (m, K). Where topics may be
     kept from the parent generation: what it said, `Told`, topics int32 (m,), all UNKNOWN in a theme whose topics are found
-    anew, and strengths float32 (m,).
+    anew, strengths float32 (m,) and who followed, bool (m,).
     """
 
     number: int
@@ -44,6 +44,7 @@ class Bundle:
     cosines: FileRef
     topics: FileRef | None = None
     strengths: FileRef | None = None
+    followed: FileRef | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class FindThemesTask:
 class FoundThemes:
     """The themes of one layer: int32 (n,) as .npy, how many there are, and bundles of the layer that topics are found in.
 
-    Of that layer also since when the topics of each theme are found, and of how many they are to be found now.
+    Of that layer also since when the topics of each theme are found, of how many they are to be found now, and which texts
+    came since the themes were found, bool (n,) as .npy.
     """
 
     layer: int
@@ -85,6 +87,7 @@ class FoundThemes:
     bundles: tuple[Bundle, ...]
     topics: tuple[Since, ...] = ()
     themes_found: int = 0
+    followed: FileRef | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ _CLUSTERED = pa.schema(
         ("assigned_topic", pa.int32()),
         ("assigned_score", pa.float32()),
         ("strength", pa.float32()),
+        ("followed", pa.bool_()),
     ]
 )
 
@@ -146,8 +150,10 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
     earlier = task.earlier
     past = None if earlier is None else read_past(earlier.before, task.layer)
     if earlier is not None and earlier.keep and past is not None:
-        themes = keep_themes(past.themes, neighbors, cosines, options, documents)
+        themes = keep_themes(past.themes, neighbors, cosines, options, documents, past.theme_followed)
+        followed = past.theme_followed
     else:
+        followed = np.zeros(len(documents), bool)
         graph, equal = community_graph(neighbors, cosines), equal_texts(neighbors, cosines)
         if past is not None:
             lean_on(graph, past.themes)
@@ -158,11 +164,13 @@ def find_layer(task: FindThemesTask, options: TopicsOptions) -> FoundThemes:
         return FoundThemes(task.layer, labels, found, ())
     since = tuple(Since(texts) for texts in np.bincount(themes, minlength=found).tolist())
     told, anew = None, found
+    followers = _save(join(task.directory, "followed.npy"), followed)
     if earlier is not None and past is not None:
         gone = gone_from(earlier.gone, task.layer)
         since, told = topics_to_keep(themes, past, gone, earlier.topics, neighbors, cosines, options)
         anew -= len(np.unique(themes[told.topic != UNKNOWN]))
-    return FoundThemes(task.layer, labels, found, _bundles(themes, neighbors, cosines, told, task.directory), since, anew)
+    bundles = _bundles(themes, neighbors, cosines, told, task.directory)
+    return FoundThemes(task.layer, labels, found, bundles, since, anew, followers)
 
 
 def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> ClusteredThemes:
@@ -182,9 +190,10 @@ def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> Clustered
         near, near_cosines = np.where(near >= 0, near - low, -1), np.asarray(cosines[low:high])
         kept = told is not None and (told.topic[low:high] != UNKNOWN).any()
         if told is not None and kept:
-            found = topics_kept(Told(told.topic[low:high], told.strength[low:high]), near, near_cosines, options)
+            own = Told(told.topic[low:high], told.strength[low:high], told.followed[low:high])
+            found, followed = topics_kept(own, near, near_cosines, options), own.followed
         else:
-            found = topics_of_theme(near, near_cosines, options, vectors)
+            found, followed = topics_of_theme(near, near_cosines, options, vectors), np.zeros(high - low, bool)
         columns = [
             positions[low:high],
             themes[low:high],
@@ -192,6 +201,7 @@ def cluster_themes(task: ClusterThemesTask, options: TopicsOptions) -> Clustered
             found.assigned_topic_id,
             found.assigned_score,
             found.strength,
+            followed,
         ]
         tables.append(pa.table(columns, schema=_CLUSTERED))
     return ClusteredThemes(bundle.number, write_table(task.path, pa.concat_tables(tables).combine_chunks()))
@@ -217,7 +227,8 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> FoundTopics:
     members = np.flatnonzero(topic >= 0)
     number = np.full((int(theme.max(initial=-1)) + 1) * width + 1, -1, np.int32)
     number[theme[members] * width + topic[members]] = topic_id[members]
-    xy = load_array(task.xy.path)
+    xy, followed = load_array(task.xy.path), task.layers[options.layer].followed
+    assert followed is not None
     found = {
         "id": texts["id"],
         "content_key": texts["content_key"],
@@ -226,6 +237,8 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> FoundTopics:
         "assigned_topic_id": np.where(assigned >= 0, number[np.where(assigned >= 0, theme * width + assigned, -1)], -1),
         "assigned_score": rows["assigned_score"],
         "strength": rows["strength"],
+        "theme_followed": load_array(followed.path),
+        "topic_followed": rows["followed"],
         "x": xy[:, 0],
         "y": xy[:, 1],
         "n_documents": texts["n_documents"],
@@ -246,9 +259,9 @@ def join_topics(task: JoinTopicsTask, options: TopicsOptions) -> FoundTopics:
 
 
 def _told(bundle: Bundle) -> Told | None:
-    if bundle.topics is None or bundle.strengths is None:
+    if bundle.topics is None or bundle.strengths is None or bundle.followed is None:
         return None
-    return Told(load_array(bundle.topics.path), load_array(bundle.strengths.path))
+    return Told(load_array(bundle.topics.path), load_array(bundle.strengths.path), load_array(bundle.followed.path))
 
 
 def _bundles(
@@ -278,6 +291,7 @@ def _bundles(
                 _save(f"{name}-cosines.npy", cosines[positions]),
                 None if told is None else _save(f"{name}-topics.npy", told.topic[positions]),
                 None if told is None else _save(f"{name}-strengths.npy", told.strength[positions]),
+                None if told is None else _save(f"{name}-followed.npy", told.followed[positions]),
             )
         )
         first = last + 1
