@@ -23,7 +23,9 @@ def measure_costs(systems: Sequence[System]) -> list[dict[str, Any]]:
     generation = next((system.generation for system in systems if system.generation is not None), None)
     if generation is None:
         return []
-    texts, sample = _sample(generation)
+    sample = _sample(generation)
+    # Each of its own corpus: two generations may be compared.
+    counts = [int((system.generation or generation).manifest.counts["distinct_texts"]) for system in systems]
     encoders = [load_encoder(system.spec, system.options.device, system.options.threads) for system in systems]
     seconds = _seconds(encoders, systems, sample) if sample else [None] * len(systems)
     return [
@@ -39,7 +41,7 @@ def measure_costs(systems: Sequence[System]) -> list[dict[str, Any]]:
             "seconds_per_1000_documents": took,
             "seconds_for_all_texts": None if took is None else took * texts / 1000,
         }
-        for system, encoder, took in zip(systems, encoders, seconds, strict=True)
+        for system, texts, encoder, took in zip(systems, counts, encoders, seconds, strict=True)
     ]
 
 
@@ -58,14 +60,13 @@ def cost_lines(costs: Sequence[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def _sample(generation: Generation) -> tuple[int, list[str]]:
-    """How many distinct texts a generation has, and a sample: parts go by the hash of ids, so the first of one will do."""
+def _sample(generation: Generation) -> list[str]:
+    """A sample of a generation's texts: parts go by the hash of ids, so the first of one will do."""
     file = generation.manifest.under("documents")[0]
     path = generation.checked(file)
     fs, inner = filesystem_of(path)
     named = "text" in pq.read_schema(inner, filesystem=fs).names
-    texts = read_table(path, ["text"])["text"].to_pylist()[:_SAMPLE] if named else []
-    return int(generation.manifest.counts["distinct_texts"]), texts
+    return read_table(path, ["text"])["text"].to_pylist()[:_SAMPLE] if named else []
 
 
 def _seconds(encoders: Sequence[TextEncoder], systems: Sequence[System], sample: list[str]) -> list[float | None]:

@@ -31,11 +31,13 @@ def evaluate_retrieval(
     """
     rankings: dict[str, Ranked] = {}
     weights: dict[str, float] = {}
+    findings: list[str] = []
     for system in systems:
         if system.published:
             words = rank_by_words(system, judgements)
             rankings |= words.rankings
             weights |= {} if words.weight is None else {system.name: words.weight}
+            findings += [] if words.finding is None else [words.finding]
         else:
             rankings[system.name] = rank(system, judgements.texts)
         ranked = rankings[system.name]
@@ -58,10 +60,6 @@ def evaluate_retrieval(
         "hybrid_weight": weights,
         "exact_search": {system.name: not system.published for system in systems},
     }
-    findings = [
-        f"{name}: of the weights tried for hybrid search {weight} finds best, search --mode hybrid --weight {weight}"
-        for name, weight in weights.items()
-    ]
     for generation in {s.generation.id: s.generation for s in systems if s.generation is not None}.values():
         unknown = _unknown(judgements, generation)
         facts.setdefault("unknown_documents", {})[generation.id] = len(unknown)

@@ -107,3 +107,8 @@ def brute_force(words, vectors, query, vector, weight, depth, some):
 def test_a_weight_that_cannot_be_used_is_refused(mode, weight):
     with pytest.raises(QueryError, match="weight"):
         check_mode(mode, weight)
+
+
+def test_what_is_no_mode_is_refused():
+    with pytest.raises(QueryError, match="mode is one of dense, lexical, hybrid, got 'sparse'"):
+        check_mode("sparse", None)

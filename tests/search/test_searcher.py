@@ -252,6 +252,8 @@ def test_a_query_without_an_answer_is_refused(searched, query):
     searcher = searched({("d", 0): query}, query)
     with pytest.raises(QueryError, match="k must be at least 1"):
         searcher.search(["anything"], 0)
+    with pytest.raises(QueryError, match="queries are a list of texts"):
+        searcher.search("anything")
     with pytest.raises(QueryError, match="blank"):
         searcher.search(["good", " \n"])
     with pytest.raises(WhereError, match="there is no column 'nothing'; columns are doc_id, passage_no, text, section, size"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class EncoderMismatchError(Exception):
 
 
 class QueryError(ValueError):
-    """A question that has no answer: a blank text, fewer than one result wanted, or a weight that is no share."""
+    """A question that has no answer: a blank text, fewer than one result wanted, a mode or a weight that there is not."""
 
 
 # What a score is. With rrf it is the sum of 1 / (60 + rank) over both rankings, with weighted that of two shares: see `fusion`.
@@ -286,7 +286,9 @@ class GenerationSearcher:
 
 
 def check_queries(queries: Sequence[str], k: int) -> None:
-    """Raise QueryError for k < 1 or a blank query."""
+    """Raise QueryError for k < 1, a blank query, or one text in place of a list."""
+    if isinstance(queries, str):
+        raise QueryError(f"queries are a list of texts, got the text {queries[:80]!r}: write [{queries[:20]!r}]")
     if k < 1:
         raise QueryError(f"k must be at least 1, got {k}")
     for query in queries:
@@ -295,7 +297,9 @@ def check_queries(queries: Sequence[str], k: int) -> None:
 
 
 def check_mode(mode: Mode, weight: float | None) -> None:
-    """Raise QueryError for a weight that is no share, or that nothing is weighed by."""
+    """Raise QueryError for a mode that there is not, and a weight that is no share, or that nothing is weighed by."""
+    if mode not in get_args(Mode):
+        raise QueryError(f"mode is one of {', '.join(get_args(Mode))}, got {mode!r}")
     if weight is not None and mode != "hybrid":
         raise QueryError(f"a weight is for mode hybrid, which weighs vectors against words; the mode is {mode}")
     if weight is not None and not 0 <= weight <= 1:
