@@ -1,11 +1,16 @@
 """Topics by metadata in the report, and duplicates inside a topic."""
 
 import re
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pytest
+
 from tests.reports.generation import metrics, write_assignments, write_groups, write_tables, write_topics
-from transforms.files import read_json
-from transforms.reports import read_report, render_html
+from transforms.files import read_json, write_table
+from transforms.reports import read_report, render_html, topic_pairs
 from transforms.reports.metadata import Value, read_metadata
 from transforms.reports.topic_pairs import TopicPair, pairs_in_topics
 
@@ -66,3 +71,53 @@ def test_pairs_of_a_topic_are_different_texts_first(tmp_path: Path) -> None:
     assert [(pair.kept[0], pair.other[0], round(pair.cosine, 2)) for pair in found[0]] == [("d", "e", 0.9), ("a", "c", 0.8)]
     assert pairs_in_topics(str(tmp_path), 1) == {0: (TopicPair(("d", 0), ("e", 0), found[0][0].cosine),)}
     assert pairs_in_topics(str(tmp_path / "nothing"), 5) == {}
+
+
+def test_pairs_of_a_topic_are_those_of_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    passages = [(f"d{i:02d}", number) for i in range(40) for number in range(1 + i % 4)]
+    topic = dict(zip(passages, rng.integers(-1, 3, len(passages)).tolist(), strict=True))
+    rows = []
+    for group, members in enumerate(np.array_split(rng.permutation(len(passages)), 25)):
+        kept, *others = (passages[i] for i in members.tolist())
+        cosines = np.round(rng.uniform(0.8, 1, len(others)), 1).tolist()
+        rows += [(group, *other, *kept, cosine) for other, cosine in zip([kept, *others], [1.0, *cosines], strict=True)]
+    names = ["group_id", "doc_id", "passage_no", "kept_doc_id", "kept_passage_no", "cosine_to_kept"]
+    kinds = [pa.int64(), pa.string(), pa.int32(), pa.string(), pa.int32(), pa.float32()]
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
+    write_table(f"{tmp_path}/duplicates/groups.parquet", pa.table(columns, names))
+    columns = [pa.array(column) for column in zip(*((*passage, own) for passage, own in topic.items()), strict=True)]
+    table = pa.table(columns, ["doc_id", "passage_no", "topic_id"])
+    table = table.cast(pa.schema([("doc_id", pa.string()), ("passage_no", pa.int32()), ("topic_id", pa.int32())]))
+    write_table(f"{tmp_path}/topics/assignments.parquet", table)
+
+    expected: dict[int, list[TopicPair]] = {}
+    by_rank = sorted(rows, key=lambda row: (row[5] >= 1 - 1e-6, -row[5], row[3], row[4], row[1], row[2]))
+    for _, doc_id, number, kept_id, kept_number, cosine in by_rank:
+        other, kept = (doc_id, number), (kept_id, kept_number)
+        pairs = expected.setdefault(topic[kept], [])
+        if other != kept and topic[other] == topic[kept] >= 0 and len(pairs) < 3 and all(pair.kept != kept for pair in pairs):
+            pairs.append(TopicPair(kept, other, float(np.float32(cosine))))
+    expected = {topic: pairs for topic, pairs in expected.items() if pairs}
+    assert len(expected) == 3
+    for batch in (7, 1000):
+        monkeypatch.setattr(topic_pairs, "_ROWS", batch)
+        assert pairs_in_topics(str(tmp_path), 3) == {topic: tuple(pairs) for topic, pairs in expected.items()}
+
+
+def test_pairs_of_many_groups_are_no_python_objects(tmp_path: Path) -> None:
+    count = 20_000
+    ids = [f"document-{i:07d}" for i in range(count)]
+    numbers, zeros = pa.array(np.arange(count) // 2), pa.array(np.zeros(count, np.int32))
+    kept = pa.array([ids[i - i % 2] for i in range(count)])
+    columns = [numbers, pa.array(ids), zeros, kept, zeros, pa.array(np.full(count, 0.9, np.float32))]
+    names = ["group_id", "doc_id", "passage_no", "kept_doc_id", "kept_passage_no", "cosine_to_kept"]
+    write_table(f"{tmp_path}/duplicates/groups.parquet", pa.table(columns, names))
+    write_assignments(tmp_path, [(doc_id, 0, 0, 0.0, 0.0) for doc_id in ids])
+    tracemalloc.start()
+    found = pairs_in_topics(str(tmp_path), 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [pair.other[0] for pair in found[0]] == ids[1:4:2]
+    # Of numpy and Python; Arrow holds the columns that were read.
+    assert peak < 100 * count
