@@ -1,13 +1,16 @@
 """Queries one by one: the vectors of the library's model, and the same bytes whoever asks for what beside them."""
 
+import gc
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.embedding.tiny import DIM, build_model
-from transforms.embedding import EmbeddingOptions, ModelError, QueryEncoder, encoder_spec
+from transforms.embedding import EmbeddingOptions, ModelError, QueryEncoder, encoder_spec, load_query_encoder, query_encoder
 
 QUERIES = [
     "crash",
@@ -103,3 +106,43 @@ def test_a_query_that_the_model_fails_on_is_named(tmp_path, monkeypatch):
 def test_no_query_is_no_vector(tmp_path):
     vectors, truncated = QueryEncoder(spec_of(build_model(tmp_path))).encode([])
     assert (vectors.shape, truncated.shape) == ((0, DIM), (0,))
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Encoders of whatever is asked for; that of `slow` is not loaded before `go`."""
+    go, built = threading.Event(), []
+
+    class Slow:
+        def __init__(self, spec, device, threads):
+            built.append(spec)
+            assert spec != "slow" or go.wait(10)
+
+    monkeypatch.setattr(query_encoder, "QueryEncoder", Slow)
+    monkeypatch.setattr(query_encoder, "find_here", lambda spec: spec)
+    return SimpleNamespace(go=go, built=built)
+
+
+def test_no_query_waits_until_another_model_is_loaded(slow):
+    known, found = load_query_encoder("known"), []
+    loading = [threading.Thread(target=lambda: found.append(load_query_encoder("slow"))) for _ in range(2)]
+    for thread in loading:
+        thread.start()
+    other = threading.Thread(target=lambda: found.append(load_query_encoder("known")), daemon=True)
+    other.start()
+    other.join(5)
+    assert found == [known]
+    slow.go.set()
+    for thread in loading:
+        thread.join()
+    assert found[1] is found[2]
+    assert slow.built == ["known", "slow"]
+
+
+def test_a_model_that_nobody_has_is_dropped(slow):
+    encoder = load_query_encoder("a")
+    assert load_query_encoder("a") is encoder
+    del encoder
+    gc.collect()
+    load_query_encoder("a")
+    assert slow.built == ["a", "a"]

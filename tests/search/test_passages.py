@@ -6,6 +6,7 @@ import pytest
 from transforms.corpus import doc_hash, part_of
 from transforms.files import write_table
 from transforms.search import find_passages
+from transforms.search.passages import Passages
 
 PARTS = 4
 
@@ -46,3 +47,16 @@ def test_only_parts_that_can_hold_them_are_opened(generation):
 
 def test_a_column_that_is_not_kept_is_none(generation):
     assert find_passages(generation, ["d0"], ["text", "section"]) == {("d0", 0): {"text": "d0 says 0", "section": None}}
+
+
+def test_only_the_parts_used_last_stay_open(generation, monkeypatch):
+    monkeypatch.setattr("transforms.search.passages._PARTS", 2)
+    passages = Passages(generation)
+    for i in range(30):
+        assert passages.find((f"d{i}", 0))[0]["text"] == f"d{i} says 0"
+        assert len(passages._opened) <= 2
+    assert passages.find(("d1", 7)) is None
+    monkeypatch.setattr("transforms.search.passages._BYTES", 1)
+    for i in range(10):
+        assert passages.find((f"d{i}", 0))[0]["text"] == f"d{i} says 0"
+        assert len(passages._opened) == 1

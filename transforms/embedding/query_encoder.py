@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -76,17 +77,27 @@ class QueryEncoder:
         return finish(self._forward([ids], rows_of_one(len(ids))), self.spec)[0]
 
 
-_loaded: dict[tuple[EncoderSpec, str | None], QueryEncoder] = {}
-_loading = threading.Lock()
+_Key = tuple[EncoderSpec, str | None]
+# Who searches holds the encoder: a service that goes over to another model does not keep the old one.
+_loaded: "WeakValueDictionary[_Key, QueryEncoder]" = WeakValueDictionary()
+_loading: dict[_Key, threading.Lock] = {}
+_lock = threading.Lock()
 
 
 def load_query_encoder(spec: EncoderSpec, device: str | None = None, threads: int | None = None) -> QueryEncoder:
-    """The query encoder of `spec`, loaded once in this process. `threads` (None: as many as torch has) work on a CPU."""
-    with _loading:
-        if (spec, device) not in _loaded:
+    """The query encoder of `spec`, loaded once in this process for as long as somebody has it. Nobody waits for another model.
+
+    `threads` (None: as many as torch has) work on a CPU.
+    """
+    key = spec, device
+    with _lock:
+        loading = _loading.setdefault(key, threading.Lock())
+    with loading:
+        encoder = _loaded.get(key)
+        if encoder is None:
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-            _loaded[spec, device] = QueryEncoder(find_here(spec), device, threads)
-        return _loaded[spec, device]
+            encoder = _loaded[key] = QueryEncoder(find_here(spec), device, threads)
+        return encoder
 
 
 def _packed(spec: EncoderSpec, device: str | None) -> tuple[Tokenize, Any, int] | None:

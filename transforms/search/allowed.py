@@ -28,6 +28,11 @@ class Allowed:
         flat = pa.concat_arrays(keys.chunks) if keys.num_chunks else pa.array([], pa.binary(32))
         self.only = Only(np.unique(ids_of(flat)) if len(flat) else np.empty(0, np.int64))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(self._doc_ids.nbytes + self._numbers.nbytes + self._hashes.nbytes + self.only.ids.nbytes)
+
     def __contains__(self, passage: Passage) -> bool:
         doc_id, number = passage
         wanted = np.frombuffer(doc_hash(doc_id), ">u8").astype(np.uint64)[0]

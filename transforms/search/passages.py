@@ -1,6 +1,7 @@
 """Passages of a few documents, from the published documents."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from transforms.search.row_groups import RowGroups
 
 # Columns of the documents that are no metadata of the corpus.
 CONTRACT = ("doc_id", "passage_no", "content_key", "text")
+
+# Parts that stay open, and bytes of all of them, for one reader; of one part the row groups used last.
+_PARTS, _BYTES, _PART_BYTES = 128, 256 << 20, 4 << 20
 
 
 def find_passages(generation: Generation, doc_ids: Collection[str], columns: Sequence[str]) -> dict[Passage, dict[str, Any]]:
@@ -43,7 +47,8 @@ def find_passages(generation: Generation, doc_ids: Collection[str], columns: Seq
 class Passages:
     """All passages of a generation for a reader who asks again and again: what was read stays in memory, as far as it may.
 
-    Safe to share between threads. Of a part the ids stay (some 200 KB for 4,096 passages), of the texts those used last.
+    Safe to share between threads. Of the parts used last the ids stay (some 200 KB for 4,096 passages) and at least one row
+    group of texts, and their files stay open: 128 parts, or fewer where they have more than 256 MB together.
     """
 
     def __init__(self, generation: Generation) -> None:
@@ -52,7 +57,7 @@ class Passages:
         rows = [part.rows or 0 for part in self._parts]
         # The first row of each part among all rows: tables in the order of the documents are looked up by it.
         self._starts = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]).astype(np.int64)
-        self._opened: dict[int, tuple[RowGroups, pa.Array, np.ndarray]] = {}
+        self._opened: OrderedDict[int, tuple[RowGroups, pa.Array, np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, passage: Passage) -> tuple[dict[str, Any], int] | None:
@@ -62,7 +67,11 @@ class Passages:
         groups, doc_ids, numbers = self._open(part)
         at = np.flatnonzero(pc.equal(doc_ids, doc_id).to_numpy(zero_copy_only=False))
         at = at[numbers[at] == number]
-        return (groups.row(int(at[0])), int(self._starts[part] + at[0])) if len(at) else None
+        if not len(at):
+            return None
+        row = groups.row(int(at[0]))
+        self._close_some()
+        return row, int(self._starts[part] + at[0])
 
     def _open(self, part: int) -> tuple[RowGroups, pa.Array, np.ndarray]:
         with self._lock:
@@ -72,5 +81,18 @@ class Passages:
                 fs, inner = filesystem_of(path)
                 columns = [name for name in pq.read_schema(inner, filesystem=fs).names if name != "content_key"]
                 doc_ids = pa.concat_arrays(names["doc_id"].chunks) if names.num_rows else pa.array([], pa.string())
-                self._opened[part] = RowGroups(path, columns, 4 << 20), doc_ids, names["passage_no"].to_numpy()
+                self._opened[part] = RowGroups(path, columns, _PART_BYTES), doc_ids, names["passage_no"].to_numpy()
+            self._opened.move_to_end(part)
             return self._opened[part]
+
+    def _close_some(self) -> None:
+        """Let go of the parts used longest ago; a file closes when the last thread that reads it has done."""
+        with self._lock:
+            size = sum(_size(part) for part in self._opened.values())
+            while len(self._opened) > _PARTS or (len(self._opened) > 1 and size > _BYTES):
+                size -= _size(self._opened.popitem(last=False)[1])
+
+
+def _size(part: tuple[RowGroups, pa.Array, np.ndarray]) -> int:
+    groups, doc_ids, numbers = part
+    return int(groups.nbytes + doc_ids.nbytes + numbers.nbytes)

@@ -17,7 +17,7 @@ _KEPT_BYTES = 64 << 20
 class RowGroups:
     """Row groups are read when they are first asked for, and the last used ones stay in memory. Safe to share between threads.
 
-    The file stays open: a generation that is collected meanwhile still answers.
+    The file stays open: on a local disk it is read to the end even when its generation is collected meanwhile.
     """
 
     def __init__(self, path: str, columns: Sequence[str], kept_bytes: int = _KEPT_BYTES) -> None:
@@ -45,6 +45,11 @@ class RowGroups:
     def groups(self) -> int:
         """Row groups of the file."""
         return len(self.starts) - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the row groups that are in memory."""
+        return self._size
 
     def bounds(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest value of a column of integers in each group: int64 (groups,) each."""

@@ -1,7 +1,6 @@
 """Answers from one published generation."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import numpy as np
 from transforms.embedding import EmbeddingOptions, EncoderSpec, QueryEncoder, encoder_spec, load_query_encoder
 from transforms.generations import Generation, GenerationError
 from transforms.lexical import LexicalIndex, open_lexical
-from transforms.search.allowed import Allowed, find_allowed
+from transforms.search.allowed import Allowed
+from transforms.search.conditions import Conditions
 from transforms.search.groups import Groups
 from transforms.search.labels import Labels, Theme, Topic
 from transforms.search.nearest import Best, nearest
@@ -21,10 +21,6 @@ from transforms.search.owners import Owners, Passage
 from transforms.search.passages import CONTRACT, Passages
 from transforms.search.rankers import HybridRanker, LexicalRanker, Mode
 from transforms.search.vector_index import Found, VectorIndex, open_index
-from transforms.search.where import parse_where
-
-# Conditions whose passages stay in memory: a service asks with few different ones.
-_CONDITIONS_KEPT = 8
 
 
 class EncoderMismatchError(Exception):
@@ -85,7 +81,8 @@ class GenerationSearcher:
         self.spec = matching_spec(generation, options)
         self._options = options
         self._lock = threading.RLock()
-        self._allowed: OrderedDict[str, Allowed] = OrderedDict()
+        self._conditions = Conditions(generation)
+        self._query_encoder: QueryEncoder | None = None
         self._loaded = False
 
     def load(self) -> None:
@@ -127,7 +124,7 @@ class GenerationSearcher:
         check_mode(mode, weight)
         if mode == "dense":
             self.load()
-        allowed = None if where is None else self._fitting(where)
+        allowed = None if where is None else self._conditions.fitting(where)
         best = self._ranked(queries, k, allowed, group_duplicates, mode, weight)
         kind = self._kind(mode, weight)
         return [[self._hit(rank, one, kind, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
@@ -146,7 +143,7 @@ class GenerationSearcher:
         """As `search`, without what is known of the documents; with `vectors` float32 (n, dim) no query is embedded."""
         check_queries(queries, k)
         check_mode(mode, weight)
-        allowed = None if where is None else self._fitting(where)
+        allowed = None if where is None else self._conditions.fitting(where)
         found = self._ranked(queries, k, allowed, group_duplicates, mode, weight, vectors)
         return [[Place(*one.passage, one.score) for one in best] for best in found]
 
@@ -225,15 +222,6 @@ class GenerationSearcher:
             return "bm25"
         return "rrf" if weight is None else "weighted"
 
-    def _fitting(self, where: str) -> Allowed:
-        with self._lock:
-            if where not in self._allowed:
-                self._allowed[where] = find_allowed(self.generation, parse_where(where))
-                if len(self._allowed) > _CONDITIONS_KEPT:
-                    self._allowed.popitem(last=False)
-            self._allowed.move_to_end(where)
-            return self._allowed[where]
-
     def _hit(self, rank: int, best: Best, kind: ScoreKind, allowed: Allowed | None, group_duplicates: bool) -> Hit:
         doc_id, passage_no = best.passage
         row, number = self._passages.find(best.passage) or ({}, None)
@@ -252,7 +240,10 @@ class GenerationSearcher:
 
     @property
     def _encoder(self) -> QueryEncoder:
-        return load_query_encoder(self.spec, self._options.device, self._options.threads)
+        # Held here: it is dropped with the last generation that is searched with it.
+        if self._query_encoder is None:
+            self._query_encoder = load_query_encoder(self.spec, self._options.device, self._options.threads)
+        return self._query_encoder
 
     @cached_property
     def _index(self) -> VectorIndex:
