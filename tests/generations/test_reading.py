@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_a_file_that_is_not_what_was_published_is_refused(root, published, name)
         published.path(name)
     path.write_bytes(data)
     assert published.path(name) == str(path)
+
+
+def test_a_reader_whose_generation_was_collected_is_told_so_and_not_of_damage(root, published):
+    file = published.manifest.file("report.html")
+    shutil.rmtree(published.folder)
+    for read in (published.checked, published.of_its_size):
+        with pytest.raises(CorruptFileError, match=r"was collected by gc.*reload") as error:
+            read(file)
+        assert "verify" not in str(error.value)
 
 
 def test_shards_outside_the_folder_are_checked_too(root, published):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from transforms.files import CorruptFileError, filesystem_of, join, sha256_of
 from transforms.generations.current import read_current
-from transforms.generations.manifest import GenerationError, Manifest, PublishedFile, read_manifest
+from transforms.generations.manifest import GenerationError, Manifest, PublishedFile, manifest_path, read_manifest
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Generation:
         path = join(self.root, file.path)
         if file.path not in self._checked:
             if problem := check_file(path, file):
-                raise CorruptFileError(f"{problem}; run `corpusbeam verify --root {self.root}`")
+                raise self._refused(problem)
             self._checked.add(file.path)
         return path
 
@@ -46,11 +46,21 @@ class Generation:
         fs, inner = filesystem_of(path)
         found = fs.size(inner) if fs.exists(inner) else None
         if found != file.size:
-            raise CorruptFileError(
-                f"{path} {'is missing' if found is None else f'has {found} bytes, the manifest says {file.size}'}; "
-                f"run `corpusbeam verify --root {self.root}`"
+            raise self._refused(
+                f"{path} {'is missing' if found is None else f'has {found} bytes, the manifest says {file.size}'}"
             )
         return path
+
+    def _refused(self, problem: str) -> CorruptFileError:
+        # A collection begins with the manifest: what a reader misses afterwards is no damage.
+        fs, inner = filesystem_of(manifest_path(self.root, self.id))
+        fs.invalidate_cache(inner)
+        if not fs.exists(inner):
+            return CorruptFileError(
+                f"{problem}: generation {self.id} was collected by gc while it was read; open the root again "
+                "(`Searcher.reload`), and collect later or reload more often"
+            )
+        return CorruptFileError(f"{problem}; run `corpusbeam verify --root {self.root}`")
 
     def path(self, name: str) -> str:
         """The checked path of a file named relative to the generation's folder."""
