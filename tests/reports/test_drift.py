@@ -52,7 +52,7 @@ def test_new_topics_come_first_and_none_is_markup(tmp_path):
     metrics = write_generation(tmp_path)
     write_drift(tmp_path)
     report = read_report(str(tmp_path), metrics)
-    assert [(event.event, sizes(event), event.others) for event in report.drift.events] == [
+    assert [(event.event, sizes(event, report.unit), event.others) for event in report.drift.events] == [
         ("new", "40 documents", ()),
         ("split", "30 documents", ("light",)),
         ("grown", "50 to 1,060 documents", ()),
@@ -69,6 +69,19 @@ def test_new_topics_come_first_and_none_is_markup(tmp_path):
     text = terminal_summary(report)
     assert "topics: 1 new, 1 split, 1 grown, 1 merged, 1 continued; 98 % of the documents" in " ".join(text.split())
     assert "noise 20 % before, 25 % now; Jensen-Shannon distance 0.123" in " ".join(text.split())
+
+
+def test_where_documents_have_several_passages_these_are_counted(tmp_path):
+    metrics = write_generation(tmp_path)
+    metrics["counts"]["passages"] = 2 * metrics["counts"]["documents"]
+    write_drift(tmp_path)
+    report = read_report(str(tmp_path), metrics)
+    page = render_html(report)
+    section = page[page.index('id="changes"') : page.index('id="metadata"')]
+    for facts in ("40 passages", "50 to 1,060 passages", "12 passages before", "98 % of the passages in both"):
+        assert facts in section
+    assert "document" not in section
+    assert "98 % of the passages in both" in " ".join(terminal_summary(report).split())
 
 
 def test_what_is_left_out_is_counted(tmp_path):

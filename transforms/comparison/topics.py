@@ -10,7 +10,8 @@ from transforms.topics import size_event
 def compare_topics(a: Generation, b: Generation) -> dict[str, Any]:
     """Topics by uid: `born` and `gone` with their sizes and titles, `kept` with both sizes and titles; largest first.
 
-    A kept topic is `continued`, `grown` or `shrunk`, as in `topics/events.parquet`.
+    A kept topic is `continued`, `grown` or `shrunk` by its documents: `topics/events.parquet`, which compares a generation with
+    its parent alone, counts a document once for each of its different passages.
     """
     old, new = _topics(a), _topics(b)
 

@@ -37,12 +37,11 @@ class Drift:
     noise_before: float
     distance: float
 
-    @property
-    def line(self) -> str:
-        """All of it in one line."""
+    def line(self, unit: str) -> str:
+        """All of it in one line. `unit` is what is counted, as in `sizes`."""
         facts = [f"{number(self.counts[event])} {event}" for event in EVENTS if self.counts[event]]
         noise = f"noise {percent(self.noise_before, 1)} before, {percent(self.noise, 1)} now"
-        where = f"{percent(self.stayed, self.stayed + self.moved)} of the documents in both are where they were"
+        where = f"{percent(self.stayed, self.stayed + self.moved)} of the {unit}s in both are where they were"
         distance = f"Jensen-Shannon distance {self.distance:.3f}"
         return "; ".join(
             [f"topics: {', '.join(facts) or 'none'}", *([where] if self.stayed + self.moved else []), noise, distance]
@@ -78,10 +77,14 @@ def _event(row: dict[str, Any], titles: Mapping[str, str]) -> TopicEvent:
     return TopicEvent(row["event"], titles[row["uid"]], row["documents"], row["documents_before"], named)
 
 
-def sizes(event: TopicEvent) -> str:
-    """The topic's documents, before and now."""
+def sizes(event: TopicEvent, unit: str) -> str:
+    """The topic's documents, before and now.
+
+    A document counts once for each of its different passages in the topic, so that where it may have several the `unit` that is
+    counted is the passage.
+    """
     if event.event in ("new", "split"):
-        return counted(event.documents, "document")
+        return counted(event.documents, unit)
     if event.event in ("merged", "vanished"):
-        return f"{counted(event.documents_before, 'document')} before"
-    return f"{number(event.documents_before)} to {counted(event.documents, 'document')}"
+        return f"{counted(event.documents_before, unit)} before"
+    return f"{number(event.documents_before)} to {counted(event.documents, unit)}"

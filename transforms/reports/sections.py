@@ -224,21 +224,23 @@ def changed_topics(report: Report) -> str:
     drift = report.drift
     if drift is None:
         return "<p class='empty'>There is no generation before this one to compare its topics with.</p>"
-    line = f"<p class='lead'>{escape(drift.line[0].upper() + drift.line[1:])}.</p>"
+    facts = drift.line(report.unit)
+    line = f"<p class='lead'>{escape(facts[0].upper() + facts[1:])}.</p>"
     parts = []
     for kind in EVENTS:
         own = [event for event in drift.events if event.event == kind]
         if own:
-            shown = "".join(f"<li>{_event(event)}</li>" for event in own[:FOLDED])
+            shown = "".join(f"<li>{_event(event, report.unit)}</li>" for event in own[:FOLDED])
             more = f"<li class='note'>and {number(len(own) - FOLDED)} more</li>" if len(own) > FOLDED else ""
             parts.append(f"<h3>{kind.capitalize()}</h3><ul class='plain'>{shown}{more}</ul>")
     return line + "".join(parts)
 
 
-def _event(event: TopicEvent) -> str:
+def _event(event: TopicEvent, unit: str) -> str:
     word = "into" if event.event in ("merged", "vanished") else "from"
     others = f", {word} {', '.join(event.others)}" if event.others else ""
-    return f"<span dir='auto'>{escape(event.title)}</span> <span class='note' dir='auto'>{escape(sizes(event) + others)}</span>"
+    facts = escape(sizes(event, unit) + others)
+    return f"<span dir='auto'>{escape(event.title)}</span> <span class='note' dir='auto'>{facts}</span>"
 
 
 def duplicates(report: Report) -> str:

@@ -91,7 +91,7 @@ def _head(report: Report, width: int) -> list[str]:
         facts.append(f"recall@{report.graph_recall.k} {report.graph_recall.recall:.4f} of the approximate neighbour graph")
     title = fit(report.title, width)
     changes = textwrap.wrap(changes_line(report.changes), width, break_on_hyphens=False) if report.changes else []
-    drift = textwrap.wrap(report.drift.line, width, break_on_hyphens=False) if report.drift is not None else []
+    drift = [] if report.drift is None else textwrap.wrap(report.drift.line(report.unit), width, break_on_hyphens=False)
     return [title, "─" * columns(title), *textwrap.wrap(", ".join(facts), width), *changes, *drift]
 
 
