@@ -35,6 +35,10 @@ class TopicsCommand:
         if self.atlas is not None:
             return self._map_written(self.atlas)
         refuse_inside("--output", self.output, self.root)
+        for setting in self.settings:
+            # Other layers than the published ones would be read in their place.
+            if setting.partition("=")[0].split(".")[0].strip() == "topics":
+                raise ConfigurationError(f"--set {setting!r}: --assign gives the topics that are published, leave it out")
         generation = open_generation(self.root)
         config = config_for(generation, self.assign, self.settings, {}, self.model)
         found = assign_topics(config, generation, matching_spec(generation, config.embedding), self.floor, self.output)

@@ -199,6 +199,7 @@ def test_neither_parts_nor_order_nor_workers_matter(ran, root, tmp_path):
         (("--assign", "{blank}"), 2, "the input has no document that can be used (blank_text 1)"),
         (("--assign", "{new}", "--output", "{root}/out"), 2, "inside the root"),
         (("--assign", "{new}", "--floor", "85"), 2, "not a cosine"),
+        (("--assign", "{new}", "--set", "topics.resolution=2.0"), 2, "the topics that are published"),
         ((), 2, "--assign"),
         (("--assign", "{new}", "--atlas", "map.parquet"), 2, "give one"),
         (("--atlas", "{root}/map.parquet"), 2, "inside the root"),
