@@ -9,14 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from transforms.corpus import dates_of
 from transforms.files import FileRef, is_whole, open_parquet
 from transforms.reports.documents import excerpt
 from transforms.reports.formats import number
+from transforms.reports.redaction import safe_text
 
 # Labels of a column: one less than there are colours, so that one is left for the values without a label of their own.
 MOST = 11
 # Parts of equally many points that numbers and dates are cut into.
 _STEPS = 8
+# Up to here every whole number is a float64.
+_EXACT = 2**53
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
 CHANGES = ("unchanged", "new", "changed")
 
@@ -102,23 +106,30 @@ def _frequent(name: str, values: pa.Array) -> Colouring | None:
     top = order[:MOST]
     place = {value: i for i, value in enumerate(top)}
     rest = len(order) - len(top)
-    labels = [excerpt(value, 60) or "blank" for value in top] + ([f"{number(rest)} other values"] if rest else [])
+    labels = [excerpt(safe_text(value), 60) or "blank" for value in top] + ([f"{number(rest)} other values"] if rest else [])
     at = [-1 if value is None else place.get(value, len(top)) for value in texts.to_pylist()]
     return Colouring(name, tuple(labels), np.array(at, np.int16), others=rest > 0)
 
 
 def _amounts(values: pa.Array, known: pa.Array) -> tuple[Callable[[float], str], np.ndarray] | None:
     """The values as float64 (points,), NaN for none, and how one is written; None where they are neither numbers nor dates."""
-    if pt.is_integer(values.type) or pt.is_floating(values.type):
+    if pt.is_integer(values.type):
+        # Years are not written 2,024; what a float64 cannot tell apart is a code, no amount.
+        if max(abs(value) for value in pc.min_max(known).as_py().values()) > _EXACT:
+            return None
+        return _whole, values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
+    if pt.is_floating(values.type):
         return _amount, values.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     if pt.is_timestamp(values.type):
-        return _day, _days(values.cast(pa.timestamp("us", values.type.tz), safe=False).to_numpy(zero_copy_only=False))
-    if pt.is_string(values.type) and all(_DATE.fullmatch(value) for value in known.to_pylist()):
-        try:
-            return _day, _days(np.array([(value or "NaT")[:10] for value in values.to_pylist()], "datetime64[D]"))
-        except ValueError:  # such as a thirteenth month
+        moments = values.cast(pa.timestamp("us", values.type.tz), safe=False)
+    elif pt.is_string(values.type) and all(_DATE.fullmatch(value) for value in known.to_pylist()):
+        # In UTC, as in topics/tables.parquet.
+        moments = dates_of(values).cast(pa.timestamp("us"))
+        if moments.null_count > values.null_count:  # such as a thirteenth month
             return None
-    return None
+    else:
+        return None
+    return _day, _days(moments.to_numpy(zero_copy_only=False))
 
 
 def _days(moments: np.ndarray) -> np.ndarray:
@@ -129,6 +140,10 @@ def _days(moments: np.ndarray) -> np.ndarray:
 
 def _day(value: float) -> str:
     return str(np.datetime64(int(value), "D"))
+
+
+def _whole(value: float) -> str:
+    return str(int(value))
 
 
 def _amount(value: float) -> str:
