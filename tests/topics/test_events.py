@@ -158,3 +158,4 @@ def test_a_title_stays_while_half_of_the_terms_do():
     # None of the words that it shows.
     assert not keeps_title("lamp", before, ("light", "shade", "bulb", "desk"))
     assert not keeps_title("topic 3", (), ())
+    assert not keeps_title("party, zzz", ("party", "zzz", "art", "q"), ("art", "q")), "a part of a word is no term"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from transforms.topics import match_by_centroids, match_by_documents
+from transforms.topics import match_by_centroids, match_by_documents, matching
 from transforms.topics.flow import ABSENT, FLOW_SCHEMA, flow_table
 from transforms.topics.matching import CONTAINMENT, JACCARD, best_matching
 
@@ -121,6 +121,24 @@ def test_centroids_carry_on_topics_whose_documents_were_replaced():
     matched = match_by_documents(flow, 3, 3)
     assert matched.tolist() == [-1, 1, -1]
     assert match_by_centroids(flow, matched, before, now).tolist() == [0, 1, -1]
+
+
+def test_centroids_are_compared_some_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    before = unit(*rng.normal(size=(40, 8)))
+    now = unit(*(before[rng.permutation(40)] + rng.normal(scale=0.1, size=(40, 8))))
+    flow = flow_of(*((i, ABSENT, 9) for i in range(40)), *((ABSENT, i, 9) for i in range(40)))
+    found = match_by_centroids(flow, np.full(40, -1, np.int32), before, now)
+    cosines = before.astype(np.float64) @ now.T.astype(np.float64)
+    rows, columns = linear_sum_assignment(np.where(cosines >= 0.85, cosines, 0), maximize=True)
+    expected = np.full(40, -1)
+    for row, column in zip(rows, columns, strict=True):
+        if cosines[row, column] >= 0.85:
+            expected[column] = row
+    assert found.tolist() == expected.tolist()
+    assert (found >= 0).sum() > 30
+    monkeypatch.setattr(matching, "_ROWS", 7)
+    assert match_by_centroids(flow, np.full(40, -1, np.int32), before, now).tolist() == found.tolist()
 
 
 def test_centroids_do_not_carry_on_what_documents_say_has_dissolved():

@@ -81,7 +81,7 @@ def unused_uid(uid: str, taken: set[str]) -> str:
 def keeps_title(title: str, before: Sequence[str], now: Sequence[str]) -> bool:
     """Whether a topic keeps its title: half of the parent's terms are among those of now, one of which is in the title."""
     shared = set(before) & set(now)
-    return 0 < len(before) <= 2 * len(shared) and any(term in title for term in now)
+    return 0 < len(before) <= 2 * len(shared) and not set(title.split(", ")).isdisjoint(now)
 
 
 def with_known(table: pa.Table, uid: str, known: Known) -> pa.Table:

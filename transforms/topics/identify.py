@@ -109,8 +109,8 @@ def _both(
         return None
     table = read_table(parent.centroids.path)
     own = pc.is_null(table["layer"]) if layer is None else pc.equal(table["layer"], layer)
-    vectors = table["centroid"].filter(own).to_pylist()
-    return np.array(vectors, np.float32).reshape(len(vectors), centroids[number].shape[1]), centroids[number]
+    vectors = table["centroid"].filter(own).combine_chunks().flatten().to_numpy()
+    return vectors.reshape(-1, centroids[number].shape[1]), centroids[number]
 
 
 def as_new(table: pa.Table, uid: str) -> pa.Table:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from transforms.threads import one_blas_thread
+
 # The floor. Half of the smaller topic's documents must be in the other (the threshold of MONIC, Spiliopoulou et al. 2006, from
 # which on a cluster survives), and the shared ones must be a fifth of both together: a topic that broke into more than five
 # equal pieces is none of them.
@@ -20,6 +22,8 @@ SURVIVING = 0.5
 # Random halves of a topic of search_snippets have a cosine of 0.84 and more (95 % of 293 topics; median 0.92), a half and the
 # nearest half of another topic one of 0.79 at most (99 %).
 COSINE = 0.85
+# Topics that are compared with all others at a time.
+_ROWS = 1024
 
 
 def match_by_documents(flow: pa.Table, before: int, now: int) -> np.ndarray:
@@ -52,9 +56,16 @@ def match_by_centroids(
     news = np.setdiff1d(_replaced(flow["now"], flow["before"], flow["documents"], now), np.flatnonzero(matched >= 0))
     if not len(olds) or not len(news):
         return matched
-    cosines = centroids_before[olds].astype(np.float64) @ centroids_now[news].T.astype(np.float64)
-    old, new = np.nonzero(cosines >= COSINE)
-    added = best_matching(olds[old], news[new], cosines[old, new], before, now)
+    theirs = centroids_now[news].T.astype(np.float64)
+    pairs = []
+    # In one thread, because the order of a sum decides its last bits; some rows at a time, because there may be many topics.
+    with one_blas_thread():
+        for low in range(0, len(olds), _ROWS):
+            cosines = centroids_before[olds[low : low + _ROWS]].astype(np.float64) @ theirs
+            old, new = np.nonzero(cosines >= COSINE)
+            pairs.append((olds[low + old], news[new], cosines[old, new]))
+    able_old, able_new, scores = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    added = best_matching(able_old, able_new, scores, before, now)
     return np.where(matched >= 0, matched, added).astype(np.int32)
 
 
