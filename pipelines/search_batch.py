@@ -69,8 +69,8 @@ def search_batch(
     generation = open_generation(root)
     if asked.mode != "dense":
         check_lexical(generation)
-    embedding = published_embedding(generation, model)
-    matching_spec(generation, embedding)
+    if asked.mode != "lexical":
+        matching_spec(generation, published_embedding(generation, model))
     if asked.where is not None:
         check_where(generation, parse_where(asked.where))
     check_answers_folder(output, files)
@@ -108,7 +108,7 @@ def search_batch(
         **found.counts,
         "quarantined": sum(unusable.values()),
         "quarantine": unusable,
-        "output": output,
+        "output": redact(output),
         "seconds": {name: run.metrics[name]["seconds"] for name in ("corpus", "search")},
     }
 

@@ -1,4 +1,5 @@
 import json
+import uuid
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 
 from transforms.corpus import InputError
 from transforms.duplicates import read_labels
+from transforms.files import write_table
 
 ROWS = [
     {"text1": "one", "text2": "two", "label": 1},
@@ -126,3 +128,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path, name, content, said):
         path.write_bytes(content)
     with pytest.raises(InputError, match=said):
         read_labels(str(path))
+
+
+def test_no_password_of_a_path_is_shown():
+    url = f"memory://user:s3cret@{uuid.uuid4().hex}/labels.parquet"
+    for columns in ({"a": ["x"]}, {"text1": ["a"], "text2": ["b"], "label": [7]}):
+        write_table(url, pa.table(columns))
+        with pytest.raises(InputError) as error:
+            read_labels(url)
+        assert "s3cret" not in str(error.value)
+        assert "***@" in str(error.value)

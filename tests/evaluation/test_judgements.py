@@ -82,3 +82,12 @@ def test_missing_files_columns_and_queries_are_named(tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"query_id": "a", "text": "b"}\n{"query_id"\n')
     with pytest.raises(InputError, match="line 2 is not JSON"):
         read_judgements(qrels, str(tmp_path / "broken.jsonl"))
+
+
+def test_no_password_of_a_path_is_shown():
+    for qrels, queries in (("q.tsv", None), ("none.tsv", "none.tsv"), ("none.txt", "none.txt")):
+        given = [None if name is None else f"memory://user:s3cret@x/{name}" for name in (qrels, queries)]
+        with pytest.raises(InputError) as error:
+            read_judgements(*given)
+        assert "s3cret" not in str(error.value)
+        assert "***@x/" in str(error.value)

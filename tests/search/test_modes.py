@@ -1,16 +1,19 @@
 """Search by words and by both, against brute force over all texts."""
 
+from types import SimpleNamespace
+
 import faiss
 import numpy as np
 import pytest
 
 from tests.lexical.test_index import build, corpus, open_built
 from tests.neighbors.helpers import unit
+from transforms.embedding import EmbeddingOptions
 from transforms.search import QueryError
 from transforms.search.nearest import nearest
 from transforms.search.rankers import HybridRanker, LexicalRanker
-from transforms.search.searcher import check_mode
-from transforms.search.vector_index import Only, VectorIndex
+from transforms.search.searcher import GenerationSearcher, check_mode
+from transforms.search.vector_index import Found, Only, VectorIndex
 
 DIM, QUERIES = 6, np.array(["w1x w2x", "running w3x", "unknown", "w7x"], object)
 TEXTS = corpus(300)
@@ -112,3 +115,29 @@ def test_a_weight_that_cannot_be_used_is_refused(mode, weight):
 def test_what_is_no_mode_is_refused():
     with pytest.raises(QueryError, match="mode is one of dense, lexical, hybrid, got 'sparse'"):
         check_mode("sparse", None)
+
+
+def test_no_text_is_looked_up_twice_though_many_tie():
+    ids, asked = np.arange(300), []
+
+    def search(rows, k):
+        k = min(k, len(ids))
+        unseen = np.full(len(rows), -np.inf if k == len(ids) else 1.0, np.float32)
+        return Found(np.ones((len(rows), k), np.float32), np.tile(ids[:k], (len(rows), 1)), unseen)
+
+    def owners(ids):
+        asked.extend(ids.tolist())
+        return {one: [(f"d{one:03d}", 0)] for one in ids.tolist() if one % 2}
+
+    found = nearest(2, 3, search, owners)
+    assert answers(found) == [["d001", "d003", "d005"]] * 2
+    assert sorted(asked) == ids.tolist()
+
+
+def test_by_words_nobody_asks_for_the_model(monkeypatch, words):
+    searcher = GenerationSearcher(SimpleNamespace(id="g"), EmbeddingOptions(model="no/such-model"))
+    monkeypatch.setitem(searcher.__dict__, "_words", words)
+    monkeypatch.setitem(searcher.__dict__, "_owners", SimpleNamespace(of=owners))
+    assert [len(found) for found in searcher.places(["w1x"], 3, mode="lexical")] == [3]
+    with pytest.raises(AttributeError, match="manifest"):
+        searcher.load()

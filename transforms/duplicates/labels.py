@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.corpus import InputError, is_visible, read_table_file
+from transforms.files import redact
 
 _TEXTS = (
     ("text1", "text2"),
@@ -67,7 +68,7 @@ def read_scores(path: str) -> LabelledPairs:
     name = _one_of([(name,) for name in _SCORES], table, path, "score: a number, larger for texts that are more alike")[0]
     scores = _numbers(table[name])
     if scores is None:
-        raise InputError(f"labels {path!r}: column {name!r} is {table[name].type}, not numbers: convert it")
+        raise InputError(f"labels {redact(path)!r}: column {name!r} is {table[name].type}, not numbers: convert it")
     return _pairs(table, path, scores, np.isfinite(scores), "without a score")
 
 
@@ -115,14 +116,18 @@ def _one_of(
             return names
     accepted = ", ".join(" and ".join(names) for names in dict.fromkeys((*others, *choices)))
     found = ", ".join(map(repr, table.column_names[:50]))
-    raise InputError(f"labels {path!r} have no column for {what}; accepted: {accepted}; found: {found}: rename the columns")
+    raise InputError(
+        f"labels {redact(path)!r} have no column for {what}; accepted: {accepted}; found: {found}: rename the columns"
+    )
 
 
 def _strings(column: pa.ChunkedArray, name: str, path: str) -> list[str | None]:
     try:
         return column.cast(pa.string()).to_pylist()
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"labels {path!r}: column {name!r} is {column.type}, not text or numbers: convert it") from error
+        raise InputError(
+            f"labels {redact(path)!r}: column {name!r} is {column.type}, not text or numbers: convert it"
+        ) from error
 
 
 def _labels(column: pa.ChunkedArray, name: str, path: str) -> np.ndarray:
@@ -136,9 +141,9 @@ def _labels(column: pa.ChunkedArray, name: str, path: str) -> np.ndarray:
     values = column.to_pylist()
     row = next((i for i, value in enumerate(values) if value not in (None, 0, 1) and value == value), 0)
     raise InputError(
-        f"labels {path!r}: row {row} has {name} {values[row]!r}; a label is 1 (the same) or 0 (not), or nothing for a pair "
-        "that nobody has judged: convert graded scores with a limit of your choice, or measure them as they are with "
-        "`corpusbeam evaluate --pairs` in a column called score"
+        f"labels {redact(path)!r}: row {row} has {name} {values[row]!r}; a label is 1 (the same) or 0 (not), or nothing "
+        "for a pair that nobody has judged: convert graded scores with a limit of your choice, or measure them as they are "
+        "with `corpusbeam evaluate --pairs` in a column called score"
     )
 
 

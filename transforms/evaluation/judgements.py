@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.corpus import InputError
-from transforms.files import filesystem_of, join
+from transforms.files import filesystem_of, join, redact
 
 # Names of columns, the first of which is there counts: BEIR calls ids `_id` and its TSV has its own names.
 _QUERY_IDS, _TEXTS = ("query_id", "_id", "id", "qid"), ("text", "query")
@@ -51,7 +51,7 @@ def read_judgements(qrels: str, queries: str | None = None, split: str = "test")
         qrels = join(qrels, "qrels", f"{split}.tsv")
     elif queries is None:
         raise InputError(
-            f"judgements {qrels!r} have no queries: give their file with --queries, or a BEIR folder in place of both"
+            f"judgements {redact(qrels)!r} have no queries: give their file with --queries, or a BEIR folder in place of both"
         )
     texts, left_out = _texts(queries)
     relevance: dict[str, dict[str, int]] = {}
@@ -63,7 +63,7 @@ def read_judgements(qrels: str, queries: str | None = None, split: str = "test")
         judged = relevance.setdefault(query_id, {})
         if judged.setdefault(doc_id, grade) != grade:
             raise InputError(
-                f"judgements {qrels!r}: query {query_id!r} and document {doc_id!r} have two relevances: remove one"
+                f"judgements {redact(qrels)!r}: query {query_id!r} and document {doc_id!r} have two relevances: remove one"
             )
     useful = {query_id: relevance[query_id] for query_id in texts if max(relevance.get(query_id, {}).values(), default=0) > 0}
     counts = {
@@ -75,7 +75,8 @@ def read_judgements(qrels: str, queries: str | None = None, split: str = "test")
     if not useful:
         reasons = "".join(f", {count:,} {reason}" for reason, count in left_out.items())
         raise InputError(
-            f"judgements {qrels!r} and queries {queries!r} have no query to measure{reasons}: check that their ids agree"
+            f"judgements {redact(qrels)!r} and queries {redact(queries)!r} have no query to measure{reasons}: "
+            "check that their ids agree"
         )
     return Judgements({query_id: texts[query_id] for query_id in useful}, useful, left_out)
 
@@ -87,7 +88,7 @@ def _texts(path: str) -> tuple[dict[str, str], dict[str, int]]:
     for row, (query_id, text) in enumerate(_columns(path, (_QUERY_IDS, _TEXTS))):
         if query_id is None or query_id in texts:
             what = "no id" if query_id is None else f"the id {query_id!r} of an earlier one"
-            raise InputError(f"queries {path!r}: row {row} has {what}: every query needs an id of its own")
+            raise InputError(f"queries {redact(path)!r}: row {row} has {what}: every query needs an id of its own")
         if text is None or not str(text).strip():
             blank += 1
         else:
@@ -99,7 +100,7 @@ def _grades(path: str) -> Iterator[tuple[str, str, int]]:
     for row, (query_id, doc_id, relevance) in enumerate(_columns(path, _QRELS)):
         if query_id is None or doc_id is None:
             raise InputError(
-                f"judgements {path!r}: row {row} has no {'query' if query_id is None else 'document'}: remove the row"
+                f"judgements {redact(path)!r}: row {row} has no {'query' if query_id is None else 'document'}: remove the row"
             )
         try:
             grade = int(relevance)
@@ -108,7 +109,8 @@ def _grades(path: str) -> Iterator[tuple[str, str, int]]:
             whole = False
         if not whole:
             raise InputError(
-                f"judgements {path!r}: row {row} has relevance {relevance!r}; it is a whole number, above 0 for relevant"
+                f"judgements {redact(path)!r}: row {row} has relevance {relevance!r}; it is a whole number, above 0 "
+                "for relevant"
             )
         yield query_id, doc_id, grade
 
@@ -123,7 +125,7 @@ def _columns(path: str, wanted: Sequence[Sequence[str]]) -> Iterator[tuple[Any, 
         if name is None:
             found = ", ".join(map(repr, sorted(columns))) or "none"
             raise InputError(
-                f"{path!r} has no column {names[0]!r} (or {', '.join(names[1:])}); found: {found}: rename the column"
+                f"{redact(path)!r} has no column {names[0]!r} (or {', '.join(names[1:])}); found: {found}: rename the column"
             )
         chosen.append(name)
     ids = max(len(chosen) - 1, 1)
@@ -147,17 +149,17 @@ def _read(path: str) -> list[dict[str, Any]]:
                     return list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
                 return list(csv.DictReader(text))
     except FileNotFoundError:
-        raise InputError(f"{path!r} does not exist: give judgements and their queries") from None
+        raise InputError(f"{redact(path)!r} does not exist: give judgements and their queries") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path!r} cannot be read: {str(error).splitlines()[0]}") from error
-    raise InputError(f"{path!r} has no known ending: Parquet, JSON Lines (.jsonl), .tsv and .csv are read")
+        raise InputError(f"{redact(path)!r} cannot be read: {str(error).splitlines()[0]}") from error
+    raise InputError(f"{redact(path)!r} has no known ending: Parquet, JSON Lines (.jsonl), .tsv and .csv are read")
 
 
 def _object(line: bytes, number: int, path: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise InputError(f"{path!r}: line {number} is not JSON ({error}): correct or remove it") from None
+        raise InputError(f"{redact(path)!r}: line {number} is not JSON ({error}): correct or remove it") from None
     if not isinstance(row, dict):
-        raise InputError(f"{path!r}: line {number} is not an object: correct or remove it")
+        raise InputError(f"{redact(path)!r}: line {number} is not an object: correct or remove it")
     return row

@@ -34,9 +34,12 @@ def nearest(
     answers: list[list[Best]] = [[] for _ in range(queries)]
     # One more, to see whether the last answer ties with the next.
     rows, wanted = np.arange(queries), k + 1
+    owners, known = dict[int, list[Passage]](), np.empty(0, np.int64)
     while len(rows):
         found = search(rows, wanted)
-        owners = owners_of(np.unique(found.ids[found.ids >= 0]))
+        new = np.setdiff1d(found.ids[found.ids >= 0], known)
+        owners |= owners_of(new)
+        known = np.union1d(known, new)
         again = []
         for row, scores, ids, unseen in zip(
             rows.tolist(), found.scores.tolist(), found.ids.tolist(), found.unseen, strict=True

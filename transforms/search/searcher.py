@@ -69,29 +69,37 @@ class Place:
 class GenerationSearcher:
     """Searches one generation. Safe to share between threads.
 
-    Model, index and ids are loaded once, at the first query or by `load`; other tables when they are asked for.
+    Model, index and ids are loaded once, at the first query or by `load`; other tables when they are asked for. `options`
+    describe the encoder that built the index; where words alone are searched nobody asks for it.
     """
 
     def __init__(self, generation: Generation, options: EmbeddingOptions) -> None:
-        """Check that `options` describe the encoder that built the index.
-
-        Raises EncoderMismatchError when they do not, before anything large is read.
-        """
+        """Read nothing yet."""
         self.generation = generation
-        self.spec = matching_spec(generation, options)
+        self._spec: EncoderSpec | None = None
         self._options = options
         self._lock = threading.RLock()
         self._conditions = Conditions(generation)
         self._query_encoder: QueryEncoder | None = None
         self._loaded = False
 
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder. Raises EncoderMismatchError when it is not the one that built the index, ModelError without one."""
+        if self._spec is None:
+            self._spec = matching_spec(self.generation, self._options)
+        return self._spec
+
     def load(self) -> None:
         """Load model, index and ids now: the files while the model's libraries are imported, which takes longest.
 
-        Raises CorruptFileError for a published file that is not what was written, ModelError for a model that cannot be loaded.
+        Raises CorruptFileError for a published file that is not what was written, ModelError for a model that cannot be loaded,
+        EncoderMismatchError for another one.
         """
         if self._loaded:
             return
+        # Before anything large is read.
+        _ = self.spec
         with ThreadPoolExecutor(1) as beside:
             files = beside.submit(lambda: (self._index, self._owners))
             _ = self._encoder
@@ -118,7 +126,7 @@ class GenerationSearcher:
         their best passages, are one answer.
 
         Raises QueryError for k < 1, a blank query or a weight that cannot be used, WhereError for a condition that cannot be
-        used, GenerationError where there is no lexical index.
+        used, GenerationError where there is no lexical index; for vectors also what `load` raises.
         """
         check_queries(queries, k)
         check_mode(mode, weight)
