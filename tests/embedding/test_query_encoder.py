@@ -1,8 +1,10 @@
 """Queries one by one: the vectors of the library's model, and the same bytes whoever asks for what beside them."""
 
 import gc
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,6 +89,29 @@ def test_a_model_without_a_tokenizer_file_or_of_other_modules_goes_through_the_l
     assert encoder._library is not None
     expected = SentenceTransformer(folder, device="cpu").encode(QUERIES, normalize_embeddings=True, batch_size=1)
     np.testing.assert_allclose(encoder.encode(QUERIES)[0], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("own", "beside", "model"), [(True, False, False), (False, False, True)])
+def test_settings_beside_the_tokenizer_count_as_in_the_library(tmp_path, minilm_spec, own, beside, model):
+    """Whether texts are in small letters, by the tokenizer's own file, by that beside it, and by the model's."""
+    for path in Path(minilm_spec.folder).rglob("*"):
+        if path.is_file():
+            (tmp_path / path.relative_to(minilm_spec.folder)).parent.mkdir(exist_ok=True)
+            (tmp_path / path.relative_to(minilm_spec.folder)).symlink_to(path)
+
+    def change(name: str, **values) -> None:
+        path = tmp_path / f"{name}.json"
+        known = json.loads(path.read_text())
+        path.unlink()
+        path.write_text(json.dumps(known | values))
+
+    normalizer = json.loads((tmp_path / "tokenizer.json").read_text())["normalizer"]
+    change("tokenizer", normalizer=normalizer | {"lowercase": own})
+    change("tokenizer_config", do_lower_case=beside)
+    change("sentence_bert_config", do_lower_case=model)
+    texts = ["Where Is My INVOICE", "Straße"]
+    expected = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True).encode(texts, batch_size=1)
+    np.testing.assert_allclose(QueryEncoder(spec_of(str(tmp_path))).encode(texts)[0], expected, atol=2e-6)
 
 
 def test_a_query_that_the_model_fails_on_is_named(tmp_path, monkeypatch):

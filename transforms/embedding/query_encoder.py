@@ -1,5 +1,6 @@
 """One query to its vector, soon: the model's files straight into the packed forward pass, each query in a pass of its own."""
 
+import json
 import logging
 import os
 import threading
@@ -135,7 +136,7 @@ def _tokenizer(files: PackableFiles) -> Tokenize | None:
     from tokenizers import Tokenizer
 
     path = os.path.join(files.inner, "tokenizer.json")
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not _says_what_the_library_does(files.inner):
         return None
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_truncation()
@@ -144,3 +145,34 @@ def _tokenizer(files: PackableFiles) -> Tokenize | None:
     if tokenizer.num_special_tokens_to_add(False) != 2 or (marks[0], marks[-1]) != (1, 1):
         return None
     return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+
+
+# What the library makes a BERT tokenizer's normalizer of, whatever its own file says: settings beside that file, with their
+# defaults, and their names inside it.
+_NORMALIZING = {
+    "do_lower_case": (True, "lowercase"),
+    "strip_accents": (None, "strip_accents"),
+    "tokenize_chinese_chars": (True, "handle_chinese_chars"),
+}
+
+
+def _says_what_the_library_does(folder: str) -> bool:
+    """Whether `tokenizer.json` normalizes texts as the library does, which reads other files too."""
+    tokenizer, beside, model = (
+        _read_object(os.path.join(folder, f"{name}.json")) for name in ("tokenizer", "tokenizer_config", "sentence_bert_config")
+    )
+    if model.get("do_lower_case"):
+        return False
+    normalizer = tokenizer.get("normalizer") or {}
+    if normalizer.get("type") != "BertNormalizer":
+        return True
+    return all(beside.get(name, default) == normalizer.get(own) for name, (default, own) in _NORMALIZING.items())
+
+
+def _read_object(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
