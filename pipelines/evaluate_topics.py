@@ -68,7 +68,8 @@ def _labelled(generation: Generation, column: str) -> tuple[np.ndarray, pa.Table
             )
         table = read_table(path, ["doc_id", column])
         for doc_id, label in zip(table["doc_id"].to_pylist(), table[column].to_pylist(), strict=True):
-            if label is not None:
+            # A number that is none is no label either.
+            if label is not None and label == label:
                 labels[doc_id] = str(label)
     assigned = read_table(generation.path("topics/assignments.parquet"))
     own = [labels.get(doc_id) for doc_id in assigned["doc_id"].to_pylist()]

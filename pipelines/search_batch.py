@@ -30,6 +30,7 @@ from transforms.search import (
     QueriesPart,
     check_mode,
     check_queries,
+    check_texts,
     check_where,
     matching_spec,
     parse_where,
@@ -67,6 +68,8 @@ def search_batch(
     check_queries([], asked.k)
     check_mode(asked.mode, asked.weight)
     generation = open_generation(root)
+    if asked.rerank is not None and not generation.manifest.configuration["corpus"]["keep_text"]:
+        check_texts([None])
     if asked.mode != "dense":
         check_lexical(generation)
     if asked.mode != "lexical":

@@ -53,6 +53,9 @@ def test_numbers_as_ids_are_taken_as_text(tmp_path):
     ("qrels", "queries", "said"),
     [
         ([("q1", "a", 0.5)], None, "row 0 has relevance 0.5"),
+        ([("q1", "a", float("nan"))], None, "row 0 has relevance nan"),
+        ([("q1", "a", float("inf"))], None, "row 0 has relevance inf"),
+        ([("q1", 1.0, 1), ("q1", None, 1)], None, "has the id 1.0, a fraction"),
         ([("q1", "a", None)], None, "row 0 has relevance None"),
         ([("q1", None, 1)], None, "row 0 has no document"),
         ([("q1", "a", 1), ("q1", "a", 2)], None, "two relevances"),
@@ -91,3 +94,8 @@ def test_no_password_of_a_path_is_shown():
             read_judgements(*given)
         assert "s3cret" not in str(error.value)
         assert "***@x/" in str(error.value)
+
+
+def test_whole_numbers_may_be_written_with_a_point(tmp_path):
+    (tmp_path / "qrels.tsv").write_text("query_id\tdoc_id\trelevance\nq1\ta\t2.0\n")
+    assert read_judgements(str(tmp_path / "qrels.tsv"), tables(tmp_path)[1]).relevance == {"q1": {"a": 2}}

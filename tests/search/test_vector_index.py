@@ -1,5 +1,7 @@
 """Searches in every kind of index, against brute force over the same index: filters, batches, ties."""
 
+import tracemalloc
+
 import faiss
 import numpy as np
 import pytest
@@ -104,6 +106,22 @@ def test_an_exact_index_scores_as_float64_does_and_bounds_what_it_has_not_seen(i
     rest = np.take_along_axis(exact, order[:, 5:6], 1)[:, 0]
     assert np.all(found.unseen >= rest)
     assert np.all(found.unseen - found.scores[:, -1] < 1e-3 * np.abs(exact).max())
+
+
+def test_all_of_an_exact_index_cost_no_more_memory_than_a_few_at_a_time(monkeypatch):
+    vectors = unit(np.random.default_rng(8).normal(size=(4000, 64))).astype(np.float32)
+    index = faiss.index_factory(64, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.add_with_ids(vectors, np.arange(4000))
+    searched = VectorIndex(index, True)
+    expected = searched.search(vectors[:2], 4000)
+    monkeypatch.setattr("transforms.search.vector_index._NUMBERS", 64 * 100)
+    tracemalloc.start()
+    found = searched.search(vectors[:2], 4000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000  # 4 MB of float64 for one query's vectors and their products
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert found.ids.tobytes() == expected.ids.tobytes()
 
 
 def test_nothing_is_found_where_nothing_is(vectors):

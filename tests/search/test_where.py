@@ -125,6 +125,7 @@ def test_moments_with_a_zone_are_compared_in_utc():
     [
         ("", "expected a column at the end"),
         ("section", "alone is no condition"),
+        ("date = 'x'", "expected a column, one that is called date in double quotes, before \"date = 'x'\""),
         ("section =", "expected 'text'"),
         ("section = net", "expected 'text', a number, true, false or date '2024-05-31' before 'net'"),
         ("section = 'net", 'cannot read "\'net" at character 11'),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -103,16 +104,15 @@ def _grades(path: str) -> Iterator[tuple[str, str, int]]:
                 f"judgements {redact(path)!r}: row {row} has no {'query' if query_id is None else 'document'}: remove the row"
             )
         try:
-            grade = int(relevance)
-            whole = grade == float(relevance)
+            grade = float(relevance)
         except (TypeError, ValueError, OverflowError):
-            whole = False
-        if not whole:
+            grade = math.nan
+        if not grade.is_integer():
             raise InputError(
                 f"judgements {redact(path)!r}: row {row} has relevance {relevance!r}; it is a whole number, above 0 "
                 "for relevant"
             )
-        yield query_id, doc_id, grade
+        yield query_id, doc_id, int(grade)
 
 
 def _columns(path: str, wanted: Sequence[Sequence[str]]) -> Iterator[tuple[Any, ...]]:
@@ -131,6 +131,10 @@ def _columns(path: str, wanted: Sequence[Sequence[str]]) -> Iterator[tuple[Any, 
     ids = max(len(chosen) - 1, 1)
     for row in rows:
         values = [row.get(name) for name in chosen]
+        if fractions := [value for value in values[:ids] if isinstance(value, float)]:
+            raise InputError(
+                f"{redact(path)!r} has the id {fractions[0]!r}, a fraction, which names no document: write ids as text"
+            )
         yield (*(None if value is None else str(value) for value in values[:ids]), *values[ids:])
 
 

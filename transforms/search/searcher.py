@@ -135,7 +135,7 @@ class GenerationSearcher:
         allowed = None if where is None else self._conditions.fitting(where)
         best = self._ranked(queries, k, allowed, group_duplicates, mode, weight)
         kind = self._kind(mode, weight)
-        return [[self._hit(rank, one, kind, allowed, group_duplicates) for rank, one in enumerate(found, 1)] for found in best]
+        return [self._hits(found, kind, allowed, group_duplicates) for found in best]
 
     def places(
         self,
@@ -230,21 +230,26 @@ class GenerationSearcher:
             return "bm25"
         return "rrf" if weight is None else "weighted"
 
-    def _hit(self, rank: int, best: Best, kind: ScoreKind, allowed: Allowed | None, group_duplicates: bool) -> Hit:
-        doc_id, passage_no = best.passage
-        row, number = self._passages.find(best.passage) or ({}, None)
-        labels = self._labels
-        theme, topic = (None, None) if labels is None or number is None else labels.at(number)
-        metadata = {name: value for name, value in row.items() if name not in CONTRACT}
-        others = self._folded(best.passage, allowed) if group_duplicates else ()
-        return Hit(rank, doc_id, passage_no, best.score, kind, row.get("text"), metadata, theme, topic, others)
+    def _hits(self, found: list[Best], kind: ScoreKind, allowed: Allowed | None, group_duplicates: bool) -> list[Hit]:
+        """What is known of the answers to one query."""
+        answers = {best.passage[0] for best in found}
+        hits = []
+        for rank, best in enumerate(found, 1):
+            doc_id, passage_no = best.passage
+            row, number = self._passages.find(best.passage) or ({}, None)
+            labels = self._labels
+            theme, topic = (None, None) if labels is None or number is None else labels.at(number)
+            metadata = {name: value for name, value in row.items() if name not in CONTRACT}
+            # A document that is an answer by another passage needs nobody to stand for it.
+            others = tuple(sorted(self._grouped(best.passage, allowed) - answers)) if group_duplicates else ()
+            hits.append(Hit(rank, doc_id, passage_no, best.score, kind, row.get("text"), metadata, theme, topic, others))
+        return hits
 
-    def _folded(self, passage: Passage, allowed: Allowed | None) -> tuple[str, ...]:
+    def _grouped(self, passage: Passage, allowed: Allowed | None) -> set[str]:
+        """The documents of a passage's group."""
         group = self._groups.of(passage)
-        if group is None:
-            return ()
-        others = (one for one in self._groups.passages(group) if allowed is None or one in allowed)
-        return tuple(sorted({doc_id for doc_id, _ in others} - {passage[0]}))
+        members = [] if group is None else self._groups.passages(group)
+        return {one[0] for one in members if allowed is None or one in allowed}
 
     @property
     def _encoder(self) -> QueryEncoder:
@@ -285,7 +290,7 @@ class GenerationSearcher:
 
 
 def check_queries(queries: Sequence[str], k: int) -> None:
-    """Raise QueryError for k < 1, a blank query, or one text in place of a list."""
+    """Raise QueryError for k < 1, a query that is blank or no Unicode, or one text in place of a list."""
     if isinstance(queries, str):
         raise QueryError(f"queries are a list of texts, got the text {queries[:80]!r}: write [{queries[:20]!r}]")
     if k < 1:
@@ -293,6 +298,8 @@ def check_queries(queries: Sequence[str], k: int) -> None:
     for query in queries:
         if not query.strip():
             raise QueryError(f"a query must not be blank, got {query[:80]!r}")
+        if any("\ud800" <= character <= "\udfff" for character in query):
+            raise QueryError(f"a query must be Unicode, got {query[:80]!r}: write it in UTF-8")
 
 
 def check_mode(mode: Mode, weight: float | None) -> None:

@@ -124,11 +124,11 @@ class _Vectors:
         rough, ids = self._index.search(vectors, k, params=parameters)
         rows = self._order[np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)]
         scores = np.full(ids.shape, -np.inf, np.float32)
-        step = max(_NUMBERS // (k * vectors.shape[1]), 1)
-        for low in range(0, len(vectors), step):
-            some = slice(low, low + step)
-            exact = self._vectors[rows[some]].astype(np.float64) * vectors[some, None].astype(np.float64)
-            scores[some] = exact.sum(axis=2)
+        step = max(_NUMBERS // vectors.shape[1], 1)
+        for low in range(0, rows.size, step):
+            places = np.arange(low, min(low + step, rows.size))
+            texts, queries = self._vectors[rows.flat[places]], vectors[places // rows.shape[1]]
+            scores.flat[places] = (texts.astype(np.float64) * queries.astype(np.float64)).sum(axis=1)
         scores[ids < 0] = -np.inf
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         unseen = (rough[:, -1] + self._error * lengths).astype(np.float32)

@@ -182,7 +182,8 @@ class _Reader:
     def _comparison(self) -> _Build:
         token = self._token
         if token.kind != "column":
-            self._fail("expected a column")
+            name = f", one that is called {token.value} in double quotes," if token.kind == "keyword" else ""
+            self._fail(f"expected a column{name}")
         self._next += 1
         name = token.value
         self._columns[name] = None
