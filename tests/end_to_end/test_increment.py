@@ -13,6 +13,7 @@ from pipelines import increment
 from pipelines import index as index_stage
 from pipelines.reindex import reindex
 from tests.embedding.tiny import build_model
+from tests.end_to_end.carried_on import assert_carried_on
 from tests.end_to_end.test_differential import ONE_OF_EACH, History, results, run, table, vectors
 from transforms.corpus import ids_of
 from transforms.generations import Generation, open_generation
@@ -90,6 +91,7 @@ def test_an_index_that_grows_is_everything_encoded_with_its_training(tmp_path, m
         # Exactly the texts that the published index did not have are encoded.
         assert counts["texts_encoded"] == len(keys_of(generation) - keys_of(before))
         assert counts["texts_indexed"] == len(keys_of(generation))
+        assert_carried_on(before, generation)
         before = generation
     assert 0 < counts["texts_since_training"] < counts["texts_at_training"] == len(keys_of(first))
     # Nothing is left of the past where the settings ask for that,
