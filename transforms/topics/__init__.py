@@ -28,7 +28,6 @@ from transforms.topics.map import lay_out_map, place_new
 from transforms.topics.matching import match_by_centroids, match_by_documents
 from transforms.topics.naming import NameRecord, NameTask, name_topics
 from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
-from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.parent import (
     BEFORE_SCHEMA,
@@ -42,7 +41,6 @@ from transforms.topics.parent import (
     read_before,
     sort_parent,
 )
-from transforms.topics.plan import count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.reduce import Layouts, lay_out, reduced
 from transforms.topics.representatives import (
@@ -74,7 +72,7 @@ from transforms.topics.tables import (
     VALUES_SCHEMA,
 )
 from transforms.topics.tabulating import TabulateRecord, TabulateTask, published_values, tabulate
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms, count_terms_of_each, merge_counts
+from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
 from transforms.topics.theme_stages import (
     Bundle,
     ClusteredThemes,
@@ -88,7 +86,7 @@ from transforms.topics.theme_stages import (
 )
 from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
 from transforms.topics.themes import community_graph, find_themes, lean_on
-from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels, with_labels
+from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels
 from transforms.topics.values import Counted, check_values, texts_of
 from transforms.topics.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
@@ -178,12 +176,8 @@ __all__ = [
     "continue_parent",
     "continue_topics",
     "count_flow",
-    "count_ranges",
     "count_terms",
-    "count_terms_of_each",
     "count_texts",
-    "cut_parts",
-    "cut_topics",
     "describe_topics",
     "equal_texts",
     "find_inside_themes",
@@ -212,7 +206,6 @@ __all__ = [
     "mutual_reachability_tree",
     "name_topics",
     "new_assignments",
-    "numbered_by_size",
     "place_documents",
     "place_new",
     "publish_topics",
@@ -237,7 +230,6 @@ __all__ = [
     "vector_sums",
     "vote_for_labels",
     "weigh_terms",
-    "with_labels",
     "without_labels",
     "write_clustering",
 ]
