@@ -1,5 +1,6 @@
 """`corpusbeam search`, and searching from Python: answers from the published generation."""
 
+import importlib.metadata
 import math
 import shutil
 import threading
@@ -109,7 +110,7 @@ def search(
         candidates = searcher.search([query], max(k, CANDIDATES) if k > 0 else k, **asked)[0]
         reranker = find_reranker(rerank, optional=rerank_optional)
         hits = rerank_hits(query, [hit_facts(hit) for hit in candidates], k, reranker)
-    warnings = []
+    warnings = word_warnings(searcher.generation, mode)
     if mode != "lexical" and searcher.truncated([query])[0]:
         warnings.append(
             f"the query is longer than the {searcher.max_tokens} tokens that the model takes: its rest is not searched for"
@@ -120,6 +121,17 @@ def search(
         "hits": hits,
         "warnings": warnings,
     }
+
+
+def word_warnings(generation: Generation, mode: Mode) -> list[str]:
+    """What a person must know where words are searched that may have been cut otherwise than they are here."""
+    built, here = generation.manifest.versions.get("PyStemmer"), importlib.metadata.version("PyStemmer")
+    if mode == "dense" or built in (None, here):
+        return []
+    return [
+        f"the words of generation {generation.id} were cut by PyStemmer {built}, those of a query are by {here}: where they "
+        "differ a word is not found; install the same version, or reindex"
+    ]
 
 
 def open_searcher(generation: Generation, model: str | None = None) -> GenerationSearcher:

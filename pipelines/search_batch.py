@@ -17,7 +17,7 @@ from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.errors import warn
 from pipelines.places import check_places
 from pipelines.runner import Runner
-from pipelines.search import published_embedding
+from pipelines.search import published_embedding, word_warnings
 from pipelines.stage import Run
 from pipelines.text_sets import reasons_of, refuse_inside, texts_only
 from transforms.corpus import QUARANTINE_SCHEMA, InputError
@@ -82,7 +82,7 @@ def search_batch(
         runner = Runner(config.runner)
         for place in (config, config.model_copy(update={"root": root})):
             check_places(place, runner)
-        warn(runner.check_answers())
+        warn([*runner.check_answers(), *word_warnings(generation, asked.mode)])
         remove_answers(output)
         with _whole_or_nothing(output), runner:
             run = Run(config, runner)

@@ -1,5 +1,6 @@
 """The searcher of a root: one generation for each call, whatever is published and reloaded meanwhile."""
 
+import importlib.metadata
 import json
 import threading
 from datetime import datetime
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.search import Searcher, hit_facts, hit_lines
+from pipelines.search import Searcher, hit_facts, hit_lines, word_warnings
 from tests.generations.test_readers_during_publishes import OneQuery, publish
 from transforms.embedding import EmbeddingOptions
 from transforms.files import CorruptFileError
@@ -116,3 +117,12 @@ def test_metadata_is_json_whatever_the_corpus_had():
     facts = hit_facts(Hit(1, "d", 0, 0.5, "cosine", None, metadata, None, None))
     assert facts["metadata"] == {"price": None, "most": None, "half": 0.5, "none": None, "when": "2024-05-31T00:00:00"}
     json.dumps(facts, allow_nan=False)
+
+
+def test_words_that_another_stemmer_has_cut_are_warned_of():
+    here = importlib.metadata.version("PyStemmer")
+    for built, mode, warned in ((here, "lexical", 0), ("0.9", "dense", 0), ("0.9", "lexical", 1), ("0.9", "hybrid", 1)):
+        generation = SimpleNamespace(id="g", manifest=SimpleNamespace(versions={"PyStemmer": built}))
+        found = word_warnings(generation, mode)
+        assert len(found) == warned
+        assert all(f"by PyStemmer 0.9, those of a query are by {here}" in one for one in found)
