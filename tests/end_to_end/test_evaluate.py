@@ -220,13 +220,14 @@ def test_search_and_its_measures_in_the_order_of_a_cross_encoder(corpusbeam, fol
     ran = corpusbeam("evaluate", "--root", folder / "root", *judged, "--rerank", model, "--format", "json")
     assert ran.code == 0, ran.err
     section = ran.json["sections"]["retrieval"]
-    dense, reranked = {row["system"]: None for row in section["measures"]}
+    dense, *others, reranked = {row["system"]: None for row in section["measures"]}
     assert reranked == f"{dense} + {model}"
+    assert not any(model in other for other in others)  # by words, and by both
     found = values(section)
     # The same hundred documents in another order.
     assert found[dense, "recall@100"] == found[reranked, "recall@100"]
     assert found[dense, "nDCG@10"] != found[reranked, "nDCG@10"]
-    assert len(section["comparisons"]) == 3
+    assert len(section["comparisons"]) == 3 * (len(others) + 1)
 
 
 def test_a_cross_encoder_that_cannot_be_loaded(corpusbeam, folder, tmp_path):

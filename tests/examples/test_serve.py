@@ -99,6 +99,7 @@ def test_no_answer_fails_or_mixes_generations_while_some_are_published(service):
         number = generations[answer["generation"]]
         assert len(answer["hits"]) == 5
         assert all(hit["text"] == f"text {int(hit['doc_id'][1:])} of generation {number}" for hit in answer["hits"])
+        assert {(hit["metadata"]["number"], hit["topic"]["title"]) for hit in answer["hits"]} == {(number, f"topic {number}")}
     assert {answer["generation"] for answer in answers} == set(generations)
 
 

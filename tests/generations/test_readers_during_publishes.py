@@ -58,13 +58,18 @@ def publish(root: str, number: int, parent: str | None) -> str:
     # The documents are the same in all generations, so that only the right tables lead to the right answer.
     doc_ids, passages = [f"d{i:02d}" for i in range(TEXTS)], pa.array(np.zeros(TEXTS, np.int32))
     texts = [f"text {i} of generation {number}" for i in range(TEXTS)]
+    passages_of = {"doc_id": doc_ids, "passage_no": passages}
+    topics = passages_of | dict.fromkeys(("topic_id", "assigned_topic_id"), pa.array(np.zeros(TEXTS, np.int32)))
+    tables = {
+        "index/ids": {"id": ids} | passages_of,
+        "documents/part-00000": passages_of
+        | {"content_key": content_keys(texts), "text": texts, "number": pa.array(np.full(TEXTS, number))},
+        "topics/assignments": topics | {"topic_uid": [f"u{number}"] * TEXTS},
+        "topics/topics": {"topic_id": [0], "title": [f"topic {number}"]},
+    }
     refs = [
         file_ref(f"{staged}/index/index.faiss"),
-        write_table(f"{staged}/index/ids.parquet", pa.table({"id": ids, "doc_id": doc_ids, "passage_no": passages})),
-        write_table(
-            f"{staged}/documents/part-00000.parquet",
-            pa.table({"doc_id": doc_ids, "passage_no": passages, "content_key": content_keys(texts), "text": texts}),
-        ),
+        *(write_table(f"{staged}/{name}.parquet", pa.table(columns)) for name, columns in tables.items()),
     ]
     shard = write_table(f"{root}/vectors/abc/part-{number}.parquet", pa.table({"number": [number]}))
     generation = generation_id(START + timedelta(days=number), "0" * 8)
@@ -110,6 +115,9 @@ def read_once(root: str) -> int:
     hits = GenerationSearcher(generation, EmbeddingOptions()).search(["anything"], 3)[0]
     assert hits[0].doc_id == "d00"
     assert [hit.text for hit in hits] == [f"text {int(hit.doc_id[1:])} of generation {number}" for hit in hits]
+    assert {(hit.metadata["number"], hit.topic.topic_uid, hit.topic.title) for hit in hits} == {
+        (number, f"u{number}", f"topic {number}")
+    }
     return number
 
 

@@ -25,8 +25,17 @@ def root(tmp_path, monkeypatch):
 
 
 def number_of(hits) -> int:
-    """The generation that all hits are of: its number is in every text."""
-    (number,) = {int(hit.text.rsplit(" ", 1)[1]) for hit in hits}
+    """The generation that all of all hits is of: its number is in every text, column and topic."""
+    (number,) = {
+        number
+        for hit in hits
+        for number in (
+            int(hit.text.rsplit(" ", 1)[1]),
+            hit.metadata["number"],
+            int(hit.topic.topic_uid[1:]),
+            int(hit.topic.title.rsplit(" ", 1)[1]),
+        )
+    }
     return number
 
 
@@ -98,7 +107,7 @@ def test_hits_as_lines_and_json(root):
     hits = [hit_facts(hit) for hit in Searcher(root).search(["x"], 2)[0]]
     hits[0] |= {"metadata": {"section": "net", "empty": None}, "duplicates": ["a", "b"]}
     hits[0]["topic"] = {"topic_id": -1, "assigned_topic_id": 3, "topic_uid": "u", "title": "dates"}
-    hits[1]["theme"] = {"theme_id": 1, "theme_uid": "u", "title": "time"}
+    hits[1] |= {"metadata": {}, "topic": None, "theme": {"theme_id": 1, "theme_uid": "u", "title": "time"}}
     lines = hit_lines(hits)
     assert [line.strip() for line in lines] == [
         "1  1.000  d00",
