@@ -136,9 +136,11 @@ def _tokenizer(files: PackableFiles) -> Tokenize | None:
     from tokenizers import Tokenizer
 
     path = os.path.join(files.inner, "tokenizer.json")
-    if not os.path.exists(path) or not _says_what_the_library_does(files.inner):
+    if not os.path.exists(path):
         return None
     tokenizer = Tokenizer.from_file(path)
+    if not _normalizes_as_the_library(tokenizer.normalizer, files.inner):
+        return None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     marks = tokenizer.encode("a").special_tokens_mask
@@ -156,17 +158,18 @@ _NORMALIZING = {
 }
 
 
-def _says_what_the_library_does(folder: str) -> bool:
-    """Whether `tokenizer.json` normalizes texts as the library does, which reads other files too."""
-    tokenizer, beside, model = (
-        _read_object(os.path.join(folder, f"{name}.json")) for name in ("tokenizer", "tokenizer_config", "sentence_bert_config")
+def _normalizes_as_the_library(normalizer: Any, folder: str) -> bool:
+    """Whether the normalizer of `tokenizer.json` does what the library does, which reads other files too."""
+    from tokenizers.normalizers import BertNormalizer
+
+    beside, model = (
+        _read_object(os.path.join(folder, f"{name}.json")) for name in ("tokenizer_config", "sentence_bert_config")
     )
     if model.get("do_lower_case"):
         return False
-    normalizer = tokenizer.get("normalizer") or {}
-    if normalizer.get("type") != "BertNormalizer":
+    if not isinstance(normalizer, BertNormalizer):
         return True
-    return all(beside.get(name, default) == normalizer.get(own) for name, (default, own) in _NORMALIZING.items())
+    return all(beside.get(name, default) == getattr(normalizer, own) for name, (default, own) in _NORMALIZING.items())
 
 
 def _read_object(path: str) -> dict[str, Any]:
