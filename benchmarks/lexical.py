@@ -5,7 +5,7 @@
 Texts are forty words drawn from all words of DATA's texts (its most common ones are as common here), seeded; queries are four
 words of one of these texts. Printed: seconds to build, megabytes on disk, seconds to the first answer with opening the index,
 milliseconds for each query with its best ten, and peak memory of building. Ours is built as a run does it, one task after the
-other. tantivy has its defaults, English endings (no stop words are left out) and one thread; it is measured where it is installed
+other. tantivy has its defaults, English endings (no stop words are left out) and one thread; it is measured where it is there
 (`pip install tantivy` into an environment of its own), else use --only ours.
 """
 
