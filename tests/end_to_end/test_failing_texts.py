@@ -25,10 +25,10 @@ def model(tmp_path_factory) -> str:
 def failing_on_q(real):
     """A forward pass that fails on every batch with a text that begins with q."""
 
-    def forward(self, token_ids):
+    def forward(self, token_ids, *more, **options):
         if any(ids[1] == Q for ids in token_ids):
             raise RuntimeError("cannot compute a q")
-        return real(self, token_ids)
+        return real(self, token_ids, *more, **options)
 
     return forward
 
@@ -125,10 +125,10 @@ def test_the_rows_of_the_first_reading_are_published(corpusbeam, monkeypatch, tm
     real = failing_on_q(packed.PackedEncoder.__call__)
     source = tmp_path / "root.jsonl"
 
-    def forward(self, token_ids):
+    def forward(self, token_ids, *more, **options):
         with source.open("a") as file:
             file.write(json.dumps({"id": f"late{file.tell()}", "text": "q came late"}) + "\n")
-        return real(self, token_ids)
+        return real(self, token_ids, *more, **options)
 
     monkeypatch.setattr(packed.PackedEncoder, "__call__", forward)
     ran = reindex(corpusbeam, tmp_path / "root", {**TEXTS, **POISON}, model)

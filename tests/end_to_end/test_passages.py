@@ -236,6 +236,6 @@ def test_a_window_too_large_for_the_model_is_refused_before_anything_is_written(
 def test_the_command_line_says_which_passage(published, corpusbeam):
     ran = corpusbeam("search", "--root", published.root, NEEDLE, "-k", 1, "--format", "json")
     (hit,) = ran.json["hits"]
-    assert list(hit) == ["rank", "doc_id", "passage_no", "score", "metric", "text"]
+    assert list(hit) == ["rank", "doc_id", "passage_no", "score", "metric", "text", "metadata", "theme", "topic", "duplicates"]
     lines = corpusbeam("search", "--root", published.root, NEEDLE, "-k", 1).out
     assert f"haystack · passage {hit['passage_no']}" in lines
