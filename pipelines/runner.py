@@ -163,10 +163,10 @@ class Runner:
         Raises WorkerDiedError when a worker process of this machine ends before the job, and what stopped the transform.
         """
         name = type(transform).__name__
-        in_this_process = self._name == "FnApiRunner" and self._workers(len(tasks)) == 1
+        workers = self._workers(len(tasks)) if self._name == "FnApiRunner" else None
 
         def build(pipeline: beam.Pipeline) -> None:
-            do_tasks(pipeline, tasks, name, transform, record_type, records_path, spread=not in_this_process)
+            do_tasks(pipeline, tasks, name, transform, record_type, records_path, workers=workers)
             if self._name == "DataflowRunner":
                 ask_for_machines(pipeline, self.options.one_worker_ram, self.options.accelerator)
 
@@ -174,7 +174,7 @@ class Runner:
             job, pipeline = self._job(name)
             build(pipeline)
             job.run(pipeline)
-        elif in_this_process:
+        elif workers == 1:
             with beam.Pipeline(options=self._beam_arguments()) as pipeline:
                 build(pipeline)
         else:

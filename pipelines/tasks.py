@@ -1,7 +1,7 @@
 """Tasks out, records back: how descriptors reach the workers of a job, and what comes back of results and of who did what.
 
 A task names files, often the same ones as all other tasks. So that a job does not grow with tasks times files, all tasks
-travel once, inside the step that hands them out, and only their numbers are shuffled.
+travel once, inside the step that hands them out, and only shares of their numbers are shuffled.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 from pydantic import TypeAdapter
 
+from pipelines.balance import balanced_shares, cost_of
 from pipelines.memory import high_water_mark_mb, reset_high_water_mark
 from transforms.files import read_json, write_bytes
 
@@ -101,13 +102,14 @@ def do_tasks(
     record_type: type,
     path: str,
     *,
-    spread: bool = True,
+    workers: int | None = None,
 ) -> None:
     """Add one job to an empty pipeline: hand out the tasks, do the transform, and write what comes back to the file `path`.
 
-    `spread` over the workers; a shuffle for nothing where there is only one. Each step here costs every job some 10 ms.
+    With so many `workers` each gets a share of the tasks by their cost (`balanced_shares`), without a number the engine spreads
+    them. One worker needs no shuffle. Each step here costs every job some 10 ms.
     """
-    handed = pipeline | "HandOut" >> HandOut(tuple(tasks), spread)
+    handed = pipeline | "HandOut" >> HandOut(tuple(tasks), workers)
     records = handed.tasks | name >> transform
     lines = records | "ToJson" >> beam.ParDo(_ToJson(record_type)).with_output_types(tuple[str, str])
     told = (handed[_DONE], lines) | "Together" >> beam.Flatten()
@@ -116,29 +118,32 @@ def do_tasks(
 
 @dataclass
 class HandOut(beam.PTransform):
-    """An empty pipeline → `tasks`, `spread` over the workers or not, and beside them `done`, a line for each one done.
+    """An empty pipeline → `tasks`, shared out to `workers` or spread by the engine, and beside them `done`, a line for each.
 
     A line is a pair of what it tells of and JSON.
     """
 
     given: tuple[Any, ...]
-    spread: bool = True
+    workers: int | None = None
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
-        """Spread the numbers of the tasks over the workers, and give each number's task there."""
+        """Spread shares of the tasks, by their numbers, over the workers, and give each number's task there."""
         take = beam.ParDo(_Take(self.given, this_process())).with_outputs(_DONE, main="tasks")
-        numbers = pipeline | "Start" >> beam.Impulse() | "Numbers" >> beam.ParDo(_Count(len(self.given))).with_output_types(int)
-        if self.spread:
-            numbers |= "Spread" >> beam.Reshuffle().with_output_types(int)
+        # Of the elements of a shuffle Beam gives its own runner's workers one after the other in turn.
+        shares = balanced_shares([cost_of(task) for task in self.given], self.workers or len(self.given))
+        kind = tuple[int, ...]
+        numbers = pipeline | "Start" >> beam.Impulse() | "Shares" >> beam.ParDo(_Give(shares)).with_output_types(kind)
+        if self.workers != 1:
+            numbers |= "Spread" >> beam.Reshuffle().with_output_types(kind)
         return numbers | "Take" >> take
 
 
-class _Count(beam.DoFn):
-    def __init__(self, number: int) -> None:
-        self._number = number
+class _Give(beam.DoFn):
+    def __init__(self, shares: list[tuple[int, ...]]) -> None:
+        self._shares = shares
 
-    def process(self, _: bytes) -> Iterable[int]:
-        return range(self._number)
+    def process(self, _: bytes) -> Iterable[tuple[int, ...]]:
+        return self._shares
 
 
 class _Take(beam.DoFn):
@@ -150,11 +155,12 @@ class _Take(beam.DoFn):
         if this_process() != self._driver:
             reset_high_water_mark()
 
-    def process(self, number: int) -> Iterator[Any]:
-        started = _clocks()
-        yield self._tasks[number]
-        # What is done with a task is fused with this step, up to a shuffle, so that it is done by now.
-        yield beam.pvalue.TaggedOutput(_DONE, (_DONE, json.dumps(_seen(started))))
+    def process(self, numbers: tuple[int, ...]) -> Iterator[Any]:
+        for number in numbers:
+            started = _clocks()
+            yield self._tasks[number]
+            # What is done with a task is fused with this step, up to a shuffle, so that it is done by now.
+            yield beam.pvalue.TaggedOutput(_DONE, (_DONE, json.dumps(_seen(started))))
 
 
 class _ToJson(beam.DoFn):

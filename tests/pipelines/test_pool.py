@@ -93,6 +93,30 @@ def test_all_workers_work_and_stay_for_the_next_job(run):
     assert processes == {seen.process for seen in second}
 
 
+@dataclass(frozen=True)
+class Costly:
+    """A task that says what it costs."""
+
+    number: int
+    cost: int
+
+
+def test_a_dear_task_has_a_worker_for_itself(runner, tmp_path):
+    @dataclass
+    class SeeWhere(beam.PTransform):
+        """Costly → Seen, without another shuffle."""
+
+        def expand(self, tasks):
+            return tasks | beam.Map(lambda task: Seen(task.number, os.getpid(), {})).with_output_types(Seen)
+
+    tasks = [Costly(number, 9 if number == 4 else 1) for number in range(8)]
+    seen = runner.run(SeeWhere(), tasks, Seen, str(tmp_path / "records.json"))
+    processes = {one.task: one.process for one in seen}
+    alone = processes.pop(4)
+    assert len(processes) == 7
+    assert len(set(processes.values()) | {alone}) == 1 + len(set(processes.values())) == 2
+
+
 def test_one_task_is_done_in_this_process_with_all_threads(run, runner):
     assert run(tasks=[7]) == [Seen(7, os.getpid(), {})]
     assert run(tasks=[]) == []

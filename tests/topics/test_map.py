@@ -93,7 +93,8 @@ def test_from_nothing_texts_that_stay_do_move():
 def test_a_map_from_nothing_is_umaps_then_settled():
     neighbors, cosines = graph_of(blobs([60, 60, 60])[0])
     graph = fuzzy_graph(neighbors, cosines, 15)
-    layout = optimise(graph, spectral_start(graph, 2, OPTIONS.seed), OPTIONS.map_min_dist, OPTIONS)
+    half = OPTIONS.model_copy(update={"n_epochs": max(OPTIONS.n_epochs // 2, 11)})
+    layout = optimise(graph, spectral_start(graph, 2, OPTIONS.seed), OPTIONS.map_min_dist, half)
     expected = settle(graph, layout, FIRST, OPTIONS)
     np.testing.assert_array_equal(lay_out_map(neighbors, cosines, OPTIONS), expected)
 

@@ -13,7 +13,7 @@ from transforms.topics.counting import Labelling
 from transforms.topics.equal import equal_texts
 from transforms.topics.graph import CorpusGraph
 from transforms.topics.keep import UNKNOWN, Told, keep_themes
-from transforms.topics.map import lay_out_map
+from transforms.topics.map import lay_out_map, map_cost
 from transforms.topics.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.topics.past import gone_from, read_past, topics_to_keep
@@ -104,6 +104,13 @@ class ClusterThemesTask:
     neighbors: tuple[FileRef, ...] = ()
     blocks: tuple[VectorBlock, ...] = ()
     before: tuple[FileRef, ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """Texts that are laid out: by as many epochs on the map as in a bundle, as long as the map has all of them."""
+        if self.bundle is None:
+            return map_cost(sum(file.rows or 0 for file in self.passages))
+        return self.bundle.positions.rows or 0
 
 
 @dataclass(frozen=True)
