@@ -23,6 +23,10 @@ PACKAGES = [
     "transforms.rerank",
     "transforms.search",
     "transforms.topics",
+    "transforms.topics.clusters",
+    "transforms.topics.layout",
+    "transforms.topics.lineage",
+    "transforms.topics.naming",
     "transforms.vectors",
 ]
 

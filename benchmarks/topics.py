@@ -83,7 +83,7 @@ from transforms.topics import (
     topics_of_theme,
 )
 from transforms.topics.beam import TopicsStep
-from transforms.topics.words import joined, pieces
+from transforms.topics.naming.words import joined, pieces
 from transforms.vectors import VectorBlock, write_block
 
 K, WORDS, ROWS = 32, 10, 4096

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.topics.helpers import blobs, graph_of, scattered
 from transforms.topics import TopicsOptions, equal_texts, share_labels, topics_of_theme
-from transforms.topics.cluster import together
-from transforms.topics.equal import joined
+from transforms.topics.clusters.cluster import together
+from transforms.topics.clusters.equal import joined
 
 NUMBERS = st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 4)), max_size=20)
 

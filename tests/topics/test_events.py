@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from transforms.topics import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, match_by_documents
-from transforms.topics.carry import Known, carry_on, keeps_title, unused_uid
-from transforms.topics.events import ABSENT, Compared, drift_of, events_of, published_flow
-from transforms.topics.flow import flow_table
+from transforms.topics.lineage.carry import Known, carry_on, keeps_title, unused_uid
+from transforms.topics.lineage.events import ABSENT, Compared, drift_of, events_of, published_flow
+from transforms.topics.lineage.flow import flow_table
 
 NOISE = -1
 

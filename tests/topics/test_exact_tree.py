@@ -8,7 +8,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, unit
 from transforms.neighbors import exact_cosines, snap
-from transforms.topics import TopicsOptions, cluster_tree, exact_tree, mutual_reachability_tree
+from transforms.topics import TopicsOptions, cluster_tree, mutual_reachability_tree
+from transforms.topics.clusters import exact_tree
 
 
 def chords(vectors):

@@ -25,8 +25,8 @@ from transforms.topics import (
     find_inside_themes,
     find_topics,
     remember_parent,
-    themes,
 )
+from transforms.topics.clusters import themes
 
 OPTIONS = TopicsOptions(n_epochs=30, min_cluster_size=12)
 SIZES = [90, 60, 40]

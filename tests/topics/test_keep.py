@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.topics.helpers import blobs, graph_of, unit
 from transforms.files import CorruptFileError
 from transforms.topics import Clustering, Since, TopicsOptions, read_clustering, write_clustering
-from transforms.topics.clustering import MOST_CHANGED
-from transforms.topics.keep import UNKNOWN, Told, keep_themes, keep_topics, strangers
-from transforms.topics.past import Past, topics_to_keep
+from transforms.topics.clusters.keep import UNKNOWN, Told, keep_themes, keep_topics, strangers
+from transforms.topics.lineage.clustering import MOST_CHANGED
+from transforms.topics.lineage.past import Past, topics_to_keep
 
 OPTIONS = TopicsOptions(min_cluster_size=12)
 

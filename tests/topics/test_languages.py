@@ -15,10 +15,10 @@ from transforms.topics import (
     find_languages,
     known_languages,
 )
-from transforms.topics.find_languages import found_languages, sample_below
-from transforms.topics.languages import languages_of_corpus
-from transforms.topics.terms import count_languages
-from transforms.topics.words import joined, pieces
+from transforms.topics.naming.find_languages import found_languages, sample_below
+from transforms.topics.naming.languages import languages_of_corpus
+from transforms.topics.naming.terms import count_languages
+from transforms.topics.naming.words import joined, pieces
 
 # Written for this test: the same three things in three languages.
 TEXTS = {

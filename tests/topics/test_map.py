@@ -22,9 +22,9 @@ from transforms.topics import (
     lay_out_map,
     place_new,
 )
-from transforms.topics import map as map_module
-from transforms.topics.map import can_continue, map_epochs
-from transforms.topics.reduce import FIRST, fuzzy_graph, optimise, settle, spectral_start
+from transforms.topics.layout import map as map_module
+from transforms.topics.layout.map import can_continue, map_epochs
+from transforms.topics.layout.reduce import FIRST, fuzzy_graph, optimise, settle, spectral_start
 from transforms.vectors import load_array
 
 OPTIONS = TopicsOptions(n_epochs=60)

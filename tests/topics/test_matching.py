@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from transforms.topics import match_by_centroids, match_by_documents, matching
-from transforms.topics.flow import ABSENT, FLOW_SCHEMA, flow_table
-from transforms.topics.matching import CONTAINMENT, JACCARD, best_matching
+from transforms.topics import match_by_centroids, match_by_documents
+from transforms.topics.lineage import matching
+from transforms.topics.lineage.flow import ABSENT, FLOW_SCHEMA, flow_table
+from transforms.topics.lineage.matching import CONTAINMENT, JACCARD, best_matching
 
 
 def flow_of(*rows):

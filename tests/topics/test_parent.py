@@ -116,7 +116,7 @@ def test_every_text_is_told_what_the_parent_said_and_no_other(tmp_path_factory, 
 
 def test_texts_that_share_an_id_are_not_the_same(tmp_path, monkeypatch):
     parent = parent_of(tmp_path, {"d": ["a", "b"]}, 1)
-    monkeypatch.setattr("transforms.topics.parent.ids_of", lambda keys: np.zeros(len(keys), np.int64))
+    monkeypatch.setattr("transforms.topics.lineage.parent.ids_of", lambda keys: np.zeros(len(keys), np.int64))
     told = remember_parent(parent, passages_of(tmp_path, ["c"], 1), f"{tmp_path}/work", plainly)
     assert read_table(told.before[0].path)["topic_id"].to_pylist() == [None]
     assert (told.came, told.left) == (1, 2)

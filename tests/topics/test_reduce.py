@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from tests.topics.helpers import blobs, graph_of, unit
 from transforms.topics import TopicsOptions, lay_out
-from transforms.topics.reduce import fuzzy_graph, spectral_start
+from transforms.topics.layout.reduce import fuzzy_graph, spectral_start
 
 OPTIONS = TopicsOptions(n_epochs=50)
 

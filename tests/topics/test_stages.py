@@ -248,7 +248,7 @@ def test_tables_do_not_depend_on_how_the_work_is_cut(least, corpus, outcome, tmp
     for name, value in {"_TASKS": least, "COUNTS_PER_TASK": 2, "_TEXTS_PER_NAMING": 70}.items():
         monkeypatch.setattr(plan, name, value)
     monkeypatch.setattr("transforms.topics.assigning._ROWS", 7)
-    monkeypatch.setattr("transforms.topics.naming._ROWS", 5)
+    monkeypatch.setattr("transforms.topics.naming.naming._ROWS", 5)
     _, published = run_all(corpus, tmp_path, job=job)
     assert tasks.pop("weigh_terms") >= 4
     parts = 1 if least == 1 else 3

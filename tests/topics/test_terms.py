@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.topics import COUNTS_SCHEMA, count_terms, merge_counts, stop_words
-from transforms.topics.words import is_term_word, pieces
+from transforms.topics.naming.words import is_term_word, pieces
 
 
 def counted_by_hand(texts, topics, ngram_max):

@@ -17,7 +17,6 @@ from transforms.topics import (
     cluster_themes,
     community_graph,
     describe_topics,
-    divide,
     find_inside_themes,
     find_layer,
     find_themes,
@@ -29,6 +28,7 @@ from transforms.topics import (
     topic_uid,
     topics_of_theme,
 )
+from transforms.topics.clusters import divide
 from transforms.vectors import gather_rows
 
 COUNTED = (Counted("section", "value"),)

@@ -8,8 +8,9 @@ from networkx.algorithms.community import louvain_communities
 from sklearn.metrics import adjusted_rand_score
 
 from tests.topics.helpers import blobs, graph_of
-from transforms.topics import community_graph, equal_texts, find_themes, lean_on, themes
-from transforms.topics.themes import layer_seed
+from transforms.topics import community_graph, equal_texts, find_themes, lean_on
+from transforms.topics.clusters import themes
+from transforms.topics.clusters.themes import layer_seed
 
 
 def modularity(graph, themes, resolution):

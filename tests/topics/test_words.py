@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.topics.words import is_term_word, pieces
+from transforms.topics.naming.words import is_term_word, pieces
 
 
 def test_pieces_keep_what_stands_between_words():

@@ -9,27 +9,23 @@ for; empty, tiny and all-equal corpora pass, with no topic or few.
 
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
 from transforms.topics.atlas import atlas_rows, atlas_schema
-from transforms.topics.cluster import Clusters, assign_noise, cluster, cluster_tree
-from transforms.topics.clustering import Clustering, Since, read_clustering, write_clustering
-from transforms.topics.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
-from transforms.topics.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
-from transforms.topics.equal import equal_texts, share_labels
-from transforms.topics.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, size_event
-from transforms.topics.exact_tree import mutual_reachability_tree
-from transforms.topics.find_languages import LanguagesRecord, LanguagesTask, find_languages
-from transforms.topics.flow import FlowRecord, FlowTask, count_flow
+from transforms.topics.clusters.cluster import Clusters, assign_noise, cluster, cluster_tree
+from transforms.topics.clusters.equal import equal_texts, share_labels
+from transforms.topics.clusters.exact_tree import mutual_reachability_tree
+from transforms.topics.clusters.kmeans import kmeans
+from transforms.topics.clusters.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.clusters.theme_topics import ThemeTopics, topics_of_theme
+from transforms.topics.clusters.themes import community_graph, find_themes, lean_on
+from transforms.topics.clusters.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.graph import graph_arrays
-from transforms.topics.identify import Changed
-from transforms.topics.identity import TopicDigest, theme_uid, topic_uid
-from transforms.topics.kmeans import kmeans
-from transforms.topics.landmarks import follow_landmarks, landmark_graph
-from transforms.topics.languages import known_languages, stop_words
-from transforms.topics.map import lay_out_map, place_new
-from transforms.topics.matching import match_by_centroids, match_by_documents
-from transforms.topics.naming import NameRecord, NameTask, name_topics
-from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
-from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import (
+from transforms.topics.layout.map import lay_out_map, place_new
+from transforms.topics.layout.reduce import Layouts, lay_out, reduced
+from transforms.topics.lineage.clustering import Clustering, Since, read_clustering, write_clustering
+from transforms.topics.lineage.events import DRIFT_SCHEMA, EVENTS_SCHEMA, PUBLISHED_FLOW_SCHEMA, jensen_shannon, size_event
+from transforms.topics.lineage.flow import FlowRecord, FlowTask, count_flow
+from transforms.topics.lineage.identify import Changed
+from transforms.topics.lineage.matching import match_by_centroids, match_by_documents
+from transforms.topics.lineage.parent import (
     BEFORE_SCHEMA,
     JoinedParent,
     JoinParentTask,
@@ -41,9 +37,13 @@ from transforms.topics.parent import (
     read_before,
     sort_parent,
 )
-from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
-from transforms.topics.reduce import Layouts, lay_out, reduced
-from transforms.topics.representatives import (
+from transforms.topics.naming.counting import CountRecord, CountRecords, CountTask, Labelling, count_texts
+from transforms.topics.naming.describe import Terms, alike, best_terms, c_tf_idf, choose_terms, varied_terms
+from transforms.topics.naming.find_languages import LanguagesRecord, LanguagesTask, find_languages
+from transforms.topics.naming.identity import TopicDigest, theme_uid, topic_uid
+from transforms.topics.naming.languages import known_languages, stop_words
+from transforms.topics.naming.naming import NameRecord, NameTask, name_topics
+from transforms.topics.naming.representatives import (
     best_members,
     boundary_scores,
     centroids,
@@ -52,7 +52,13 @@ from transforms.topics.representatives import (
     varied,
     vector_sums,
 )
-from transforms.topics.scoring import ScoreRecord, ScoreTask, score_texts
+from transforms.topics.naming.scoring import ScoreRecord, ScoreTask, score_texts
+from transforms.topics.naming.terms import COUNTS_SCHEMA, count_terms, merge_counts
+from transforms.topics.naming.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels
+from transforms.topics.naming.weighing import WeighRecord, WeighTask, weigh_terms
+from transforms.topics.new_texts import AssignRecord, AssignTask, assign_texts, lonely_cosine, new_assignments
+from transforms.topics.options import TopicsOptions
+from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
 from transforms.topics.stages import FindTopicsTask, FoundTopics, find_topics
 from transforms.topics.steps import (
     RunStep,
@@ -72,7 +78,6 @@ from transforms.topics.tables import (
     VALUES_SCHEMA,
 )
 from transforms.topics.tabulating import TabulateRecord, TabulateTask, published_values, tabulate
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms, merge_counts
 from transforms.topics.theme_stages import (
     Bundle,
     ClusteredThemes,
@@ -84,12 +89,7 @@ from transforms.topics.theme_stages import (
     find_layer,
     join_topics,
 )
-from transforms.topics.theme_topics import ThemeTopics, topics_of_theme
-from transforms.topics.themes import community_graph, find_themes, lean_on
-from transforms.topics.user_labels import LabelRecord, LabelTask, label_topics, read_user_labels
 from transforms.topics.values import Counted, check_values, texts_of
-from transforms.topics.vote import Labels, vote_for_labels, without_labels
-from transforms.topics.weighing import WeighRecord, WeighTask, weigh_terms
 
 __all__ = [
     "ASSIGNMENTS_SCHEMA",

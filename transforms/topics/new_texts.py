@@ -16,10 +16,10 @@ from transforms.corpus import IdCollisionError, ids_of
 from transforms.duplicates import Side
 from transforms.files import FileRef, Progress, join, read_table, write_table
 from transforms.neighbors import nearest_others
-from transforms.topics.equal import EQUAL
+from transforms.topics.clusters.equal import EQUAL
+from transforms.topics.clusters.vote import Labels, vote_for_labels, without_labels
 from transforms.topics.options import TopicsOptions
 from transforms.topics.tables import NEW_ASSIGNMENTS_SCHEMA, lists_of_layers, themes_of_layers
-from transforms.topics.vote import Labels, vote_for_labels, without_labels
 
 # Of the published texts this share is farther from all others than the floor says: what is like nothing in the corpus is no
 # member of a topic, and a corpus has few texts of which that can be said.

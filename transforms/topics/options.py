@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from transforms.files import holds_credentials
-from transforms.topics.languages import known_languages
+from transforms.topics.naming.languages import known_languages
 from transforms.topics.values import Counted
 
 

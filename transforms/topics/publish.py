@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 
 from transforms.files import FileRef, join, read_table, write_batches, write_table
 from transforms.topics.assigning import PlaceRecord, with_uids
-from transforms.topics.counting import summed
-from transforms.topics.identify import Changed, Flows, as_new, identify
-from transforms.topics.identity import theme_uid
-from transforms.topics.naming import NameRecord
+from transforms.topics.lineage.identify import Changed, Flows, as_new, identify
+from transforms.topics.lineage.parent import ParentTopics
+from transforms.topics.naming.counting import summed
+from transforms.topics.naming.identity import theme_uid
+from transforms.topics.naming.naming import NameRecord
+from transforms.topics.naming.representatives import centroids
 from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import ParentTopics
-from transforms.topics.representatives import centroids
 from transforms.topics.tables import ASSIGNMENTS_SCHEMA, CENTROIDS_SCHEMA, THEMES_SCHEMA, TOPICS_SCHEMA
 from transforms.topics.tabulating import TabulateRecord, published_values
 from transforms.topics.values import Counted

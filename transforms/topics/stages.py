@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, write_table
-from transforms.topics.cluster import Clusters, assign_noise, cluster
-from transforms.topics.clustering import Clustering
-from transforms.topics.counting import Labelling
-from transforms.topics.divide import divider
-from transforms.topics.equal import equal_texts
+from transforms.topics.clusters.cluster import Clusters, assign_noise, cluster
+from transforms.topics.clusters.divide import divider
+from transforms.topics.clusters.equal import equal_texts
+from transforms.topics.clusters.kmeans import kmeans
+from transforms.topics.clusters.numbering import numbered_by_size
 from transforms.topics.graph import CorpusGraph
-from transforms.topics.kmeans import kmeans
-from transforms.topics.map import can_continue, lay_out_map
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.layout.map import can_continue, lay_out_map
+from transforms.topics.layout.reduce import lay_out, reduced
+from transforms.topics.lineage.clustering import Clustering
+from transforms.topics.lineage.parent import read_before
+from transforms.topics.naming.counting import Labelling
 from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import read_before
-from transforms.topics.reduce import lay_out, reduced
 from transforms.topics.tables import FOLLOWED, LABELS_SCHEMA
 from transforms.vectors import VectorBlock, gather_rows
 

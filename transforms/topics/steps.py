@@ -21,15 +21,10 @@ from typing import Any, Literal
 
 from transforms.files import CorruptFileError, FileRef, join
 from transforms.topics.assigning import PlaceRecord, PlaceTask, place_documents
-from transforms.topics.clustering import Clustering, Since
-from transforms.topics.counting import CountRecords, CountTask, count_texts
-from transforms.topics.find_languages import LanguagesTask, find_languages, found_languages, sample_below
-from transforms.topics.flow import FlowRecord, FlowTask, count_flow
-from transforms.topics.identify import Flows, parent_layer
-from transforms.topics.languages import AUTO
-from transforms.topics.naming import NameRecord, NameTask, name_topics
-from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import (
+from transforms.topics.lineage.clustering import Clustering, Since
+from transforms.topics.lineage.flow import FlowRecord, FlowTask, count_flow
+from transforms.topics.lineage.identify import Flows, parent_layer
+from transforms.topics.lineage.parent import (
     JoinedParent,
     JoinParentTask,
     ParentTopics,
@@ -39,9 +34,15 @@ from transforms.topics.parent import (
     join_parent,
     sort_parent,
 )
+from transforms.topics.naming.counting import CountRecords, CountTask, count_texts
+from transforms.topics.naming.find_languages import LanguagesTask, find_languages, found_languages, sample_below
+from transforms.topics.naming.languages import AUTO
+from transforms.topics.naming.naming import NameRecord, NameTask, name_topics
+from transforms.topics.naming.scoring import ScoreTask, score_texts
+from transforms.topics.naming.weighing import WeighTask, weigh_terms
+from transforms.topics.options import TopicsOptions
 from transforms.topics.plan import PASSAGES_PER_TASK, TEXTS_PER_TASK, count_ranges, cut_parts, cut_topics
 from transforms.topics.publish import ContinuedRecord, ContinueTask, PublishTask, TopicsRecord, continue_topics, publish_topics
-from transforms.topics.scoring import ScoreTask, score_texts
 from transforms.topics.stages import FoundTopics
 from transforms.topics.tabulating import TabulateRecord, TabulateTask, tabulate
 from transforms.topics.theme_stages import (
@@ -56,7 +57,6 @@ from transforms.topics.theme_stages import (
     join_topics,
 )
 from transforms.topics.values import Counted
-from transforms.topics.weighing import WeighTask, weigh_terms
 from transforms.vectors import VectorBlock
 
 # A function of (task, options) to a record.

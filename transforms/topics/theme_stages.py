@@ -8,19 +8,19 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
-from transforms.topics.clustering import Since
-from transforms.topics.counting import Labelling
-from transforms.topics.equal import equal_texts
+from transforms.topics.clusters.equal import equal_texts
+from transforms.topics.clusters.keep import UNKNOWN, Told, keep_themes
+from transforms.topics.clusters.numbering import numbered_by_size
+from transforms.topics.clusters.theme_topics import topics_kept, topics_of_theme
+from transforms.topics.clusters.themes import community_graph, find_themes, lean_on
 from transforms.topics.graph import CorpusGraph
-from transforms.topics.keep import UNKNOWN, Told, keep_themes
-from transforms.topics.map import lay_out_map, map_cost
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.layout.map import lay_out_map, map_cost
+from transforms.topics.lineage.clustering import Since
+from transforms.topics.lineage.past import gone_from, read_past, topics_to_keep
+from transforms.topics.naming.counting import Labelling
 from transforms.topics.options import TopicsOptions
-from transforms.topics.past import gone_from, read_past, topics_to_keep
 from transforms.topics.stages import FoundTopics, places_before
 from transforms.topics.tables import LABELS_SCHEMA
-from transforms.topics.theme_topics import topics_kept, topics_of_theme
-from transforms.topics.themes import community_graph, find_themes, lean_on
 from transforms.vectors import VectorBlock, gather_rows, load_array, save_array
 
 # Themes are clustered in bundles of about so many texts: enough to be worth a task, few enough to spread.

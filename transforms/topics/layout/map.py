@@ -15,8 +15,8 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.sparse.csgraph import connected_components
 
 from transforms.threads import one_blas_thread
+from transforms.topics.layout.reduce import FIRST, fuzzy_graph, lay_out, optimise, settle, spectral_start
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import FIRST, fuzzy_graph, lay_out, optimise, settle, spectral_start
 
 # Steps of the optimisation from night to night, in units of UMAP's first one. A layout from nothing ends before it is at rest:
 # without its own last steps, `FIRST`, the first night would move everything by a tenth of the spread.

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from transforms.topics.languages import ENGLISH, are_stop_words, known_languages, language_of_texts
-from transforms.topics.words import is_term_word, joined, pieces
+from transforms.topics.naming.languages import ENGLISH, are_stop_words, known_languages, language_of_texts
+from transforms.topics.naming.words import is_term_word, joined, pieces
 
 COUNTS_SCHEMA = pa.schema(
     [

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.files import FileRef, read_table
-from transforms.topics.languages import known_languages, languages_of_corpus
+from transforms.topics.naming.languages import known_languages, languages_of_corpus
+from transforms.topics.naming.terms import count_languages
 from transforms.topics.options import TopicsOptions
-from transforms.topics.terms import count_languages
 
 # Texts that are looked at, chosen by hash: a language of one in a hundred texts has two hundred of them.
 _SAMPLE = 20_000

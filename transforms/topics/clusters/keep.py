@@ -6,10 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from transforms.topics.cluster import Clusters, assign_noise, together
-from transforms.topics.equal import equal_texts, share_labels
-from transforms.topics.landmarks import follow
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.clusters.cluster import Clusters, assign_noise, together
+from transforms.topics.clusters.equal import equal_texts, share_labels
+from transforms.topics.clusters.landmarks import follow
+from transforms.topics.clusters.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 
 # The label of a text that the parent generation did not have, beside -1 for noise.

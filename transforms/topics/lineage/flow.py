@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, join, read_table, write_table
+from transforms.topics.lineage.parent import JoinedParent
 from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import JoinedParent
 from transforms.topics.tables import themes_of_layers
 
 # Where a document is that is in no topic, and where one comes from that is new, or goes to that is gone.

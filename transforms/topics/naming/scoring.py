@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, join, read_table, write_table
-from transforms.topics.counting import CountRecord, read_labels, summed
+from transforms.topics.naming.counting import CountRecord, read_labels, summed
+from transforms.topics.naming.representatives import best_members, boundary_scores, centroids, member_scores
 from transforms.topics.options import TopicsOptions
-from transforms.topics.representatives import best_members, boundary_scores, centroids, member_scores
 from transforms.vectors import VectorBlock
 
 # Work, not published: sorted by topic, score descending, position.

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import describe
-from transforms.topics.carry import Known
-from transforms.topics.flow import ABSENT, FLOW_SCHEMA, NOISE
+from transforms.topics.lineage.carry import Known
+from transforms.topics.lineage.flow import ABSENT, FLOW_SCHEMA, NOISE
 
 # The threshold of MONIC from which on most of a topic is in another.
 MOST = 0.5

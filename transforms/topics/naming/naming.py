@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from transforms.files import FileRef, join, open_parquet, read_table, write_table
 from transforms.topics.assigning import PlaceRecord
-from transforms.topics.counting import summed
-from transforms.topics.describe import choose_terms
-from transforms.topics.identity import TopicDigest
+from transforms.topics.naming.counting import summed
+from transforms.topics.naming.describe import choose_terms
+from transforms.topics.naming.identity import TopicDigest
+from transforms.topics.naming.representatives import gather, varied
+from transforms.topics.naming.scoring import ScoreRecord, best_of
+from transforms.topics.naming.weighing import WeighRecord
 from transforms.topics.options import TopicsOptions
-from transforms.topics.representatives import gather, varied
-from transforms.topics.scoring import ScoreRecord, best_of
 from transforms.topics.tables import TOPICS_SCHEMA
-from transforms.topics.weighing import WeighRecord
 from transforms.vectors import VectorBlock
 
 # What a name without terms is made of: labelling 0 has the topics, the others have themes.

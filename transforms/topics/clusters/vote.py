@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.topics.cluster import heaviest_vote, share_of_vote
+from transforms.topics.clusters.cluster import heaviest_vote, share_of_vote
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from math import sqrt
 import numpy as np
 
 from transforms.threads import one_blas_thread
-from transforms.topics.cluster import Clusters
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.clusters.cluster import Clusters
+from transforms.topics.clusters.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 from transforms.vectors import VectorBlock, gather_rows
 

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import stopwordsiso
 
-from transforms.topics.words import ENGLISH_STOP_WORDS, bare
+from transforms.topics.naming.words import ENGLISH_STOP_WORDS, bare
 
 AUTO, ENGLISH = "auto", "en"
 # Fewer stop words are no sign of a language, since words are spelled alike in many: so many, and such a share of a text's

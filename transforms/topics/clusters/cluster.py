@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.topics.equal import joined, share_labels
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.clusters.equal import joined, share_labels
+from transforms.topics.clusters.numbering import numbered_by_size
 from transforms.topics.options import TopicsOptions
 
 

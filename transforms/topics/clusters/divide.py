@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transforms.topics.cluster import Clusters, cluster, cluster_tree, together
-from transforms.topics.equal import equal_texts
-from transforms.topics.exact_tree import mutual_reachability_tree
-from transforms.topics.landmarks import follow_landmarks, landmark_graph
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.clusters.cluster import Clusters, cluster, cluster_tree, together
+from transforms.topics.clusters.equal import equal_texts
+from transforms.topics.clusters.exact_tree import mutual_reachability_tree
+from transforms.topics.clusters.landmarks import follow_landmarks, landmark_graph
+from transforms.topics.clusters.numbering import numbered_by_size
+from transforms.topics.layout.reduce import reduced
 from transforms.topics.options import TopicsOptions
-from transforms.topics.reduce import reduced
 
 
 def divider(

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from transforms.files import FileRef, join, read_table, write_table
-from transforms.topics.counting import CountRecord, summed
-from transforms.topics.describe import best_terms, c_tf_idf
+from transforms.topics.naming.counting import CountRecord, summed
+from transforms.topics.naming.describe import best_terms, c_tf_idf
+from transforms.topics.naming.terms import COUNTS_SCHEMA, merge_counts
 from transforms.topics.options import TopicsOptions
-from transforms.topics.terms import COUNTS_SCHEMA, merge_counts
 
 _HASHES = 1 << 32
 

@@ -10,8 +10,8 @@ import hashlib
 import numpy as np
 import scipy.sparse as sp
 
-from transforms.topics.equal import share_labels
-from transforms.topics.numbering import numbered_by_size
+from transforms.topics.clusters.equal import share_labels
+from transforms.topics.clusters.numbering import numbered_by_size
 
 # Rounds of the whole algorithm, each from the partition before. One leaves the coarse layer far from its optimum (V-measure of
 # agnews at 0.5 over five seeds, with plain cosines squared: .529 in the mean, .566 after three); ten add .003 for three times

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.files import FileRef, join, read_table, write_table
-from transforms.topics.carry import Known, carry_on, read_known, with_known
-from transforms.topics.events import DRIFT_SCHEMA, Compared, drift_of, events_of, published_flow
-from transforms.topics.flow import summed_flow
-from transforms.topics.matching import match_by_centroids, match_by_documents
-from transforms.topics.parent import ParentTopics
+from transforms.topics.lineage.carry import Known, carry_on, read_known, with_known
+from transforms.topics.lineage.events import DRIFT_SCHEMA, Compared, drift_of, events_of, published_flow
+from transforms.topics.lineage.flow import summed_flow
+from transforms.topics.lineage.matching import match_by_centroids, match_by_documents
+from transforms.topics.lineage.parent import ParentTopics
 
 # The flow of topics, then that of each layer of themes, as files of FLOW_SCHEMA; None for a layer that the parent has not.
 Flows = tuple[tuple[FileRef, ...] | None, ...]

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, file_ref, join, read_table, write_table
-from transforms.topics.languages import ENGLISH
+from transforms.topics.naming.languages import ENGLISH
+from transforms.topics.naming.representatives import vector_sums
+from transforms.topics.naming.terms import COUNTS_SCHEMA, count_terms_of_each, merge_counts
 from transforms.topics.options import TopicsOptions
-from transforms.topics.representatives import vector_sums
-from transforms.topics.terms import COUNTS_SCHEMA, count_terms_of_each, merge_counts
 from transforms.vectors import VectorBlock, load_array, save_array
 
 # Work, not published: counts sorted by the hash of their terms, so that a range of terms is a range of rows.

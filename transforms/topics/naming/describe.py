@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pyarrow as pa
 
-from transforms.topics.words import pieces
+from transforms.topics.naming.words import pieces
 
 # A phrase takes the place of one of its words when at least this share of the word's occurrences are in the phrase.
 _PHRASE_SHARE = 0.5

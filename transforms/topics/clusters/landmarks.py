@@ -3,7 +3,7 @@
 import numpy as np
 
 from transforms.neighbors import nearest_others, snap
-from transforms.topics.cluster import Clusters, heaviest_vote
+from transforms.topics.clusters.cluster import Clusters, heaviest_vote
 
 # Texts whose nearest landmarks are searched at a time.
 _ROWS = 8192

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.topics.cluster import Clusters, assign_noise
-from transforms.topics.divide import divider
-from transforms.topics.keep import Told, keep_topics
+from transforms.topics.clusters.cluster import Clusters, assign_noise
+from transforms.topics.clusters.divide import divider
+from transforms.topics.clusters.keep import Told, keep_topics
 from transforms.topics.options import TopicsOptions
 
 # A topic with a larger share of its theme than this says no more than the theme does.

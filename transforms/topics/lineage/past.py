@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.files import FileRef, read_table
-from transforms.topics.clustering import Since
-from transforms.topics.keep import UNKNOWN, Told, hanging_together, strangers
+from transforms.topics.clusters.keep import UNKNOWN, Told, hanging_together, strangers
+from transforms.topics.lineage.clustering import Since
+from transforms.topics.lineage.parent import read_before
 from transforms.topics.options import TopicsOptions
-from transforms.topics.parent import read_before
 from transforms.topics.tables import FOLLOWED, themes_of_layers
 
 
