@@ -58,8 +58,8 @@ if [ "${1:-}" = test ]; then
     .venv/bin/python -m ruff check .
     .venv/bin/python -m ruff format --check .
     .venv/bin/python -m mypy
-    # Most tests wait for one thread; -n 0 runs them in this process, as a debugger needs.
-    exec .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
+    # Most tests wait for one thread; -n 0 runs them in this process, as a debugger needs. The order is that of tests/conftest.py.
+    exec .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
 fi
 
 set_up minilm

@@ -2,21 +2,18 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.corpus_vectors import CorpusVectors, corpus_vectors
 from pipelines.search import published_embedding
 from transforms.embedding import EmbeddingOptions, EncoderSpec, encoder_spec, load_encoder
 from transforms.evaluation import DEPTH
-from transforms.files import filesystem_of
 from transforms.generations import Generation
 from transforms.index import exact_top
-from transforms.search import GenerationSearcher, Mode, matching_spec
+from transforms.search import Found, GenerationSearcher, Mode, Owners, matching_spec, nearest
 
 # Queries of one search: their results are in memory together.
 _QUERIES = 256
@@ -110,34 +107,12 @@ def _by_vectors(system: System, generation: Generation, queries: Mapping[str, st
 
 
 def _best_documents(generation: Generation, corpus: CorpusVectors, vectors: np.ndarray) -> list[list[tuple[str, int]]]:
-    """The best documents for each query by their best passages, ties by id, as a searcher orders them."""
-    wanted = DEPTH
-    while True:
-        top = exact_top(np.full(len(vectors), -2), vectors, corpus.blocks, min(wanted, corpus.texts))
-        owners = _owners(generation, np.unique(top.ids[top.ids >= 0]))
-        rows = zip(top.scores.tolist(), top.ids.tolist(), strict=True)
-        found = [_ordered(scores, ids, owners) for scores, ids in rows]
-        # Several texts may be passages of one document: ask for more until that is enough documents or all there is.
-        if wanted >= corpus.texts or all(len(documents) >= DEPTH for documents in found):
-            return [documents[:DEPTH] for documents in found]
-        wanted *= 2
+    """The best documents for each query by their best passages, as a searcher finds them."""
 
+    def search(rows: np.ndarray, wanted: int) -> Found:
+        top = exact_top(np.full(len(rows), -2), vectors[rows], corpus.blocks, min(wanted, corpus.texts))
+        unseen = top.scores[:, -1] if wanted < corpus.texts else np.full(len(rows), -np.inf, np.float32)
+        return Found(top.scores, top.ids, unseen)
 
-def _ordered(scores: Sequence[float], ids: Sequence[int], owners: dict[int, list[tuple[str, int]]]) -> list[tuple[str, int]]:
-    best: dict[str, tuple[float, int]] = {}
-    for score, text in zip(scores, ids, strict=True):
-        for doc_id, passage_no in owners.get(text, []):
-            if doc_id not in best or (-score, passage_no) < (-best[doc_id][0], best[doc_id][1]):
-                best[doc_id] = score, passage_no
-    ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))
-    return [(doc_id, passage_no) for doc_id, (_, passage_no) in ranked]
-
-
-def _owners(generation: Generation, ids: np.ndarray) -> dict[int, list[tuple[str, int]]]:
-    fs, inner = filesystem_of(generation.path("index/ids.parquet"))
-    columns = ["id", "doc_id", "passage_no"]
-    table = pq.read_table(inner, columns=columns, filters=pc.field("id").isin(ids.tolist()), filesystem=fs)
-    owners: dict[int, list[tuple[str, int]]] = {}
-    for text, doc_id, passage_no in zip(*(table[name].to_pylist() for name in columns), strict=True):
-        owners.setdefault(text, []).append((doc_id, passage_no))
-    return owners
+    owners = Owners(generation.path("index/ids.parquet"))
+    return [[best.passage for best in found] for found in nearest(len(vectors), DEPTH, search, owners.of)]

@@ -13,6 +13,20 @@ from transforms.embedding import EmbeddingOptions, Encoder, EncoderSpec, encoder
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# Rooms whose files take minutes, in this order: a file is tested by one process, and the last one should not be alone.
+_FIRST = ("runners", "end_to_end", "faults", "deploy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; run_local.sh asks xdist to keep this order."""
+    rooms = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(rooms).parts[0]
+        return _FIRST.index(room) if room in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -9,6 +9,8 @@ it; a filter leaves the k best of what fits, never what fits of the k best.
 from transforms.search.allowed import check_where
 from transforms.search.batch import HITS_SCHEMA, BatchOptions, HitsRecord, QueriesPart, search_part
 from transforms.search.labels import Theme, Topic
+from transforms.search.nearest import nearest
+from transforms.search.owners import Owners
 from transforms.search.passages import find_passages
 from transforms.search.rankers import Mode
 from transforms.search.reranked import CANDIDATES, check_texts, rerank_passages
@@ -23,6 +25,7 @@ from transforms.search.searcher import (
     matching_spec,
 )
 from transforms.search.similarity import PairSimilarity, pairwise_similarity, rank_alike
+from transforms.search.vector_index import Found
 from transforms.search.where import Where, WhereError, parse_where
 
 __all__ = [
@@ -30,10 +33,12 @@ __all__ = [
     "HITS_SCHEMA",
     "BatchOptions",
     "EncoderMismatchError",
+    "Found",
     "GenerationSearcher",
     "Hit",
     "HitsRecord",
     "Mode",
+    "Owners",
     "PairSimilarity",
     "Place",
     "QueriesPart",
@@ -48,6 +53,7 @@ __all__ = [
     "check_where",
     "find_passages",
     "matching_spec",
+    "nearest",
     "pairwise_similarity",
     "parse_where",
     "rank_alike",
