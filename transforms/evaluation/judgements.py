@@ -7,7 +7,7 @@ import math
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,15 +148,26 @@ def _read(path: str) -> list[dict[str, Any]]:
             if ending in (".jsonl", ".ndjson", ".json"):
                 return [_object(line, number, path) for number, line in enumerate(file, 1) if line.strip()]
             if ending in (".tsv", ".csv"):
-                text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-                if ending == ".tsv":
-                    return list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
-                return list(csv.DictReader(text))
+                return _separated(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), ending, path)
     except FileNotFoundError:
         raise InputError(f"{redact(path)!r} does not exist: give judgements and their queries") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{redact(path)!r} cannot be read: {str(error).splitlines()[0]}") from error
     raise InputError(f"{redact(path)!r} has no known ending: Parquet, JSON Lines (.jsonl), .tsv and .csv are read")
+
+
+def _separated(text: TextIO, ending: str, path: str) -> list[dict[str, Any]]:
+    if ending == ".tsv":
+        reader, repair = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE), "write tabs in texts as spaces"
+    else:
+        reader, repair = csv.DictReader(text), "quote texts with commas"
+    rows = []
+    for row in reader:
+        # Where the reader puts what has no column.
+        if None in row:
+            raise InputError(f"{redact(path)!r}: line {reader.line_num} has more fields than the header: {repair}")
+        rows.append(row)
+    return rows
 
 
 def _object(line: bytes, number: int, path: str) -> dict[str, Any]:
