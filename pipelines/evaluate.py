@@ -15,6 +15,7 @@ from pipelines.search import published_embedding
 from pipelines.text_sets import refuse_inside
 from transforms.embedding import EmbeddingOptions
 from transforms.evaluation import CONFIDENCE, Judgements, read_judgements
+from transforms.files import is_same
 from transforms.generations import Generation, open_generation
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class EvaluateCommand:
 
     @property
     def _needs_root(self) -> bool:
-        """Pairs of texts can be measured with models alone."""
-        return self.root is not None or not self.models or any((self.qrels, self.labels, self.index))
+        """Pairs of texts can be measured with models alone, and nothing else."""
+        return self.root is not None or not self.models or self.pairs is None or any((self.qrels, self.labels, self.index))
 
     @cached_property
     def _systems(self) -> list[System]:
@@ -108,7 +109,7 @@ class EvaluateCommand:
         generation = open_generation(self.root or DEFAULT_ROOT, self.generation)
         if self.compare_root is not None or self.compare_generation is not None:
             other = self._other(generation)
-            elsewhere = other.root != generation.root
+            elsewhere = not is_same(other.root, generation.root)
             return [published_system(one, one.folder if elsewhere else one.id) for one in (generation, other)]
         model = str(generation.manifest.encoder.get("model"))
         first = published_system(generation, f"{model} (published)" if model in self.models else model)
@@ -116,7 +117,7 @@ class EvaluateCommand:
 
     def _other(self, generation: Generation) -> Generation:
         other = open_generation(self.compare_root or generation.root, self.compare_generation)
-        if (other.root, other.id) == (generation.root, generation.id):
+        if other.id == generation.id and is_same(other.root, generation.root):
             raise ConfigurationError(f"generation {other.id} would be compared with itself: name another one")
         return other
 
