@@ -4,14 +4,13 @@ The queries are read as a corpus is, with its formats, columns and reasons for q
 otherwise, give the same tables.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from pipelines.answers_folder import QUARANTINE, check_answers_folder, remove_answers, work_folder
+from pipelines.answers_folder import QUARANTINE, check_answers_folder, publish_answers, work_folder
 from pipelines.config import Config, load_config
 from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.errors import warn
@@ -58,7 +57,7 @@ def search_batch(
     """Answer every query of `files` from the published generation, into `part-*.parquet` in the folder `output`.
 
     Rows that are no query, and queries that the model fails on, go to `quarantine.parquet` there; the others are answered. What
-    an earlier call left there is replaced. `settings` are KEY=VALUE.
+    an earlier call left there is replaced once all is done. `settings` are KEY=VALUE.
 
     Raises InputError when there is no query that can be used, ConfigurationError for an output inside the root, or with
     the queries or others' tables in it, RunnerError for places that workers elsewhere do not have, and what
@@ -83,8 +82,8 @@ def search_batch(
         for place in (config, config.model_copy(update={"root": root})):
             check_places(place, runner)
         warn([*runner.check_answers(), *word_warnings(generation, asked.mode)])
-        remove_answers(output)
-        with _whole_or_nothing(output), runner:
+        finished = join(work, "answers")
+        with runner:
             run = Run(config, runner)
             corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
             if not corpus.rows:
@@ -94,13 +93,14 @@ def search_batch(
                 "search",
                 HitsResult,
                 None,
-                lambda: _search(run, corpus, generation, output, asked, model),
+                lambda: _search(run, corpus, generation, finished, asked, model),
                 total=corpus.rows,
                 unit="queries",
             )
             bad = _quarantine(corpus, found.records)
             if bad.num_rows:
-                write_table(join(output, QUARANTINE), bad)
+                write_table(join(finished, QUARANTINE), bad)
+        publish_answers(finished, output)
     unusable = reasons_of(corpus)
     if failed := sum(len(record.failed) for record in found.records):
         unusable["model_failed"] = failed
@@ -139,10 +139,10 @@ def _config(
 
 
 def _search(
-    run: Run, corpus: CorpusResult, generation: Generation, output: str, asked: BatchOptions, model: str | None
+    run: Run, corpus: CorpusResult, generation: Generation, directory: str, asked: BatchOptions, model: str | None
 ) -> HitsResult:
     parts = [part for part in corpus.parts if part.rows]
-    tasks = [QueriesPart(i, part.documents, generation.root, generation.id, output) for i, part in enumerate(parts)]
+    tasks = [QueriesPart(i, part.documents, generation.root, generation.id, directory) for i, part in enumerate(parts)]
     threads = run.config.embedding.threads or run.runner.threads(len(tasks))
     batch = {"threads": threads, "tokens_per_batch": run.config.embedding.tokens_per_batch}
     options = published_embedding(generation, model).model_copy(update=batch)
@@ -161,14 +161,3 @@ def _quarantine(corpus: CorpusResult, records: Sequence[HitsRecord]) -> pa.Table
     ]
     failed = pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
     return pa.concat_tables([*(read_table(file.path).cast(QUARANTINE_SCHEMA) for file in files), failed])
-
-
-@contextlib.contextmanager
-def _whole_or_nothing(output: str) -> Iterator[None]:
-    """Remove what there is of the tables when the call fails: some answers would be taken for all."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove_answers(output)
-        raise
