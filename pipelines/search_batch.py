@@ -4,6 +4,7 @@ The queries are read as a corpus is, with its formats, columns and reasons for q
 otherwise, give the same tables.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.answers_folder import QUARANTINE, check_answers_folder, publish_answers, work_folder
-from pipelines.config import Config, load_config
+from pipelines.config import Config, ConfigurationError, load_config
 from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.errors import warn
 from pipelines.places import check_places
@@ -60,8 +61,8 @@ def search_batch(
     an earlier call left there is replaced once all is done. `settings` are KEY=VALUE.
 
     Raises InputError when there is no query that can be used, ConfigurationError for an output inside the root, or with
-    the queries or others' tables in it, RunnerError for places that workers elsewhere do not have, and what
-    `GenerationSearcher` raises.
+    the queries or others' tables in it, and for a setting that a search does not go by, RunnerError for places that workers
+    elsewhere do not have, and what `GenerationSearcher` raises.
     """
     refuse_inside("--output", output, root)
     check_queries([], asked.k)
@@ -77,7 +78,7 @@ def search_batch(
         check_where(generation, parse_where(asked.where))
     check_answers_folder(output, files)
     with work_folder(output) as work:
-        config = _config(generation, files, work, settings, beam_options)
+        config = _config(generation, files, work, model, settings, beam_options)
         runner = Runner(config.runner)
         for place in (config, config.model_copy(update={"root": root})):
             check_places(place, runner)
@@ -93,7 +94,7 @@ def search_batch(
                 "search",
                 HitsResult,
                 None,
-                lambda: _search(run, corpus, generation, finished, asked, model),
+                lambda: _search(run, corpus, generation, finished, asked),
                 total=corpus.rows,
                 unit="queries",
             )
@@ -129,23 +130,37 @@ def batch_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+# What a search of many queries goes by: how they are read, and where and how their jobs run.
+_SETTINGS = re.compile(r"corpus\.(?!keep_text|passage_).+|runner\..+|embedding\.(device|threads|tokens_per_batch)")
+
+
 def _config(
-    generation: Generation, files: Sequence[str], work: str, settings: Sequence[str], beam_options: Sequence[str]
+    generation: Generation,
+    files: Sequence[str],
+    work: str,
+    model: str | None,
+    settings: Sequence[str],
+    beam_options: Sequence[str],
 ) -> Config:
-    """The generation's settings for reading texts; where jobs run is this command's affair."""
-    base = texts_only(generation, files) | {"root": work, "runner": {}}
+    """The generation's settings for reading and embedding texts; where jobs run is this command's affair."""
+    embedding = published_embedding(generation, model).model_dump(mode="json")
+    base = texts_only(generation, files) | {"root": work, "embedding": embedding, "runner": {}}
     base["corpus"] |= {"passage_tokens": None, "keep_text": True, "max_quarantine_fraction": 1.0}
-    return load_config(None, settings, {}, base, beam_options=list(beam_options))
+    config = load_config(None, settings, {}, base, beam_options=list(beam_options))
+    for key in (setting.partition("=")[0].strip() for setting in settings):
+        if not _SETTINGS.fullmatch(key):
+            raise ConfigurationError(
+                f"--set {key} changes nothing in a search: index and model are the generation's; corpus.…, runner.… and "
+                "embedding.device, .threads and .tokens_per_batch can be set"
+            )
+    return config
 
 
-def _search(
-    run: Run, corpus: CorpusResult, generation: Generation, directory: str, asked: BatchOptions, model: str | None
-) -> HitsResult:
+def _search(run: Run, corpus: CorpusResult, generation: Generation, directory: str, asked: BatchOptions) -> HitsResult:
     parts = [part for part in corpus.parts if part.rows]
     tasks = [QueriesPart(i, part.documents, generation.root, generation.id, directory) for i, part in enumerate(parts)]
     threads = run.config.embedding.threads or run.runner.threads(len(tasks))
-    batch = {"threads": threads, "tokens_per_batch": run.config.embedding.tokens_per_batch}
-    options = published_embedding(generation, model).model_copy(update=batch)
+    options = run.config.embedding.model_copy(update={"threads": threads})
     records: list[HitsRecord] = run.job("search", SearchQueries(options, asked), tasks, HitsRecord)
     records.sort(key=lambda record: record.part)
     counts = {name: sum(getattr(record, name) for record in records) for name in ("queries", "truncated")}

@@ -64,10 +64,11 @@ def test_answers_are_reranked_as_those_of_single_searches(ask, two_generations, 
     good = [{"id": query, "text": text} for query, text in QUERIES.items()]
     asked = []
     monkeypatch.setattr(
-        "pipelines.search_batch.SearchQueries", lambda options, one: asked.append(one) or SearchQueries(options, one)
+        "pipelines.search_batch.SearchQueries", lambda options, one: asked.append((options, one)) or SearchQueries(options, one)
     )
-    _, files = ask([good], "-k", 4, "--rerank", model)
-    assert [one.rerank_precision for one in asked] == [load_reranker(model).precision]
+    _, files = ask([good], "-k", 4, "--rerank", model, "--set", "embedding.device=cpu", "--set", "embedding.threads=1")
+    ((options, one),) = asked
+    assert (one.rerank_precision, options.device, options.threads) == (load_reranker(model).precision, "cpu", 1)
     hits = pq.read_table(files["part-00000.parquet"])
     for query, text in QUERIES.items():
         own = hits.filter(pa.compute.equal(hits["query_id"], query)).to_pylist()
