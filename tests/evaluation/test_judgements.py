@@ -7,7 +7,7 @@ import pytest
 from transforms.corpus import InputError
 from transforms.evaluation import read_judgements
 
-QUERIES = {"q1": "first", "q2": "second", "q3": " ", "q4": "fourth", "q5": "fifth"}
+QUERIES = {"q1": "first", "q2": "second", "q3": " \u200b", "q4": "fourth", "q5": "fifth"}
 QRELS = [("q1", "a", 2), ("q1", "b", 0), ("q2", "c", 1), ("q3", "d", 1), ("q4", "e", 0), ("q9", "f", 1)]
 LEFT_OUT = {
     "queries without a text": 1,
@@ -82,6 +82,9 @@ def test_missing_files_columns_and_queries_are_named(tmp_path):
         read_judgements(str(tmp_path), queries)
     with pytest.raises(InputError, match="no column 'doc_id'"):
         read_judgements(queries, queries)
+    (tmp_path / "surrogate.jsonl").write_text('{"query_id": "q1", "text": "\\ud800"}\n')
+    with pytest.raises(InputError, match="row 0 is no Unicode"):
+        read_judgements(qrels, str(tmp_path / "surrogate.jsonl"))
     (tmp_path / "broken.jsonl").write_text('{"query_id": "a", "text": "b"}\n{"query_id"\n')
     with pytest.raises(InputError, match="line 2 is not JSON"):
         read_judgements(qrels, str(tmp_path / "broken.jsonl"))

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.corpus import InputError
+from transforms.corpus import InputError, is_visible
 from transforms.files import filesystem_of, join, redact
 
 # Names of columns, the first of which is there counts: BEIR calls ids `_id` and its TSV has its own names.
@@ -90,11 +90,19 @@ def _texts(path: str) -> tuple[dict[str, str], dict[str, int]]:
         if query_id is None or query_id in texts:
             what = "no id" if query_id is None else f"the id {query_id!r} of an earlier one"
             raise InputError(f"queries {redact(path)!r}: row {row} has {what}: every query needs an id of its own")
-        if text is None or not str(text).strip():
+        if text is None or not _is_visible(str(text), row, path):
             blank += 1
         else:
             texts[query_id] = str(text)
     return texts, {"queries without a text": blank} if blank else {}
+
+
+def _is_visible(text: str, row: int, path: str) -> bool:
+    """Whether a search would take the text."""
+    try:
+        return bool(is_visible(pa.array([text], pa.string()))[0].as_py())
+    except UnicodeEncodeError:
+        raise InputError(f"queries {redact(path)!r}: row {row} is no Unicode, {text[:80]!r}: write it in UTF-8") from None
 
 
 def _grades(path: str) -> Iterator[tuple[str, str, int]]:
