@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from transforms.files import FileRef, write_table
 from transforms.lexical import LexicalIndex, LexicalOptions, Step, build_lexical
-from transforms.lexical.join import BORDERS, IDS, PARAMETERS, POSITIONS, SCORES, TERMS
+from transforms.lexical.join import BORDERS, IDS, POSITIONS, SCORES, TERMS
 from transforms.vectors import load_array
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -65,8 +65,7 @@ def ours(folder: Path, queries: list[str]) -> dict[str, Any]:
     seconds, peak = time.perf_counter() - started, peak_mb()
     opened = time.perf_counter()
     arrays = {name: load_array(f"{folder}/lexical/{name}") for name in (SCORES, POSITIONS, BORDERS, IDS)}
-    vocabulary, parameters = (json.loads(Path(f"{folder}/lexical/{name}").read_text()) for name in (TERMS, PARAMETERS))
-    index = LexicalIndex(arrays, vocabulary, parameters, options.language)
+    index = LexicalIndex(arrays, json.loads(Path(f"{folder}/lexical/{TERMS}").read_text()), options.language)
     index.search(queries[0], K)
     first = time.perf_counter() - opened
     times = timed(lambda query: index.search(query, K), queries)

@@ -8,7 +8,17 @@ import pyarrow as pa
 
 from pipelines.config import ConfigurationError
 from transforms.corpus import QUARANTINE_SCHEMA
-from transforms.files import CorruptFileError, is_within, join, list_files, open_parquet, redact, remove
+from transforms.files import (
+    CorruptFileError,
+    filesystem_of,
+    is_within,
+    join,
+    list_files,
+    move_file,
+    open_parquet,
+    redact,
+    remove,
+)
 from transforms.search import HITS_SCHEMA
 
 QUARANTINE = "quarantine.parquet"
@@ -32,8 +42,23 @@ def check_answers_folder(output: str, queries: Sequence[str]) -> None:
         )
 
 
-def remove_answers(output: str) -> None:
-    """Remove the tables of an earlier call, and nothing else."""
+def publish_answers(finished: str, output: str) -> None:
+    """Put the finished tables of a folder in `output` into the place of those of an earlier call, and of nothing else.
+
+    Until now these stay, whatever fails. Where the moving itself fails no table stays: some answers would be taken for all.
+    """
+    try:
+        _remove_answers(output)
+        for path in list_files(finished, ".parquet"):
+            fs, inner = filesystem_of(path)
+            move_file(fs, inner, filesystem_of(join(output, path.rsplit("/", 1)[-1]))[1])
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _remove_answers(output)
+        raise
+
+
+def _remove_answers(output: str) -> None:
     for path, ours in list(_tables(output)):
         if ours:
             remove(path)

@@ -58,11 +58,12 @@ def console() -> NoReturn:
 
 
 def split_beam_options(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split `ours -- theirs` at the first `--`."""
-    if "--" not in arguments:
-        return arguments, []
-    at = arguments.index("--")
-    return arguments[:at], arguments[at + 1 :]
+    """Split `ours -- theirs` at the first `--`. Not where a text is asked for: after `--` one may begin with a dash."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = arguments[:at]
+    # An option may be shortened, and no other one of search begins so.
+    of_texts = ours[:1] == ["similarity"] or (ours[:1] == ["search"] and not any(one.startswith("--q") for one in ours))
+    return (arguments, []) if of_texts else (ours, arguments[at + 1 :])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -139,7 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     diff.add_argument("b", metavar="B", nargs="?", help="default: the published one")
     diff.add_argument("--examples", metavar="N", type=_count, default=5, help="ids shown of each kind (default: 5)")
     search = verb("search", _search, "Search the published generation.", reading)
-    search.add_argument("query", nargs="?", help="what to look for")
+    search.add_argument("query", nargs="?", help="what to look for; after -- it may begin with a dash")
     search.add_argument("--queries", metavar="GLOB", nargs="+", action="extend", help="files of queries, in place of one")
     search.add_argument("--output", metavar="DIR", help="with --queries: write the answers as Parquet there")
     search.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="with --queries: set one key")
@@ -150,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("--weight", type=float, metavar="W", help="hybrid: share of the vectors (default: by ranks)")
     _add_rerank(search)
     similarity = verb("similarity", _similarity, "Cosine, dot product and euclidean distance of every pair of texts.")
-    similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts")
+    similarity.add_argument("texts", nargs="+", metavar="TEXT", help="two or more texts; after -- they may begin with a dash")
     similarity.add_argument("--matrix", action="store_true", help="show a table of all texts for each measure")
     for command, default in ((search, "the index's model"), (similarity, "all-MiniLM-L6-v2")):
         command.add_argument("--model", help=f"sentence-transformers model: name or folder (default: {default})")

@@ -1,7 +1,7 @@
 """Vectors of a published corpus by any encoder, in files of this machine: from the root's store where it has them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +51,7 @@ def corpus_vectors(generation: Generation, spec: EncoderSpec, options: Embedding
             continue
         chosen = [part_keys[i] for i in new]
         texts = [part_texts[i] for i in new]
-        if texts[0] is None and spec.fingerprint != generation.manifest.encoder["fingerprint"]:
-            raise InputError(
-                f"generation {generation.id} keeps no texts (corpus.keep_text=false): only its own model can be measured on it"
-            )
+        check_texts_are_kept(generation, spec, texts)
         found = vectors_of(chosen, texts, shards, spec, options, unit=False)
         embedded += found.embedded
         damaged |= set(found.damaged)
@@ -63,6 +60,14 @@ def corpus_vectors(generation: Generation, spec: EncoderSpec, options: Embedding
         done[at[new]] = True
     warn(damage_warnings(generation.root, sorted(damaged)))
     return CorpusVectors(tuple(blocks), embedded)
+
+
+def check_texts_are_kept(generation: Generation, spec: EncoderSpec, texts: Collection[str | None]) -> None:
+    """Raise InputError when another model than the generation's own would have to embed texts that it does not keep."""
+    if None in texts and spec.fingerprint != generation.manifest.encoder["fingerprint"]:
+        raise InputError(
+            f"generation {generation.id} keeps no texts (corpus.keep_text=false): only its own model can be measured on it"
+        )
 
 
 def _keys(generation: Generation) -> tuple[np.ndarray, np.ndarray]:

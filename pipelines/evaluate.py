@@ -5,14 +5,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines.config import ConfigurationError
+from pipelines.defaults import DEFAULT_ROOT
 from pipelines.errors import warn
 from pipelines.evaluate_costs import cost_lines, measure_costs
 from pipelines.evaluated import Sampling, Section, figures_tables, section_lines
+from pipelines.evaluation_folder import check_evaluation_folder, write_evaluation
 from pipelines.rankers import System, model_system, published_system
 from pipelines.search import published_embedding
+from pipelines.text_sets import refuse_inside
 from transforms.embedding import EmbeddingOptions
 from transforms.evaluation import CONFIDENCE, Judgements, read_judgements
-from transforms.files import join, write_json, write_table
+from transforms.files import is_same
 from transforms.generations import Generation, open_generation
 
 if TYPE_CHECKING:
@@ -66,7 +69,11 @@ class EvaluateCommand:
         }
         warn([finding for section in sections for finding in section.findings])
         if self.output is not None:
-            found["files"] = _write(self.output, found, sections)
+            tables = figures_tables(sections)
+            for section in sections:
+                tables |= section.tables
+            figures = {name: value for name, value in found.items() if name != "files"}
+            found["files"] = write_evaluation(self.output, figures, tables)
         return found, _lines(found, sections)
 
     def _check(self) -> None:
@@ -84,22 +91,25 @@ class EvaluateCommand:
             raise ConfigurationError(
                 "compare models (--model) or generations (--compare-…), not both: a difference would have two causes"
             )
+        if self.output is not None:
+            for root in (self.root or DEFAULT_ROOT, self.compare_root):
+                if root is not None:
+                    refuse_inside("--output", self.output, root)
+            check_evaluation_folder(self.output, [path for path in (self.qrels, self.queries, self.pairs) if path is not None])
 
     @property
     def _needs_root(self) -> bool:
-        """Pairs of texts can be measured with models alone."""
-        return self.root is not None or not self.models or any((self.qrels, self.labels, self.index))
+        """Pairs of texts can be measured with models alone, and nothing else."""
+        return self.root is not None or not self.models or self.pairs is None or any((self.qrels, self.labels, self.index))
 
     @cached_property
     def _systems(self) -> list[System]:
-        from pipelines.defaults import DEFAULT_ROOT
-
         if not self._needs_root:
             return _different([model_system(None, EmbeddingOptions(model=model), model) for model in self.models])
         generation = open_generation(self.root or DEFAULT_ROOT, self.generation)
         if self.compare_root is not None or self.compare_generation is not None:
             other = self._other(generation)
-            elsewhere = other.root != generation.root
+            elsewhere = not is_same(other.root, generation.root)
             return [published_system(one, one.folder if elsewhere else one.id) for one in (generation, other)]
         model = str(generation.manifest.encoder.get("model"))
         first = published_system(generation, f"{model} (published)" if model in self.models else model)
@@ -107,7 +117,7 @@ class EvaluateCommand:
 
     def _other(self, generation: Generation) -> Generation:
         other = open_generation(self.compare_root or generation.root, self.compare_generation)
-        if (other.root, other.id) == (generation.root, generation.id):
+        if other.id == generation.id and is_same(other.root, generation.root):
             raise ConfigurationError(f"generation {other.id} would be compared with itself: name another one")
         return other
 
@@ -165,17 +175,6 @@ def _described(system: System) -> dict[str, Any]:
         "generation": None if generation is None else generation.id,
         "published": system.published,
     }
-
-
-def _write(folder: str, found: dict[str, Any], sections: list[Section]) -> list[str]:
-    """Write everything to a folder; returns the paths."""
-    tables = figures_tables(sections)
-    for section in sections:
-        tables |= section.tables
-    paths = [write_table(join(folder, f"{name}.parquet"), table).path for name, table in tables.items()]
-    path = join(folder, "evaluation.json")
-    write_json(path, {name: value for name, value in found.items() if name != "files"})
-    return [path, *paths]
 
 
 def _lines(found: dict[str, Any], sections: list[Section]) -> list[str]:

@@ -28,11 +28,15 @@ def evaluate_index(queries: Mapping[str, str] | None, systems: Sequence[System])
     """
     facts: dict[str, Any] = {"queries": {}, "nprobe": {}}
     rows: list[Measured] = []
+    findings: list[str] = []
     for system in systems:
         if not system.published or system.generation is None:
             continue
         with tempfile.TemporaryDirectory(prefix="corpusbeam-") as folder:
             corpus = corpus_vectors(system.generation, system.spec, system.options, folder)
+            if not corpus.texts:
+                findings.append(f"generation {system.generation.id} has no texts: there is nothing that its index could find.")
+                continue
             asked = _own(corpus, folder) if queries is None else _given(system, list(queries.values()), folder)
             truth = exact_top(asked.block.ids(), np.array(asked.block.vectors()), corpus.blocks, max(RANKS))
             meter = RecallMeter([asked], corpus.blocks, truth, unit=system.spec.normalize)
@@ -48,7 +52,7 @@ def evaluate_index(queries: Mapping[str, str] | None, systems: Sequence[System])
                     continue
                 low, high = recall_interval(share)
                 rows.append(Measured(TASK, system.name, f"recall@{k}", float(share.mean()), low, high, len(share)))
-    return Section(TASK, facts, rows)
+    return Section(TASK, facts, rows, findings=findings)
 
 
 def _own(corpus: CorpusVectors, folder: str) -> QuerySet:

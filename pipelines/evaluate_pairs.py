@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.evaluated import Compared, Measured, Sampling, Section, compare_columns, measure_columns
+from pipelines.evaluation_folder import TABLES
 from pipelines.labelled import pair_cosines, reasons, texts_of
 from pipelines.rankers import System
 from transforms.corpus import InputError
 from transforms.duplicates import curve_of, has_scores, read_labels, read_scores
 from transforms.embedding import warnings_of
 from transforms.evaluation import BINARY, GRADED, comparable
-from transforms.files import describe
 
 TASK = "pairs"
 
@@ -64,11 +64,4 @@ def _table(cosines: dict[str, np.ndarray], judged: np.ndarray) -> pa.Table:
         "cosine": np.concatenate(list(cosines.values())),
         "judged": np.tile(judged, len(cosines)),
     }
-    table = pa.table(columns)
-    descriptions = {
-        "system": "Which system.",
-        "pair": "Number of the pair among those that could be used, from 0, in the order of the file.",
-        "cosine": "Cosine of its texts, embedded as documents.",
-        "judged": "The score or label that people gave.",
-    }
-    return table.cast(describe(table.schema, descriptions))
+    return pa.table(columns).cast(TABLES["pairs"])

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from pipelines.evaluate_words import rank_by_words
 from pipelines.evaluated import Compared, Measured, Sampling, Section, compare_columns, measure_columns
+from pipelines.evaluation_folder import TABLES, measure_column
 from pipelines.rankers import Ranked, System, rank
 from transforms.evaluation import MEASURES, Judgements, fit_findings, length_ratio, mean, retrieval_measures
-from transforms.files import describe, read_table
+from transforms.files import read_table
 from transforms.generations import Generation
 from transforms.rerank import Reranker
 from transforms.search import find_passages, rerank_passages
@@ -115,23 +116,11 @@ def _fit(system: System, judgements: Judgements) -> list[str]:
 def _queries(judgements: Judgements, values: Mapping[str, Mapping[str, np.ndarray]]) -> pa.Table:
     rows = [
         {"system": system, "query_id": query, "judged": len(grades), "relevant": sum(grade > 0 for grade in grades.values())}
-        | {_column(measure): float(column[i]) for measure, column in found.items()}
+        | {measure_column(measure): float(column[i]) for measure, column in found.items()}
         for system, found in values.items()
         for i, (query, grades) in enumerate(judgements.relevance.items())
     ]
-    table = pa.Table.from_pylist(rows)
-    descriptions = {
-        "system": "Which system.",
-        "query_id": "The query.",
-        "judged": "Documents that are judged for it.",
-        "relevant": "Those of them with a relevance above 0.",
-        **{_column(measure): f"{measure} of this query." for measure in MEASURES},
-    }
-    return table.cast(describe(table.schema, descriptions))
-
-
-def _column(measure: str) -> str:
-    return measure.lower().replace("@", "_at_")
+    return pa.Table.from_pylist(rows, TABLES["queries"])
 
 
 def _rankings(rankings: Mapping[str, Ranked]) -> pa.Table:
@@ -141,24 +130,6 @@ def _rankings(rankings: Mapping[str, Ranked]) -> pa.Table:
         for query, found in ranked.passages.items()
         for place, (doc_id, passage_no) in enumerate(found, 1)
     ]
-    schema = pa.schema(
-        [
-            ("system", pa.string()),
-            ("query_id", pa.string()),
-            ("rank", pa.int32()),
-            ("doc_id", pa.string()),
-            ("passage_no", pa.int32()),
-        ]
-    )
-    schema = describe(
-        schema,
-        {
-            "system": "Which system.",
-            "query_id": "The query.",
-            "rank": "Place of the document, from 1.",
-            "doc_id": "The document that was found.",
-            "passage_no": "Its best passage.",
-        },
-    )
+    schema = TABLES["rankings"]
     columns = zip(*rows, strict=True) if rows else [[] for _ in schema.names]
     return pa.table([pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)], schema=schema)

@@ -1,14 +1,14 @@
 """What an evaluation found, in a form that is the same for rankings, pairs, topics and index."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.evaluation_folder import TABLES
 from transforms.evaluation import CONFIDENCE, Difference, Estimate, Statistic, difference, estimate
-from transforms.files import describe
 from transforms.reports import clean
 
 
@@ -126,32 +126,11 @@ def verdict(row: Compared) -> str:
 
 def figures_tables(sections: Sequence[Section]) -> dict[str, pa.Table]:
     """All figures of all tasks as tables `measures` and `comparisons`."""
-    common = {
-        "task": "What was measured: retrieval, pairs, topics or index.",
-        "measure": "Name of the measure; larger is better, but for noise.",
-        "low": f"Lower end of the {CONFIDENCE:.0%} interval; null where there is none.",
-        "high": "Upper end of it.",
-        "items": "Queries, pairs or passages that were measured.",
+    rows: dict[str, list[Any]] = {
+        "measures": [row for section in sections for row in section.measured],
+        "comparisons": [row for section in sections for row in section.compared],
     }
-    measures = common | {"system": "Which system.", "value": "The measure."}
-    comparisons = common | {
-        "a": "The system that is compared with.",
-        "b": "The system whose difference this is.",
-        "difference": "Measure of b minus that of a.",
-        "p": "Of the randomization test, two-sided; null where there is none.",
-    }
-    return {
-        "measures": _table([row for section in sections for row in section.measured], Measured, measures),
-        "comparisons": _table([row for section in sections for row in section.compared], Compared, comparisons),
-    }
-
-
-_TYPES: dict[Any, pa.DataType] = {str: pa.string(), float: pa.float64(), int: pa.int64()}
-
-
-def _table(rows: Sequence[Any], kind: type, descriptions: Mapping[str, str]) -> pa.Table:
-    schema = pa.schema([(one.name, _TYPES[one.type]) for one in fields(kind)])
-    return pa.Table.from_pylist([_jsonable(asdict(row)) for row in rows], describe(schema, descriptions))
+    return {name: pa.Table.from_pylist([_jsonable(asdict(row)) for row in some], TABLES[name]) for name, some in rows.items()}
 
 
 def _jsonable(row: dict[str, Any]) -> dict[str, Any]:

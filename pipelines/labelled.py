@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipelines.corpus_vectors import check_texts_are_kept
 from pipelines.embed import damage_warnings
 from pipelines.errors import warn
 from transforms.corpus import InputError, content_key
@@ -55,8 +56,13 @@ def texts_of(pairs: LabelledPairs, root: Generation | None, path: str) -> tuple[
 def pair_cosines(
     a: Texts, b: Texts, root: Generation | None, spec: EncoderSpec, options: EmbeddingOptions
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Cosines float32 of the pairs, as a run would publish them, and what they cost."""
+    """Cosines float32 of the pairs, as a run would publish them, and what they cost.
+
+    Raises InputError when texts must be embedded and the generation keeps none.
+    """
     texts = dict([*a, *b])
+    if root is not None:
+        check_texts_are_kept(root, spec, texts.values())
     keys = sorted(texts)
     stored = [] if root is None else stored_shards(root.root, spec.fingerprint)
     found = vectors_of(keys, [texts[key] for key in keys], ShardIndex(describe_shards(stored)), spec, options)

@@ -4,15 +4,15 @@ The queries are read as a corpus is, with its formats, columns and reasons for q
 otherwise, give the same tables.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from pipelines.answers_folder import QUARANTINE, check_answers_folder, remove_answers, work_folder
-from pipelines.config import Config, load_config
+from pipelines.answers_folder import QUARANTINE, check_answers_folder, publish_answers, work_folder
+from pipelines.config import Config, ConfigurationError, load_config
 from pipelines.corpus import CorpusResult, read_corpus
 from pipelines.errors import warn
 from pipelines.places import check_places
@@ -58,11 +58,11 @@ def search_batch(
     """Answer every query of `files` from the published generation, into `part-*.parquet` in the folder `output`.
 
     Rows that are no query, and queries that the model fails on, go to `quarantine.parquet` there; the others are answered. What
-    an earlier call left there is replaced. `settings` are KEY=VALUE.
+    an earlier call left there is replaced once all is done. `settings` are KEY=VALUE.
 
     Raises InputError when there is no query that can be used, ConfigurationError for an output inside the root, or with
-    the queries or others' tables in it, RunnerError for places that workers elsewhere do not have, and what
-    `GenerationSearcher` raises.
+    the queries or others' tables in it, and for a setting that a search does not go by, RunnerError for places that workers
+    elsewhere do not have, and what `GenerationSearcher` raises.
     """
     refuse_inside("--output", output, root)
     check_queries([], asked.k)
@@ -78,13 +78,13 @@ def search_batch(
         check_where(generation, parse_where(asked.where))
     check_answers_folder(output, files)
     with work_folder(output) as work:
-        config = _config(generation, files, work, settings, beam_options)
+        config = _config(generation, files, work, model, settings, beam_options)
         runner = Runner(config.runner)
         for place in (config, config.model_copy(update={"root": root})):
             check_places(place, runner)
         warn([*runner.check_answers(), *word_warnings(generation, asked.mode)])
-        remove_answers(output)
-        with _whole_or_nothing(output), runner:
+        finished = join(work, "answers")
+        with runner:
             run = Run(config, runner)
             corpus = run.stage("corpus", CorpusResult, None, lambda: read_corpus(run))
             if not corpus.rows:
@@ -94,13 +94,14 @@ def search_batch(
                 "search",
                 HitsResult,
                 None,
-                lambda: _search(run, corpus, generation, output, asked, model),
+                lambda: _search(run, corpus, generation, finished, asked),
                 total=corpus.rows,
                 unit="queries",
             )
             bad = _quarantine(corpus, found.records)
             if bad.num_rows:
-                write_table(join(output, QUARANTINE), bad)
+                write_table(join(finished, QUARANTINE), bad)
+        publish_answers(finished, output)
     unusable = reasons_of(corpus)
     if failed := sum(len(record.failed) for record in found.records):
         unusable["model_failed"] = failed
@@ -129,23 +130,37 @@ def batch_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+# What a search of many queries goes by: how they are read, and where and how their jobs run.
+_SETTINGS = re.compile(r"corpus\.(?!keep_text|passage_).+|runner\..+|embedding\.(device|threads|tokens_per_batch)")
+
+
 def _config(
-    generation: Generation, files: Sequence[str], work: str, settings: Sequence[str], beam_options: Sequence[str]
+    generation: Generation,
+    files: Sequence[str],
+    work: str,
+    model: str | None,
+    settings: Sequence[str],
+    beam_options: Sequence[str],
 ) -> Config:
-    """The generation's settings for reading texts; where jobs run is this command's affair."""
-    base = texts_only(generation, files) | {"root": work, "runner": {}}
+    """The generation's settings for reading and embedding texts; where jobs run is this command's affair."""
+    embedding = published_embedding(generation, model).model_dump(mode="json")
+    base = texts_only(generation, files) | {"root": work, "embedding": embedding, "runner": {}}
     base["corpus"] |= {"passage_tokens": None, "keep_text": True, "max_quarantine_fraction": 1.0}
-    return load_config(None, settings, {}, base, beam_options=list(beam_options))
+    config = load_config(None, settings, {}, base, beam_options=list(beam_options))
+    for key in (setting.partition("=")[0].strip() for setting in settings):
+        if not _SETTINGS.fullmatch(key):
+            raise ConfigurationError(
+                f"--set {key} changes nothing in a search: index and model are the generation's; corpus.…, runner.… and "
+                "embedding.device, .threads and .tokens_per_batch can be set"
+            )
+    return config
 
 
-def _search(
-    run: Run, corpus: CorpusResult, generation: Generation, output: str, asked: BatchOptions, model: str | None
-) -> HitsResult:
+def _search(run: Run, corpus: CorpusResult, generation: Generation, directory: str, asked: BatchOptions) -> HitsResult:
     parts = [part for part in corpus.parts if part.rows]
-    tasks = [QueriesPart(i, part.documents, generation.root, generation.id, output) for i, part in enumerate(parts)]
+    tasks = [QueriesPart(i, part.documents, generation.root, generation.id, directory) for i, part in enumerate(parts)]
     threads = run.config.embedding.threads or run.runner.threads(len(tasks))
-    batch = {"threads": threads, "tokens_per_batch": run.config.embedding.tokens_per_batch}
-    options = published_embedding(generation, model).model_copy(update=batch)
+    options = run.config.embedding.model_copy(update={"threads": threads})
     records: list[HitsRecord] = run.job("search", SearchQueries(options, asked), tasks, HitsRecord)
     records.sort(key=lambda record: record.part)
     counts = {name: sum(getattr(record, name) for record in records) for name in ("queries", "truncated")}
@@ -161,14 +176,3 @@ def _quarantine(corpus: CorpusResult, records: Sequence[HitsRecord]) -> pa.Table
     ]
     failed = pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
     return pa.concat_tables([*(read_table(file.path).cast(QUARANTINE_SCHEMA) for file in files), failed])
-
-
-@contextlib.contextmanager
-def _whole_or_nothing(output: str) -> Iterator[None]:
-    """Remove what there is of the tables when the call fails: some answers would be taken for all."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove_answers(output)
-        raise

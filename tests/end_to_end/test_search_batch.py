@@ -10,7 +10,9 @@ import pytest
 from pipelines.search import Searcher, search
 from tests.embedding.tiny import build_model
 from tests.rerank.tiny import build_cross_encoder
+from transforms.files import write_table
 from transforms.rerank import load_reranker
+from transforms.search import HITS_SCHEMA
 from transforms.search.beam import SearchQueries
 
 QUERIES = {
@@ -62,10 +64,11 @@ def test_answers_are_reranked_as_those_of_single_searches(ask, two_generations, 
     good = [{"id": query, "text": text} for query, text in QUERIES.items()]
     asked = []
     monkeypatch.setattr(
-        "pipelines.search_batch.SearchQueries", lambda options, one: asked.append(one) or SearchQueries(options, one)
+        "pipelines.search_batch.SearchQueries", lambda options, one: asked.append((options, one)) or SearchQueries(options, one)
     )
-    _, files = ask([good], "-k", 4, "--rerank", model)
-    assert [one.rerank_precision for one in asked] == [load_reranker(model).precision]
+    _, files = ask([good], "-k", 4, "--rerank", model, "--set", "embedding.device=cpu", "--set", "embedding.threads=1")
+    ((options, one),) = asked
+    assert (one.rerank_precision, options.device, options.threads) == (load_reranker(model).precision, "cpu", 1)
     hits = pq.read_table(files["part-00000.parquet"])
     for query, text in QUERIES.items():
         own = hits.filter(pa.compute.equal(hits["query_id"], query)).to_pylist()
@@ -106,7 +109,30 @@ def test_neither_order_nor_files_of_the_queries_matter_and_what_was_there_is_rep
 def test_what_cannot_be_done_is_said_before_anything_is(corpusbeam, two_generations, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.jsonl").write_text('{"id": "a", "text": null}\n')
+    yesterday = yesterdays_answers(tmp_path / "hits")
     ran = corpusbeam("search", "--root", two_generations, *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
-    assert not list(tmp_path.glob("hits/*"))
+    assert {path: path.read_bytes() for path in (tmp_path / "hits").iterdir()} == yesterday
+
+
+def yesterdays_answers(folder) -> dict:
+    """A table that an earlier call left, with its bytes."""
+    path = folder / "part-00000.parquet"
+    write_table(str(path), pa.table([[] for _ in HITS_SCHEMA.names], schema=HITS_SCHEMA))
+    return {path: path.read_bytes()}
+
+
+def test_answers_that_are_not_complete_replace_nothing(corpusbeam, two_generations, tmp_path, monkeypatch):
+    (tmp_path / "good.jsonl").write_text('{"id": "a", "text": "late parcel"}\n')
+    yesterday = yesterdays_answers(tmp_path / "hits")
+    answered = []
+
+    def fail(_, records):
+        answered.extend(records)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("pipelines.search_batch._quarantine", fail)
+    ran = corpusbeam("search", "--root", two_generations, "--queries", tmp_path / "good.jsonl", "--output", tmp_path / "hits")
+    assert (ran.code, ran.out, len(answered)) == (1, "", 1)
+    assert {path: path.read_bytes() for path in (tmp_path / "hits").iterdir()} == yesterday

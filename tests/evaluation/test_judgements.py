@@ -7,7 +7,7 @@ import pytest
 from transforms.corpus import InputError
 from transforms.evaluation import read_judgements
 
-QUERIES = {"q1": "first", "q2": "second", "q3": " ", "q4": "fourth", "q5": "fifth"}
+QUERIES = {"q1": "first", "q2": "second", "q3": " \u200b", "q4": "fourth", "q5": "fifth"}
 QRELS = [("q1", "a", 2), ("q1", "b", 0), ("q2", "c", 1), ("q3", "d", 1), ("q4", "e", 0), ("q9", "f", 1)]
 LEFT_OUT = {
     "queries without a text": 1,
@@ -82,6 +82,9 @@ def test_missing_files_columns_and_queries_are_named(tmp_path):
         read_judgements(str(tmp_path), queries)
     with pytest.raises(InputError, match="no column 'doc_id'"):
         read_judgements(queries, queries)
+    (tmp_path / "surrogate.jsonl").write_text('{"query_id": "q1", "text": "\\ud800"}\n')
+    with pytest.raises(InputError, match="row 0 is no Unicode"):
+        read_judgements(qrels, str(tmp_path / "surrogate.jsonl"))
     (tmp_path / "broken.jsonl").write_text('{"query_id": "a", "text": "b"}\n{"query_id"\n')
     with pytest.raises(InputError, match="line 2 is not JSON"):
         read_judgements(qrels, str(tmp_path / "broken.jsonl"))
@@ -99,3 +102,21 @@ def test_no_password_of_a_path_is_shown():
 def test_whole_numbers_may_be_written_with_a_point(tmp_path):
     (tmp_path / "qrels.tsv").write_text("query_id\tdoc_id\trelevance\nq1\ta\t2.0\n")
     assert read_judgements(str(tmp_path / "qrels.tsv"), tables(tmp_path)[1]).relevance == {"q1": {"a": 2}}
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "repair"),
+    [("q.csv", ",", "quote texts with commas"), ("q.tsv", "\t", "write tabs in texts as spaces")],
+)
+def test_a_row_with_more_fields_than_the_header_is_named(tmp_path, name, separator, repair):
+    """Its text would be cut at the first separator, and the figures be those of another query."""
+    rows = [["query_id", "text"], ["q1", "a text"], ["q2", "red", " green"]]
+    (tmp_path / name).write_text("".join(separator.join(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=f"{name}': line 3 has more fields than the header: {repair}"):
+        read_judgements(tables(tmp_path)[0], str(tmp_path / name))
+
+
+def test_a_quoted_text_may_have_commas_and_lines(tmp_path):
+    (tmp_path / "q.csv").write_text('query_id,text\nq1,"red, green\nand blue"\nq2,"two ""quoted"""\n')
+    found = read_judgements(tables(tmp_path)[0], str(tmp_path / "q.csv"))
+    assert found.texts == {"q1": "red, green\nand blue", "q2": 'two "quoted"'}

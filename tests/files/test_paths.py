@@ -10,7 +10,18 @@ from fsspec.core import url_to_fs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transforms.files import filesystem_of, fsync_directory, is_local, is_within, join, list_files, redact, remove, write_bytes
+from transforms.files import (
+    filesystem_of,
+    fsync_directory,
+    is_local,
+    is_same,
+    is_within,
+    join,
+    list_files,
+    redact,
+    remove,
+    write_bytes,
+)
 
 WORDS = st.text(string.ascii_letters + string.digits + "-_.~%+", min_size=1, max_size=12)
 
@@ -216,6 +227,23 @@ def test_what_is_within_a_folder_is_found_however_it_is_spelled(tmp_path, path, 
     (tmp_path / "root").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "root")
     assert is_within(path.format(tmp_path), directory.format(tmp_path)) is within
+
+
+@pytest.mark.parametrize(
+    ("path", "other", "same"),
+    [
+        ("{0}/root/", "{0}/other/../root", True),
+        ("file://{0}/root", "{0}/link", True),
+        ("{0}/root/x", "{0}/root", False),
+        ("{0}/root2", "{0}/root", False),
+        ("memory://root/", "memory://root", True),
+        ("memory://root", "memory://root/x", False),
+    ],
+)
+def test_a_place_is_the_same_however_it_is_spelled(tmp_path, path, other, same):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "root")
+    assert is_same(path.format(tmp_path), other.format(tmp_path)) is same
 
 
 def test_relative_paths_are_within_the_working_directory(tmp_path, monkeypatch):

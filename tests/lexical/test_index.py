@@ -12,7 +12,7 @@ import pytest
 
 from transforms.files import read_json, write_table
 from transforms.lexical import LexicalIndex, LexicalOptions, build_lexical, open_lexical, split_words, steps
-from transforms.lexical.join import BORDERS, IDS, PARAMETERS, POSITIONS, SCORES, TERMS
+from transforms.lexical.join import BORDERS, IDS, POSITIONS, SCORES, TERMS
 from transforms.vectors import load_array
 
 OPTIONS = LexicalOptions(lexical=True)
@@ -41,7 +41,7 @@ def build(folder, texts, rows=1000, options=OPTIONS, backwards=False):
 def open_built(folder, options=OPTIONS) -> LexicalIndex:
     path = f"{folder}/lexical"
     arrays = {name: load_array(f"{path}/{name}") for name in (SCORES, POSITIONS, BORDERS, IDS)}
-    return LexicalIndex(arrays, read_json(f"{path}/{TERMS}"), read_json(f"{path}/{PARAMETERS}"), options.language)
+    return LexicalIndex(arrays, read_json(f"{path}/{TERMS}"), options.language)
 
 
 def words_of(texts, language):
@@ -61,17 +61,32 @@ def test_scores_are_those_of_bm25s(tmp_path, options):
     oracle.index(tokens, show_progress=False)
     index = open_built(tmp_path, options)
     loaded = bm25s.BM25.load(f"{tmp_path}/lexical", mmap=True)
-    for query in ["w1x", "w1x w1x w2x running unknown", "the runs w39x"]:
+    for query in ["w1x", "w1x w1x w2x running unknown", "the runs w39x", "w3x " * 7 + "w1x w2x " * 3]:
         words = words_of([query], options.language)[0]
         expected = oracle.get_scores([word for word in words if word in oracle.vocab_dict])
         np.testing.assert_allclose(index.scores(query), expected, rtol=1e-5, atol=1e-6)
         # The published files are the package's own format.
         known = [word for word in words if word in loaded.vocab_dict]
-        np.testing.assert_array_equal(loaded.get_scores(known), index.scores(query))
+        np.testing.assert_allclose(index.scores(query), loaded.get_scores(known), rtol=1e-6)
     assert (built.terms, built.scores) == (
         len({word for words in tokens for word in words}),
         sum(len(set(words)) for words in tokens),
     )
+
+
+def test_a_word_that_is_repeated_costs_one_pass_over_its_texts(tmp_path):
+    build(tmp_path, corpus())
+    index = open_built(tmp_path)
+    once, positions, read = index.scores("w1x"), index._positions, []
+
+    class Counted:
+        def __getitem__(self, where):
+            read.append(len(positions[where]))
+            return positions[where]
+
+    index._positions = Counted()
+    np.testing.assert_array_equal(index.scores("w1x " * 1024), once * 1024)
+    assert read == [np.count_nonzero(once)]
 
 
 def test_the_best_come_first_and_ties_by_id(tmp_path):

@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from pipelines.answers_folder import QUARANTINE, check_answers_folder, remove_answers, work_folder
+from pipelines.answers_folder import QUARANTINE, check_answers_folder, publish_answers, work_folder
 from pipelines.config import ConfigurationError
 from transforms.corpus import QUARANTINE_SCHEMA
-from transforms.files import join, list_files, write_bytes, write_table
+from transforms.files import join, list_files, move_file, write_bytes, write_table
 from transforms.search import HITS_SCHEMA
 
 
@@ -14,18 +14,44 @@ def names(folder):
     return [path.rsplit("/", 1)[-1] for path in list_files(folder)]
 
 
-def test_only_tables_of_an_earlier_call_are_removed(folder):
-    write_table(join(folder, "part-00000.parquet"), HITS_SCHEMA.empty_table())
+def write_answers(folder, *parts):
+    for part in parts:
+        write_table(join(folder, f"part-{part:05d}.parquet"), HITS_SCHEMA.empty_table())
+
+
+def test_only_tables_of_an_earlier_call_are_replaced(folder):
+    write_answers(folder, 0, 1)
     write_table(join(folder, QUARANTINE), QUARANTINE_SCHEMA.empty_table())
     write_bytes(join(folder, "notes.parquet"), b"mine")
     write_bytes(join(folder, "work", "notes.txt"), b"mine")
     check_answers_folder(folder, ["elsewhere/q.parquet"])
     with work_folder(folder) as work:
         write_bytes(join(work, "parts", "part-00000.parquet"), b"")
-    remove_answers(folder)
-    assert names(folder) == ["notes.parquet"]
+        write_answers(join(work, "answers"), 0)
+        publish_answers(join(work, "answers"), folder)
+        assert names(join(work, "answers")) == []
+    assert names(folder) == ["notes.parquet", "part-00000.parquet"]
     assert names(join(folder, "work")) == ["notes.txt"]
     assert names(work) == []
+
+
+def test_a_part_of_the_answers_is_never_left(folder, monkeypatch):
+    write_answers(folder, 0, 1)
+    write_bytes(join(folder, "notes.parquet"), b"mine")
+    finished = join(folder, "work", "answers")
+    write_answers(finished, 0, 1)
+    moved = []
+
+    def move(fs, source, target):
+        if moved:
+            raise OSError("the disk is full")
+        moved.append(target)
+        move_file(fs, source, target)
+
+    monkeypatch.setattr("pipelines.answers_folder.move_file", move)
+    with pytest.raises(OSError, match="the disk is full"):
+        publish_answers(finished, folder)
+    assert (len(moved), names(folder)) == (1, ["notes.parquet"])
 
 
 @pytest.mark.parametrize("name", ["part-q.parquet", "part-00000.parquet", QUARANTINE])
@@ -34,11 +60,9 @@ def test_tables_of_others_are_refused_and_stay(folder, name):
     write_table(path, pa.table({"id": ["a"], "text": ["what"]}))
     with pytest.raises(ConfigurationError, match=f"{name}, which is no table of answers"):
         check_answers_folder(folder, [])
-    remove_answers(folder)
     write_bytes(path, b"no Parquet")
     with pytest.raises(ConfigurationError, match="no table of answers"):
         check_answers_folder(folder, [])
-    remove_answers(folder)
     assert names(folder) == [name]
 
 

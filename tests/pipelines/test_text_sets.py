@@ -25,7 +25,7 @@ def generation():
 
 def test_texts_are_read_without_the_columns_that_the_generation_was_published_with(generation):
     compared = config_for(generation, ["b.jsonl"], ["corpus.text_column=body"], {})
-    batch = _config(generation, ["b.jsonl"], "work", ["corpus.text_column=body"], [])
+    batch = _config(generation, ["b.jsonl"], "work", None, ["corpus.text_column=body"], [])
     for config in (compared, batch):
         assert (config.corpus.input, config.corpus.id_column, config.corpus.text_column) == (["b.jsonl"], "key", "body")
         assert (config.corpus.metadata_columns, config.topics.tables, config.topics.date_column) == ([], (), None)

@@ -76,8 +76,15 @@ def test_a_model_that_fails_on_all_is_an_error(part):
         part(["bad", "bad"])
 
 
-def test_the_bytes_depend_on_the_queries_only(part):
-    assert part(["1", "2", "3"]).hits.sha256 == part(["1", "2", "3"]).hits.sha256
+def test_the_bytes_depend_on_the_queries_only(part, monkeypatch):
+    alone = part(["1", "2", "3"])
+    beside = part(["1", "2", "3", "bad"])
+    assert beside.failed == (("k3", "fails"),)
+    monkeypatch.setattr("transforms.search.batch._QUERIES", 1)
+    in_steps = part(["1", "2", "3"])
+    assert alone.hits.sha256 == beside.hits.sha256
+    assert read_table(in_steps.hits.path).equals(read_table(alone.hits.path))
+    assert part(["1", "2"]).hits.sha256 != alone.hits.sha256
 
 
 def test_every_worker_reranks_in_the_precision_that_was_found(part, monkeypatch):

@@ -3,8 +3,12 @@
 import threading
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from transforms.corpus import content_keys
+from transforms.search.allowed import Allowed
 from transforms.search.conditions import Conditions
 
 
@@ -62,3 +66,11 @@ def test_only_so_many_stay_and_so_many_bytes(conditions):
     conditions.fitting("b = 2")
     conditions.fitting("b = 1")
     assert conditions.calls[-3:] == ["b = 1", "b = 2", "b = 1"]
+
+
+def test_what_a_condition_leaves_counts_with_all_that_it_is_in_memory():
+    doc_ids = [f"d{i}" for i in range(1000)]
+    columns = [pa.chunked_array([column]) for column in (pa.array(doc_ids), content_keys(doc_ids))]
+    allowed = Allowed(columns[0], np.zeros(1000, np.int32), columns[1])
+    assert len(allowed.only.ids) == 1000
+    assert allowed.nbytes == columns[0].nbytes + 1000 * (4 + 8) + allowed.only.nbytes

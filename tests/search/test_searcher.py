@@ -12,7 +12,7 @@ from tests.neighbors.helpers import unit
 from transforms.corpus import content_keys, doc_hash, ids_of, part_of
 from transforms.embedding import EmbeddingOptions
 from transforms.files import write_table
-from transforms.search import GenerationSearcher, Hit, QueryError, Theme, Topic, WhereError
+from transforms.search import GenerationSearcher, Hit, QueryError, Theme, Topic, WhereError, check_queries
 from transforms.search.owners import Owners
 
 DIM, PARTS = 8, 2
@@ -251,6 +251,29 @@ def test_many_threads_get_the_answers_of_one(searched, query):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda one: searcher.search(["anything"], **one), asked * 5))
     assert found == [searcher.search(["anything"], **one) for one in asked] * 5
+
+
+@pytest.mark.parametrize(
+    ("queries", "said"),
+    [
+        *((["good", blank], "a query must not be blank") for blank in ("", "\u200b", "\x00", "\ufeff \u00ad\u2028")),
+        ([None], "must be a text, got NoneType"),
+        ([b"x"], "must be a text, got bytes"),
+        (b"x", "queries are a list of texts"),
+        (["\ud800"], "must be Unicode"),
+    ],
+)
+def test_what_is_no_query_is_refused(queries, said):
+    with pytest.raises(QueryError, match=said):
+        check_queries(queries, 1)
+
+
+def test_what_can_be_seen_is_a_query():
+    check_queries([".", "\u200b\u4e00", np.str_("x"), "\U0001f600"], np.int64(3))
+    check_queries((), 1)
+    for k in (0, -1, 2.5, "3", None):
+        with pytest.raises(QueryError, match="k must be at least 1 and whole"):
+            check_queries(["x"], k)
 
 
 def test_a_query_without_an_answer_is_refused(searched, query):

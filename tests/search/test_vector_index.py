@@ -1,5 +1,6 @@
 """Searches in every kind of index, against brute force over the same index: filters, batches, ties."""
 
+import ctypes
 import tracemalloc
 
 import faiss
@@ -127,3 +128,29 @@ def test_all_of_an_exact_index_cost_no_more_memory_than_a_few_at_a_time(monkeypa
 def test_nothing_is_found_where_nothing_is(vectors):
     empty = VectorIndex(faiss.index_factory(DIM, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT), True)
     assert empty.search(vectors[:2], 3).ids.shape == (2, 0)
+
+
+class Mallinfo(ctypes.Structure):
+    """As <malloc.h> has it."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    ]
+
+
+def test_the_memory_of_a_filter_is_that_of_its_set_too():
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        pytest.skip("the C library does not count what malloc has given")
+    mallinfo.restype = Mallinfo
+
+    def given() -> int:
+        now = mallinfo()
+        return now.uordblks + now.hblkhd
+
+    ids = np.unique(np.random.default_rng(0).integers(0, 2**63 - 1, 200_000))
+    before = given()
+    only = Only(ids)
+    assert only.nbytes == pytest.approx(ids.nbytes + given() - before, rel=0.2)
+    assert Only(ids[:0]).nbytes == 0

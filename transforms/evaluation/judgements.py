@@ -7,12 +7,12 @@ import math
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.corpus import InputError
+from transforms.corpus import InputError, is_visible
 from transforms.files import filesystem_of, join, redact
 
 # Names of columns, the first of which is there counts: BEIR calls ids `_id` and its TSV has its own names.
@@ -90,11 +90,19 @@ def _texts(path: str) -> tuple[dict[str, str], dict[str, int]]:
         if query_id is None or query_id in texts:
             what = "no id" if query_id is None else f"the id {query_id!r} of an earlier one"
             raise InputError(f"queries {redact(path)!r}: row {row} has {what}: every query needs an id of its own")
-        if text is None or not str(text).strip():
+        if text is None or not _is_visible(str(text), row, path):
             blank += 1
         else:
             texts[query_id] = str(text)
     return texts, {"queries without a text": blank} if blank else {}
+
+
+def _is_visible(text: str, row: int, path: str) -> bool:
+    """Whether a search would take the text."""
+    try:
+        return bool(is_visible(pa.array([text], pa.string()))[0].as_py())
+    except UnicodeEncodeError:
+        raise InputError(f"queries {redact(path)!r}: row {row} is no Unicode, {text[:80]!r}: write it in UTF-8") from None
 
 
 def _grades(path: str) -> Iterator[tuple[str, str, int]]:
@@ -148,15 +156,26 @@ def _read(path: str) -> list[dict[str, Any]]:
             if ending in (".jsonl", ".ndjson", ".json"):
                 return [_object(line, number, path) for number, line in enumerate(file, 1) if line.strip()]
             if ending in (".tsv", ".csv"):
-                text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-                if ending == ".tsv":
-                    return list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
-                return list(csv.DictReader(text))
+                return _separated(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), ending, path)
     except FileNotFoundError:
         raise InputError(f"{redact(path)!r} does not exist: give judgements and their queries") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{redact(path)!r} cannot be read: {str(error).splitlines()[0]}") from error
     raise InputError(f"{redact(path)!r} has no known ending: Parquet, JSON Lines (.jsonl), .tsv and .csv are read")
+
+
+def _separated(text: TextIO, ending: str, path: str) -> list[dict[str, Any]]:
+    if ending == ".tsv":
+        reader, repair = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE), "write tabs in texts as spaces"
+    else:
+        reader, repair = csv.DictReader(text), "quote texts with commas"
+    rows = []
+    for row in reader:
+        # Where the reader puts what has no column.
+        if None in row:
+            raise InputError(f"{redact(path)!r}: line {reader.line_num} has more fields than the header: {repair}")
+        rows.append(row)
+    return rows
 
 
 def _object(line: bytes, number: int, path: str) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def is_within(path: str, directory: str) -> bool:
     return inside == folder or inside.startswith(folder.rstrip("/") + "/")
 
 
+def is_same(path: str, other: str) -> bool:
+    """Whether two paths are one place, however either is spelled; local links are followed."""
+    return is_within(path, other) and is_within(other, path)
+
+
 def list_files(directory: str, suffix: str = "") -> list[str]:
     """Files directly in `directory` whose names end with `suffix`, sorted; an absent directory has none."""
     fs, inner = filesystem_of(directory)

@@ -1,7 +1,6 @@
 """A published lexical index, opened once for many queries."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,34 +14,25 @@ from transforms.vectors import load_array
 class LexicalIndex:
     """BM25 scores of queries for all texts of a generation. `ids` int64 (n,), ascending, are those of the index of vectors."""
 
-    def __init__(
-        self, arrays: Mapping[str, np.ndarray], vocabulary: dict[str, int], parameters: Mapping[str, Any], language: str
-    ) -> None:
+    def __init__(self, arrays: Mapping[str, np.ndarray], vocabulary: Mapping[str, int], language: str) -> None:
         """The index's arrays by the names of their files; they may be memory-mapped. `language` is that of its words."""
-        import bm25s  # imports numba and scipy, which a search of vectors does not need
-
         self.ids = arrays[IDS]
-        self._language = language
-        self._index = bm25s.BM25(dtype=parameters["dtype"], int_dtype=parameters["int_dtype"])
-        self._index.vocab_dict = vocabulary
-        self._index.nonoccurrence_array = None
-        self._index.scores = {
-            "data": arrays[SCORES],
-            "indices": arrays[POSITIONS],
-            "indptr": arrays[BORDERS],
-            "num_docs": parameters["num_docs"],
-        }
+        self._scores, self._positions, self._borders = arrays[SCORES], arrays[POSITIONS], arrays[BORDERS]
+        self._vocabulary, self._language = vocabulary, language
 
     def scores(self, query: str) -> np.ndarray:
         """The score of every text, float32 (n,): 0 for a text with none of the query's words. A word that is there twice counts
         twice.
         """
         words = split_words([query], self._language)
-        known = [self._index.vocab_dict.get(word, -1) for word in words.terms]
-        terms = [known[code] for code in words.codes.tolist() if known[code] >= 0]
-        if not terms:
-            return np.zeros(len(self.ids), np.float32)
-        return np.asarray(self._index.get_scores_from_ids(terms), np.float32)
+        scores = np.zeros(len(self.ids), np.float32)
+        # A word's texts are gone through once, however often it is there: bm25s does so every time.
+        for code, count in zip(*np.unique(words.codes, return_counts=True), strict=True):
+            term = self._vocabulary.get(words.terms[code])
+            if term is not None:
+                low, high = self._borders[term : term + 2]
+                np.add.at(scores, self._positions[low:high], self._scores[low:high] * np.float32(count))
+        return scores
 
     def search(self, query: str, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The ids int64 (m,) of at most `k` texts with a word of the query and their scores float32 (m,), best first.
@@ -73,7 +63,9 @@ def open_lexical(generation: Generation) -> LexicalIndex:
     Raises GenerationError when it was published without one, CorruptFileError for a damaged file.
     """
     check_lexical(generation)
-    paths = {name: generation.path(f"lexical/{name}") for name in (SCORES, POSITIONS, BORDERS, IDS, TERMS, PARAMETERS)}
-    arrays = {name: load_array(paths[name]) for name in (SCORES, POSITIONS, BORDERS, IDS)}
+    names = (SCORES, POSITIONS, BORDERS, IDS)
+    # The parameters are for bm25s, and checked all the same.
+    paths = {name: generation.path(f"lexical/{name}") for name in (*names, TERMS, PARAMETERS)}
+    arrays = {name: load_array(paths[name]) for name in names}
     language = generation.manifest.configuration["search"]["language"]
-    return LexicalIndex(arrays, read_json(paths[TERMS]), read_json(paths[PARAMETERS]), language)
+    return LexicalIndex(arrays, read_json(paths[TERMS]), language)

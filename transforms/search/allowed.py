@@ -15,7 +15,7 @@ _KEYS = ["doc_id", "passage_no", "content_key"]
 
 
 class Allowed:
-    """Passages that fit a condition: about 60 bytes for each in memory. Safe to share between threads.
+    """Passages that fit a condition: about 85 bytes for each in memory. Safe to share between threads.
 
     `only` are the ids of their texts. A text that other documents have too is an answer for those passages only that fit.
     """
@@ -31,7 +31,7 @@ class Allowed:
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return int(self._doc_ids.nbytes + self._numbers.nbytes + self._hashes.nbytes + self.only.ids.nbytes)
+        return int(self._doc_ids.nbytes + self._numbers.nbytes + self._hashes.nbytes + self.only.nbytes)
 
     def __contains__(self, passage: Passage) -> bool:
         doc_id, number = passage

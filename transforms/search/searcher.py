@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pyarrow as pa
 
+from transforms.corpus import is_visible
 from transforms.embedding import EmbeddingOptions, EncoderSpec, QueryEncoder, encoder_spec, load_query_encoder
 from transforms.generations import Generation, GenerationError
 from transforms.lexical import LexicalIndex, open_lexical
@@ -28,7 +31,7 @@ class EncoderMismatchError(Exception):
 
 
 class QueryError(ValueError):
-    """A question that has no answer: a blank text, fewer than one result wanted, a mode or a weight that there is not."""
+    """A question that has no answer: no text or a blank one, fewer than one result wanted, no such mode or weight."""
 
 
 # What a score is. With rrf it is the sum of 1 / (60 + rank) over both rankings, with weighted that of two shares: see `fusion`.
@@ -290,16 +293,19 @@ class GenerationSearcher:
 
 
 def check_queries(queries: Sequence[str], k: int) -> None:
-    """Raise QueryError for k < 1, a query that is blank or no Unicode, or one text in place of a list."""
-    if isinstance(queries, str):
+    """Raise QueryError for k < 1, a query that is no text, no Unicode or blank as a corpus has it, and one text for a list."""
+    if isinstance(queries, str | bytes):
         raise QueryError(f"queries are a list of texts, got the text {queries[:80]!r}: write [{queries[:20]!r}]")
-    if k < 1:
-        raise QueryError(f"k must be at least 1, got {k}")
+    if not isinstance(k, Integral) or k < 1:
+        raise QueryError(f"k must be at least 1 and whole, got {k!r}")
     for query in queries:
-        if not query.strip():
-            raise QueryError(f"a query must not be blank, got {query[:80]!r}")
+        if not isinstance(query, str):
+            raise QueryError(f"a query must be a text, got {type(query).__name__} {str(query)[:80]}")
         if any("\ud800" <= character <= "\udfff" for character in query):
             raise QueryError(f"a query must be Unicode, got {query[:80]!r}: write it in UTF-8")
+    for query, visible in zip(queries, is_visible(pa.array(queries, pa.string())).to_pylist(), strict=True):
+        if not visible:
+            raise QueryError(f"a query must not be blank, got {query[:80]!r}")
 
 
 def check_mode(mode: Mode, weight: float | None) -> None:
