@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -89,13 +90,21 @@ def assign_lines(found: dict[str, Any]) -> list[str]:
         lines += ["", f"passages ({len(found['shown']):,} of {found['passages']:,}), least like the corpus first"]
     for row in found["shown"]:
         cosine = "     " if row["nearest_cosine"] is None else f"{row['nearest_cosine']:.3f}"
-        name = row["topic_title"] or row["theme_title"] or "nothing like it is published"
+        nothing = "nothing like it is published" if _lonely(row, found["floor"]) else "no topic"
+        name = row["topic_title"] or row["theme_title"] or nothing
         near = "" if row["topic_id"] >= 0 or row["topic_uid"] is None else "noise, near "
         label = clean(passage_label(row["doc_id"], row["passage_no"]))
         lines.append(f"  {cosine}  {fit(f'{label}: {near}{name}', width - 9)}")
     if found["output"] is not None:
         lines += ["", f"table written to {found['output']}"]
     return lines
+
+
+def _lonely(row: dict[str, Any], floor: float) -> bool:
+    """Whether a passage is like nothing published. Others may have no topic either: where they are noise, without themes."""
+    cosine = row["nearest_cosine"]
+    # As it was compared: in float32.
+    return not row["known"] and (cosine is None or bool(cosine < np.float32(floor)))
 
 
 def _assigned(run: Run, a: Side, b: TextSet, published: ParentTopics, floor: float) -> list[AssignRecord]:

@@ -60,6 +60,12 @@ class Parent:
         """Whether the parent's neighbour graph was not an approximate one."""
         return not self.generation.manifest.counts.get("approximate_lists")
 
+    @property
+    def has_complete_graph(self) -> bool:
+        """Whether the parent had so few texts that all others were a text's neighbours."""
+        manifest = self.generation.manifest
+        return int(manifest.counts["distinct_texts"]) <= int(manifest.configuration["neighbors"]["k"]) + 1
+
     def graph(self) -> ParentGraph | None:
         """The parent's neighbour graph with what has changed since, found by a job of one worker.
 

@@ -125,8 +125,7 @@ def find_topics(
     graph, blocks = tuple(part.file for part in neighbors.parts), tuple(embedded.unit_blocks)
     job = _jobs(run)
     remembered = _remembered(None if parent is None else parent.topics, texts, scratch, job)
-    # Of another encoder's vectors other texts are near: its map is no beginning.
-    keep_map = parent is not None and parent.has_one_encoder
+    keep_map = parent is not None and can_keep_map(run, parent)
     before = remembered.before if remembered is not None and keep_map else ()
     if options.layers:
         clustering = _to_keep(run, parent, neighbors) if remembered is not None else None
@@ -166,6 +165,16 @@ def find_topics(
         *_changes(described.changed),
     ]
     return TopicsResult(tables, counts)
+
+
+def can_keep_map(run: Run, parent: Parent) -> bool:
+    """Whether the parent's map is a beginning for this run's, if it has enough of the texts.
+
+    Of another encoder's vectors other texts are near. And a complete graph's map is of principal components, on another scale:
+    whether this run's is one too can be told only where `neighbors.k` is the same.
+    """
+    same_k = parent.has_settings("neighbors", {"k": run.config.neighbors.k})
+    return parent.has_one_encoder and (same_k or not parent.has_complete_graph)
 
 
 def _there(*files: FileRef | None) -> list[FileRef]:

@@ -11,14 +11,14 @@ import pytest
 from tests.reports.generation import metrics, write_assignments, write_groups, write_tables, write_topics
 from transforms.files import read_json, write_table
 from transforms.reports import read_report, render_html, topic_pairs
-from transforms.reports.metadata import Value, read_metadata
+from transforms.reports.metadata import Months, Value, read_metadata
 from transforms.reports.topic_pairs import TopicPair, pairs_in_topics
 
 
 def test_the_commonest_values_and_months(generation: Path) -> None:
     found = read_metadata(str(generation))
     assert (found.columns, found.date_column) == (("section",), "day")
-    assert (found.first, found.last, found.months_per_bar) == ("2024-01", "2024-04", 1)
+    assert found.months == Months("2024-01", "2024-04", 1, "2024-01", "2024-04")
     cats, boats = found.topics
     assert cats.values == {"section": (Value("pets", 0.75, 1.5), Value(None, 0.25, 0.5))}
     assert (cats.bars, boats.bars) == ((4, 0, 0, 12), ())
@@ -37,8 +37,21 @@ def test_many_months_share_bars_and_lose_none(tmp_path: Path) -> None:
     months = [f"{year}-{month:02d}" for year in range(1990, 2015) for month in range(1, 13)]
     write_tables(tmp_path, [("topic", 0, "day", "month", month, i, 0.1, 1.0) for i, month in enumerate(months)])
     found = read_metadata(str(tmp_path))
-    assert (found.first, found.last, found.months_per_bar) == ("1990-01", "2014-12", 3)
+    assert found.months == Months("1990-01", "2014-12", 3, "1990-01", "2014-12")
     assert found.topics[0].bars == tuple(3 * i + 3 for i in range(0, 300, 3))
+
+
+def test_dates_that_are_none_do_not_make_all_others_one_bar(tmp_path: Path) -> None:
+    counts = {"1970-01": 2, "2023-01": 100, "2023-02": 50, "2023-04": 150, "9999-12": 3}
+    write_tables(tmp_path, [("topic", 0, "day", "month", month, count, 0.1, 1.0) for month, count in counts.items()])
+    found = read_metadata(str(tmp_path))
+    assert found.months == Months("2023-01", "2023-04", 1, "1970-01", "9999-12")
+    assert found.topics[0].bars == (102, 50, 0, 153)
+    base = {"topic_uid": "u", "terms": [], "term_weights": [], "representative_doc_ids": [], "x": 0.0, "y": 0.0}
+    write_topics(tmp_path, [{**base, "topic_id": 0, "title": "t", "documents": 305}])
+    page = render_html(read_report(str(tmp_path), metrics()))
+    span = "2023-01 to 2023-04, earlier ones (since 1970-01) in the first bar, later ones (up to 9999-12) in the last bar"
+    assert f"{span}: at most 153" in page
 
 
 def test_no_tables(tmp_path: Path) -> None:

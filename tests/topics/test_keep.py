@@ -128,12 +128,12 @@ def test_equal_texts_share_a_theme_and_a_topic():
     assert len(set(found.topic_id[:3].tolist())) == 1
 
 
-def kept(themes, past, gone, earlier, graph=None):
+def kept(themes, past, gone, earlier, graph=None, topics=None):
     n = len(themes)
     if graph is None:
         # Everybody is near to the last text, which is not new.
         graph = np.full((n, 2), n - 1), np.ones((n, 2), np.float32)
-    topics = np.arange(n) % 3 - 1
+    topics = np.arange(n) % 3 - 1 if topics is None else topics
     new = past == UNKNOWN
     told = Past(past, np.where(new, UNKNOWN, topics), np.full(n, 0.5, np.float32), new, new)
     since, found = topics_to_keep(themes, told, gone, earlier, *graph, OPTIONS)
@@ -179,6 +179,16 @@ def test_new_texts_that_could_be_a_topic_have_it_found():
     assert (found.topic == UNKNOWN).all()
     _, found, _ = kept(themes, past, np.empty(0, int), [Since(110)], graph)
     assert (found.topic[past == 0] != UNKNOWN).all()
+
+
+@pytest.mark.parametrize(("left", "stays"), [(6, True), (5, False)])
+def test_topics_are_found_anew_where_one_has_hardly_a_text_left(left, stays):
+    # A topic needs twelve texts, of 107 seven went tonight. In the other theme nothing has changed.
+    themes, topics = np.repeat([0, 1], 100), np.tile(np.repeat([-1, 0, 1], [20, 80 - left, left]), 2)
+    topics[100:] = np.where(topics[100:] >= 0, 2, -1)
+    since, found, _ = kept(themes, themes, np.zeros(7, int), [Since(107), Since(100)], topics=topics)
+    assert since == (Since(107, 0, 7) if stays else Since(100), Since(100))
+    assert (found.topic == np.where((themes == 1) | stays, topics, UNKNOWN)).all()
 
 
 def test_what_is_noted_is_read(tmp_path):

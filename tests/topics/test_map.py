@@ -182,6 +182,20 @@ def test_a_complete_graph_is_turned_to_lie_on_the_one_before():
     np.testing.assert_array_equal(lay_out_map(neighbors, cosines, OPTIONS, nobody), xy)
 
 
+@pytest.mark.parametrize("method", ["hdbscan", "kmeans"])
+def test_few_texts_lie_where_they_lay(tmp_path, method):
+    """What the method makes of a complete graph is turned as the map of one is."""
+    corpus, options = Corpus(tmp_path, [12, 8], 1), OPTIONS.model_copy(update={"method": method})
+    before = lay_out(*corpus.graph, options).xy @ np.array([[0, 1], [1, 0]]) + 3
+    said = {"id": corpus.ids, "x": before[:, 0], "y": before[:, 1]}
+    columns = [pa.array(said.get(field.name, [None] * 20), field.type) for field in BEFORE_SCHEMA]
+    file = write_table(f"{tmp_path}/before.parquet", pa.table(columns, schema=BEFORE_SCHEMA))
+    inputs = corpus.passages, corpus.neighbors, f"{tmp_path}/labels.parquet", corpus.blocks
+    labels, alone = (read_table(find_topics(FindTopicsTask(*inputs, files), options).labels.path) for files in ((file,), ()))
+    np.testing.assert_allclose(np.column_stack([labels["x"], labels["y"]]), before, atol=1e-5)
+    assert labels.drop_columns(["x", "y"]).equals(alone.drop_columns(["x", "y"]))
+
+
 @pytest.mark.parametrize("n", [34, 100])
 def test_all_texts_equal(n):
     neighbors, cosines = graph_of(unit(np.ones((n, 8))))

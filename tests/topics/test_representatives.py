@@ -1,10 +1,14 @@
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.topics.helpers import blobs, unit
+from transforms.files import write_table
 from transforms.topics import best_members, boundary_scores, centroids, gather, member_scores, varied, vector_sums
+from transforms.topics.naming.naming import NameTask, _chosen
+from transforms.topics.naming.scoring import SCORES_SCHEMA
 from transforms.vectors import write_block
 
 
@@ -23,13 +27,18 @@ def representatives(labels, strength, topics, blocks, count, documents):
     for own, block in zip(spans, blocks, strict=True):
         rows, scores = member_scores(labels[own], strength[own], centroids(sums), block)
         at = own.start + rows
-        best = best_members(labels[at], scores, at, documents[at], count)
+        best = best_members(labels[at], scores, at, documents[at])
         found.append((at[best], scores[best]))
     at, scores = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    best = at[best_members(labels[at], scores, at, documents[at], count)]
-    vectors = dict(enumerate(np.concatenate(blocks) if blocks else []))
-    members = [best[labels[best] == topic].tolist() for topic in range(topics)]
-    return [[own[place] for place in varied(own, vectors, count)] for own in members]
+    best = at[best_members(labels[at], scores, at, documents[at])]
+    vectors = np.concatenate(blocks) if blocks else np.empty((0, 1))
+
+    def vectors_at(some):
+        assert (np.diff(some) > 0).all()
+        return {position: vectors[position] for position in some.tolist()}
+
+    members = [best[labels[best] == topic] for topic in range(topics)]
+    return [own[varied(own, count, vectors_at)].tolist() for own in members]
 
 
 def chosen_of(labels, strength, topics, blocks, count):
@@ -68,6 +77,30 @@ def test_repetitions_are_passed_over_unless_there_is_nothing_else():
     assert chosen == [0, 1, 2]
     (chosen,) = chosen_of(np.zeros(1, int), strength[:1], 1, [vectors[:1]], 3)
     assert chosen == [0]
+
+
+@pytest.mark.parametrize("rows", [9, 100])
+@pytest.mark.parametrize("repeated", [40, 97, 98, 100])
+def test_many_repetitions_are_passed_over_where_there_are_others(repeated, rows):
+    vectors = np.tile(np.eye(61, dtype=np.float32)[0], (100, 1))
+    others = np.arange(100 - repeated)
+    vectors[repeated + others] = unit(np.eye(61)[0] + np.eye(61)[1 + others])
+    strength = np.linspace(1, 0.9, 100, dtype=np.float32)
+    (chosen,) = chosen_of(np.zeros(100, int), strength, 1, in_blocks(vectors, rows), 3)
+    different = [0, repeated, repeated + 1][: 1 + len(others)]
+    assert chosen == [*different, *[1, 2][: 3 - len(different)]]
+
+
+def test_a_task_reads_more_vectors_where_the_first_repeat_each_other(tmp_path):
+    vectors = np.tile(np.eye(3, dtype=np.float32)[0], (100, 1))
+    vectors[[60, 99]] = unit(np.array([[1, 1, 0], [1, 0, 1]]))
+    block = write_block(f"{tmp_path}/v.npy", f"{tmp_path}/i.npy", 0, np.arange(100), vectors)
+    rows = [[0] * 100, range(100), np.linspace(1, 0, 100), [f"d{i}" for i in range(100)], [0] * 100, [None] * 100]
+    columns = [pa.array(column, field.type) for column, field in zip(rows, SCORES_SCHEMA, strict=True)]
+    scores = write_table(f"{tmp_path}/scores.parquet", pa.table(columns, schema=SCORES_SCHEMA))
+    task = NameTask(0, 0, 0, 1, scores, (), (), (), (block,), str(tmp_path))
+    (chosen,) = _chosen([scores], task, 3)
+    assert chosen["doc_id"].to_pylist() == ["d0", "d60", "d99"]
 
 
 def test_noise_is_never_chosen_and_nothing_gives_nothing():

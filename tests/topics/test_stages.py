@@ -33,6 +33,7 @@ from transforms.topics import (
     topic_uid,
 )
 from transforms.topics.beam import TopicsStep
+from transforms.topics.naming import terms
 from transforms.vectors import write_block
 
 OPTIONS = TopicsOptions(n_epochs=50, min_cluster_size=20)
@@ -234,6 +235,16 @@ def test_files_of_another_run_are_refused(corpus, outcome, tmp_path):
         place_documents(PlaceTask(0, other.documents, found.labels, found.topics, str(tmp_path)), OPTIONS)
     with pytest.raises(ValueError, match="neighbour graph"):
         find_topics(FindTopicsTask(other.passages, corpus.neighbors, f"{tmp_path}/labels.parquet"), OPTIONS)
+
+
+def test_counts_are_the_same_bytes_however_few_texts_are_split_at_a_time(corpus, outcome, tmp_path, monkeypatch):
+    def counted(folder):
+        task = CountTask(0, corpus.passages, corpus.blocks, outcome[0].labellings, f"{tmp_path}/{folder}")
+        return [record.counts.sha256 for record in count_texts(task, OPTIONS).of_labellings]
+
+    whole = counted("whole")
+    monkeypatch.setattr(terms, "_CHARACTERS", 100)
+    assert counted("few") == whole
 
 
 @pytest.mark.parametrize("least", [1, 64])

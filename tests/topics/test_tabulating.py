@@ -196,6 +196,14 @@ def test_months_are_those_of_the_calendar_in_utc():
     assert texts_of(pa.array([None, None], pa.string()), "month").to_pylist() == [None, None]
 
 
+def test_months_are_of_years_with_four_digits_in_utc():
+    texts = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"]
+    assert texts_of(pa.array(texts), "month").to_pylist() == ["0001-01", "9999-12", None, None]
+    ends = [-62_135_596_800_000_000, 253_402_300_799_999_999]
+    moments = pa.array([*ends, ends[0] - 1, ends[1] + 1, -(2**63), 2**63 - 1], pa.timestamp("us", "UTC"))
+    assert texts_of(moments, "month").to_pylist() == ["0001-01", "9999-12", None, None, None, None]
+
+
 def test_a_column_without_dates_is_refused():
     def check(*parts):
         check_values(COUNTED[1:], 10, lambda name: [pa.chunked_array([part]) for part in parts])

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.topics import COUNTS_SCHEMA, count_terms, merge_counts, stop_words
+from transforms.topics.naming import terms
+from transforms.topics.naming.terms import count_languages, count_terms_of_each
 from transforms.topics.naming.words import is_term_word, pieces
 
 
@@ -52,6 +54,24 @@ def test_counts_add_up_whatever_the_parts_and_their_order(corpus, cuts, random):
     random.shuffle(parts)
     assert as_dict(merge_counts(parts)) == as_dict(count_terms(texts, topics, 2))
     assert as_dict(merge_counts([merge_counts(parts[:1]), merge_counts(parts[1:])])) == as_dict(merge_counts(parts))
+
+
+long_texts = st.lists(st.lists(words, max_size=30).map(" ".join), max_size=12)
+
+
+@given(long_texts, st.integers(1, 80))
+def test_texts_are_split_some_at_a_time(texts, characters):
+    labellings = [np.arange(len(texts)) % 3 - 1, np.arange(len(texts)) % 2]
+    whole, languages = count_terms_of_each(texts, labellings, 3), count_languages(texts)
+    split, seen = terms._split, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(terms, "_CHARACTERS", characters)
+        patch.setattr(terms, "_split", lambda some: seen.append(some) or split(some))
+        some = count_terms_of_each(texts, labellings, 3)
+        np.testing.assert_array_equal(count_languages(texts), languages)
+    assert [as_dict(table) for table in some] == [as_dict(table) for table in whole]
+    assert [text for part in seen for text in part] == texts * 2
+    assert all(len(part) == 1 or sum(map(len, part)) <= characters for part in seen)
 
 
 def test_nothing_to_count():

@@ -1,6 +1,10 @@
-import pytest
+import re
 
-from transforms.topics.naming.words import is_term_word, pieces
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.topics.naming.words import _LOCAL, _PIECE, _PIECE_WITH_ALONE, is_term_word, pieces
 
 
 def test_pieces_keep_what_stands_between_words():
@@ -16,6 +20,19 @@ def test_addresses_are_one_piece():
         "or",
         "me@example.org",
     ]
+
+
+@pytest.mark.parametrize("pattern", [_PIECE, _PIECE_WITH_ALONE], ids=["words", "alone"])
+@given(st.text("ab.+-@'_ é\u0301语", max_size=40))
+def test_addresses_are_found_as_without_a_bound(pattern, text):
+    unbounded = pattern.pattern.replace(_LOCAL, r"[\w.+-]+")
+    assert unbounded != pattern.pattern
+    assert pattern.findall(text) == re.findall(unbounded, text)
+
+
+def test_a_long_run_of_dots_is_read_in_no_time():
+    # To its end from each dot on it would be read for minutes.
+    assert pieces("." * 500_000 + " a@x.org") == ["."] * 500_000 + ["a@x.org"]
 
 
 def test_words_of_other_scripts_stay_whole():

@@ -13,6 +13,9 @@ from transforms.reports.redaction import safe_text
 
 # Values of a column that are shown of a topic, characters of each, and bars of a topic's months.
 _VALUES, _CHARACTERS, _BARS = 3, 60, 120
+# Dates such as 9999-12-31, which say that there is none, or 1970-01-01 would make all others one bar. So the first and the last
+# hundredth of the documents are left out of the bars' range where that makes bars so many times finer.
+_ENDS, _FINER = 0.01, 4
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,25 @@ class TopicMetadata:
 
 
 @dataclass(frozen=True)
+class Months:
+    """Which months bars are of: each of `per_bar`, from `first` to `last`. The first bar has all since `earliest` too, the last
+    all up to `latest`.
+    """
+
+    first: str
+    last: str
+    per_bar: int
+    earliest: str
+    latest: str
+
+
+@dataclass(frozen=True)
 class Metadata:
-    """What is counted of all topics. Where there are dates, bars are of `months_per_bar` months, from `first` to `last`."""
+    """What is counted of all topics; `months` where there are dates."""
 
     columns: tuple[str, ...] = ()
     date_column: str | None = None
-    first: str = ""
-    last: str = ""
-    months_per_bar: int = 1
+    months: Months | None = None
     topics: tuple[TopicMetadata, ...] = ()
 
 
@@ -65,12 +79,12 @@ def read_metadata(folder: str) -> Metadata:
             found = values.setdefault(row["topic_id"], {}).setdefault(row["column"], [])
             found.append(Value(text, row["share"], row["lift"]))
     date_column = of_months["column"][0].as_py() if of_months.num_rows else None
-    first, last, span, bars = _bars(of_months.filter(of_months["value"].is_valid()))
+    months, bars = _bars(of_months.filter(of_months["value"].is_valid()))
     topics = tuple(
         TopicMetadata(topic, {name: tuple(some) for name, some in values.get(topic, {}).items()}, bars.get(topic, ()))
         for topic in sorted(set(table["topic_id"].to_pylist()) - {-1})
     )
-    return Metadata(tuple(columns), date_column, first, last, span, topics)
+    return Metadata(tuple(columns), date_column, months, topics)
 
 
 def _first_of_each(rows: pa.Table) -> pa.Table:
@@ -85,16 +99,31 @@ def _first_of_each(rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(rank < _VALUES))
 
 
-def _bars(rows: pa.Table) -> tuple[str, str, int, dict[int, tuple[int, ...]]]:
-    """First and last month of the corpus, months in a bar, and the documents of each topic by bar."""
+def _bars(rows: pa.Table) -> tuple[Months | None, dict[int, tuple[int, ...]]]:
+    """Which months bars are of, and the documents of each topic by bar."""
     if not rows.num_rows:
-        return "", "", 1, {}
-    texts = rows["value"].to_pylist()
-    month = np.array(texts, "datetime64[M]").astype(np.int64)
-    low = int(month.min())
-    months = int(month.max()) - low + 1
-    span = -(-months // _BARS)
-    counts = np.zeros((int(rows["topic_id"].to_numpy().max()) + 2, -(-months // span)), np.int64)
-    np.add.at(counts, (rows["topic_id"].to_numpy() + 1, (month - low) // span), rows["documents"].to_numpy())
+        return None, {}
+    month = np.array(rows["value"].to_pylist(), "datetime64[M]").astype(np.int64)
+    topic, documents = (rows[name].to_numpy() for name in ("topic_id", "documents"))
+    earliest, latest = int(month.min()), int(month.max())
+    low, high = _most(month, documents)
+    if _per_bar(earliest, latest) < _FINER * _per_bar(low, high):
+        low, high = earliest, latest
+    per_bar = _per_bar(low, high)
+    counts = np.zeros((int(topic.max()) + 2, -(-(high - low + 1) // per_bar)), np.int64)
+    np.add.at(counts, (topic + 1, (np.clip(month, low, high) - low) // per_bar), documents)
     bars = {topic: tuple(counts[topic + 1].tolist()) for topic in range(len(counts) - 1)}
-    return texts[int(np.argmin(month))], texts[int(np.argmax(month))], span, bars
+    first, last, since, until = np.datetime_as_string(np.array([low, high, earliest, latest], "datetime64[M]")).tolist()
+    return Months(first, last, per_bar, since, until), bars
+
+
+def _most(month: np.ndarray, documents: np.ndarray) -> tuple[int, int]:
+    """The first and last month of the documents without the first and the last hundredth of them."""
+    order = np.argsort(month, kind="stable")
+    total = np.cumsum(documents[order])
+    low, high = month[order][np.searchsorted(total, np.array([_ENDS, 1 - _ENDS]) * total[-1])].tolist()
+    return low, high
+
+
+def _per_bar(low: int, high: int) -> int:
+    return -(-(high - low + 1) // _BARS)

@@ -30,8 +30,13 @@ times as common they are there as in the corpus. All of them, and those of theme
 
 
 def _span(found: Metadata) -> str:
-    months = "" if found.months_per_bar == 1 else f", {found.months_per_bar} months a bar"
-    return f"{escape(found.first)} to {escape(found.last)}{months}" if found.first else "no dates"
+    months = found.months
+    if months is None:
+        return "no dates"
+    each = "" if months.per_bar == 1 else f", {months.per_bar} months a bar"
+    earlier = "" if months.earliest == months.first else f", earlier ones (since {months.earliest}) in the first bar"
+    later = "" if months.latest == months.last else f", later ones (up to {months.latest}) in the last bar"
+    return escape(f"{months.first} to {months.last}{each}{earlier}{later}")
 
 
 def _metadata_row(topic: Topic, own: TopicMetadata, found: Metadata) -> str:

@@ -3,6 +3,7 @@
 Its option `--neighbors` takes a column of structs: `ids`, the zero-based rows of the neighbours, and `distances`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -48,7 +49,8 @@ def atlas_rows(
 ) -> Iterator[pa.Table]:
     """A table of `atlas_schema` for each documents part: a row for every passage, in the order of the documents.
 
-    A neighbour is the first passage with that text. `topic` is null for noise, which has a `nearest_topic`; `distances` are
+    A neighbour is the first passage with that text. Titles that several topics or themes have are followed by their numbers:
+    Embedding Atlas takes equal texts for one category. `topic` is null for noise, which has a `nearest_topic`; `distances` are
     1 - cosine. Memory: the graph, 12 bytes for each neighbour, and the assignments without lists.
 
     Raises ValueError when the assignments are not in the order of the documents.
@@ -60,11 +62,11 @@ def atlas_rows(
     del keys
     known, first = np.unique(ids, return_index=True)
     neighbors, distances = _lists(graph, known, first)
-    titles = read_table(topics.path, ["topic_id", "title"])
+    titles = _told_apart(read_table(topics.path, ["topic_id", "title"]))
     named = None
     if themes is not None and layer is not None:
         named = read_table(themes.path, ["layer", "theme_id", "title"])
-        named = named.filter(pc.equal(named["layer"], layer))
+        named = _told_apart(named.filter(pc.equal(named["layer"], layer)).select(["theme_id", "title"]))
     low = 0
     for part in documents:
         table = read_table(part.path)
@@ -113,6 +115,14 @@ def _lists(graph: Sequence[FileRef], known: np.ndarray, first: np.ndarray) -> tu
 def _column(values: np.ndarray) -> pa.Array:
     rows, k = values.shape
     return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * k), pa.array(values.ravel()))
+
+
+def _told_apart(numbered: pa.Table) -> pa.Table:
+    """A table of numbers and titles with each title once: those that were there twice are followed by their numbers."""
+    numbers, titles = (column.to_pylist() for column in numbered.columns)
+    times = Counter(titles)
+    own = [title if times[title] == 1 else f"{title} ({number})" for number, title in zip(numbers, titles, strict=True)]
+    return numbered.set_column(1, "title", pa.array(own, pa.string()))
 
 
 def _titles(ids: pa.ChunkedArray, table: pa.Table, key: str) -> pa.Array:

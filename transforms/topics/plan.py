@@ -13,7 +13,8 @@ TEXTS_PER_TASK = 65_536
 PASSAGES_PER_TASK = 1_000_000
 # Rows of term counts that are added up by one task: about 200 MB.
 COUNTS_PER_TASK = 2_000_000
-# Texts for each task that names topics: it reads all labels once, and keeps 8 bytes for each text in its own topics.
+# Texts for each task that names topics: it reads all labels once, and keeps some hundred bytes for each text in its own
+# topics.
 _TEXTS_PER_NAMING = 250_000
 
 

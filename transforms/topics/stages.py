@@ -13,7 +13,7 @@ from transforms.topics.clusters.equal import equal_texts
 from transforms.topics.clusters.kmeans import kmeans
 from transforms.topics.clusters.numbering import numbered_by_size
 from transforms.topics.graph import CorpusGraph
-from transforms.topics.layout.map import can_continue, lay_out_map
+from transforms.topics.layout.map import can_continue, lay_out_map, turned
 from transforms.topics.layout.reduce import lay_out, reduced
 from transforms.topics.lineage.clustering import Clustering
 from transforms.topics.lineage.parent import read_before
@@ -113,6 +113,8 @@ def _whole_corpus(
         else:
             layouts = lay_out(neighbors, cosines, options)  # the map begins where the layout to cluster in ends
             coordinates, xy = layouts.coordinates, layouts.xy
+            if before is not None and k >= n - 1:
+                xy = turned(xy, before)
         return cluster(coordinates, options, documents, equal), xy
     # Positions are in the order of content keys, which are hashes.
     chosen = gather_rows(blocks, np.arange(min(n, options.landmarks)))

@@ -168,12 +168,15 @@ NEW_ASSIGNMENTS_SCHEMA = describe(
     {
         "doc_id": "New document. Rows are sorted by doc_id, passage_no.",
         "passage_no": "Number of its passage, from 0",
-        "theme_id": "Theme, in the layer that topics are found in; null where the text is like nothing published",
+        "theme_id": "Theme, in the layer that topics are found in; null where the text is like nothing published, and where "
+        "the method has no themes",
         "theme_uid": "Name of the theme",
         "theme_title": "Title of the theme",
-        "layer_theme_ids": "Theme in each layer, in the order of topics.resolutions; nulls where there is none",
+        "layer_theme_ids": "Theme in each layer, in the order of topics.resolutions; nulls where there is none, empty where "
+        "the method has no themes",
         "topic_id": "Topic by the vote of the nearest published texts, in which noise votes too; -1 is noise",
-        "assigned_topic_id": "Topic by the vote of those that are in one; -1 where the text is like nothing published",
+        "assigned_topic_id": "Topic by the vote of those that are in one; -1 where none is, and where the text is like nothing "
+        "published",
         "topic_uid": "Name of the assigned topic; null when there is none",
         "topic_title": "Title of the assigned topic",
         "score": "The assigned topic's share of the neighbours' cosines; of a text that is published its assigned_score",

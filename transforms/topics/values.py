@@ -11,6 +11,8 @@ import pyarrow.types as pt
 
 from transforms.corpus import InputError, dates_of
 
+_MONTHS = np.array(["0001-01", "9999-12"], "datetime64[M]")
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -21,7 +23,8 @@ class Counted:
 
 
 def texts_of(values: pa.Array, unit: str) -> pa.Array:
-    """Values of a published metadata column as strings (n,); null stays null, and so do NaN and, of months, what is no date.
+    """Values of a published metadata column as strings (n,); null stays null, and so do NaN and, of months, what is no date or
+    not, in UTC, of the years 1 to 9999: texts of others would not be in the order of time.
 
     Numbers, booleans and timestamps are written as Arrow does (`1.5`, `true`, `2024-05-31 12:00:00.000000Z`); a month is one of
     UTC, such as `2024-05`.
@@ -37,8 +40,9 @@ def _months(values: pa.Array) -> pa.Array:
     # A column has few different dates, or they are timestamps, which are quick.
     encoded = values.dictionary_encode()
     moments = dates_of(encoded.dictionary)
-    missing = moments.is_null().to_numpy(zero_copy_only=False)
     months = moments.fill_null(0).to_numpy().astype("datetime64[us]").astype("datetime64[M]")
+    inside = (months >= _MONTHS[0]) & (months <= _MONTHS[1])  # numpy's NaT is not either
+    missing = moments.is_null().to_numpy(zero_copy_only=False) | ~inside
     texts = pa.array(np.datetime_as_string(months).astype(object), pa.string(), mask=missing)
     return texts.take(encoded.indices)
 

@@ -68,8 +68,9 @@ def topics_to_keep(
     `themes` int32 (n,) of now, `gone` int32 (texts that are gone,) their themes in the parent, `earlier` by the parent's
     themes; the graph int (n, K), float32 (n, K). A theme of now is compared with the one of the parent that it has most of its
     texts from. Its topics are kept as long as too many texts neither came nor left since they were found, by moving between
-    themes too, and of those that came since then no so many keep to themselves, and hang together, as make a topic. New texts
-    that keep to themselves are noise until then: the few votes that they have are of texts far from them.
+    themes too, and of those that came since then no so many keep to themselves, and hang together, as make a topic, and as each
+    topic has half as many texts left as a topic of the theme needs. New texts that keep to themselves are noise until then: the
+    few votes that they have are of texts far from them.
     """
     count, count_before = int(themes.max(initial=-1)) + 1, len(earlier)
     known = past.themes >= 0
@@ -81,19 +82,34 @@ def topics_to_keep(
     # Of each theme of now the largest part; ties to the smaller number.
     order = np.lexsort((olds, -shared, news))
     first = order[np.diff(news[order], prepend=-1) > 0]
+    source = np.full(count, UNKNOWN)
+    source[news[first]] = olds[first]
+    held = known & (past.topics >= 0) & (past.themes == source[themes])
+    left = _smallest_topics(themes[held], past.topics[held], count)
     strange = _largest_groups(themes, strangers(past.topic_followed, neighbors, cosines, options), neighbors)
     since = [Since(size) for size in sizes.tolist()]
-    source = np.full(count, UNKNOWN)
     for theme, old, stayed in zip(news[first].tolist(), olds[first].tolist(), shared[first].tolist(), strict=True):
         later = earlier[old].after(int(sizes[theme]) - stayed, int(sizes_before[old]) - stayed)
-        if later.fits and strange[theme] < options.cluster_size(int(sizes[theme])):
-            since[theme], source[theme] = later, old
+        least = options.cluster_size(int(sizes[theme]))
+        if later.fits and strange[theme] < least <= 2 * left[theme]:
+            since[theme] = later
+        else:
+            source[theme] = UNKNOWN
     stays = known & (past.themes == source[themes])
     topics = np.where(stays, past.topics, UNKNOWN).astype(np.int32)
     followed = (topics == UNKNOWN) | past.topic_followed
     # In the whole graph: who is near to them may have joined another theme.
     topics[strangers(past.themes == UNKNOWN, neighbors, cosines, options) & (source[themes] != UNKNOWN)] = -1
     return tuple(since), Told(topics, np.where(stays, past.strength, 0).astype(np.float32), followed)
+
+
+def _smallest_topics(themes: np.ndarray, topics: np.ndarray, count: int) -> np.ndarray:
+    """How many texts the smallest topic of each of `count` themes has; of one without topics more than there are."""
+    width = int(topics.max(initial=-1)) + 1
+    pairs, sizes = np.unique(themes.astype(np.int64) * max(width, 1) + topics, return_counts=True)
+    smallest = np.full(count, np.iinfo(np.int64).max // 2)
+    np.minimum.at(smallest, pairs // max(width, 1), sizes)
+    return smallest
 
 
 def _largest_groups(themes: np.ndarray, chosen: np.ndarray, neighbors: np.ndarray) -> np.ndarray:

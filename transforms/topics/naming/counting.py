@@ -60,8 +60,8 @@ class CountRecords:
 def count_texts(task: CountTask, options: TopicsOptions) -> CountRecords:
     """Sum up over some texts. Each distinct text counts once: a mail-merge must not name a topic.
 
-    Memory: one part of the texts with its words, the counts of all, and one block of vectors. Raises ValueError for labels of
-    other texts.
+    Memory: one part of the texts, the words of some of them, the counts of all, and one block of vectors. Raises ValueError for
+    labels of other texts.
     """
     tables: list[list[pa.Table]] = [[] for _ in task.labellings]
     vectors = [np.zeros((labelling.topics, task.blocks[0].dim)) for labelling in task.labellings]

@@ -11,7 +11,7 @@ from transforms.topics.assigning import PlaceRecord
 from transforms.topics.naming.counting import summed
 from transforms.topics.naming.describe import choose_terms
 from transforms.topics.naming.identity import TopicDigest
-from transforms.topics.naming.representatives import gather, varied
+from transforms.topics.naming.representatives import first_look, gather, varied
 from transforms.topics.naming.scoring import ScoreRecord, best_of
 from transforms.topics.naming.weighing import WeighRecord
 from transforms.topics.options import TopicsOptions
@@ -52,7 +52,8 @@ class NameRecord:
 def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
     """Name some topics: uid, sizes, terms, title, representative documents, place on the map.
 
-    Memory: 8 bytes for each of their texts, and the candidates for their terms and representatives.
+    Memory: the scores of their texts, some hundred bytes each, the candidates for their terms, and the vectors of the first few
+    candidates for representatives.
     """
     topics = range(task.low, task.high)
     members = _Members(task)
@@ -95,15 +96,19 @@ def name_topics(task: NameTask, options: TopicsOptions) -> NameRecord:
 
 def _chosen(files: list[FileRef], task: NameTask, count: int) -> list[pa.Table]:
     """Rows of SCORES_SCHEMA for each of the task's topics: up to `count` that do not repeat each other, the best first."""
-    candidates = best_of(_of_topics(files, task), count)
+    candidates = best_of(_of_topics(files, task))
     topic_of, position = candidates["topic_id"].to_numpy(), candidates["position"].to_numpy()
     borders = np.searchsorted(topic_of, np.arange(task.low, task.high + 1)).tolist()
-    vectors = gather(np.unique(position), task.blocks)
-    of_topics = []
-    for low, high in pairwise(borders):
-        own = candidates.slice(low, high - low)
-        of_topics.append(own.take(pa.array(varied(own["position"].to_pylist(), vectors, count), pa.int64())))
-    return of_topics
+    looked_at = [first_look(position[low:high], count) for low, high in pairwise(borders)]
+    vectors = gather(np.unique(np.concatenate(looked_at)), task.blocks)  # of all topics at once: a block is opened once
+
+    def vectors_at(some: np.ndarray) -> dict[int, np.ndarray]:
+        return vectors if all(map(vectors.__contains__, some.tolist())) else gather(some, task.blocks)
+
+    return [
+        candidates.slice(low, high - low).take(pa.array(varied(position[low:high], count, vectors_at), pa.int64()))
+        for low, high in pairwise(borders)
+    ]
 
 
 def _of_topics(files: list[FileRef], task: NameTask) -> pa.Table:

@@ -5,7 +5,7 @@ all, and a choice among the best of all. Sums and cosines are exact (see `transf
 depends on how the texts were cut into parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,8 +16,10 @@ from transforms.vectors import VectorBlock
 
 # Two texts this similar say the same thing: a second one would show nothing new about the topic.
 _SAME = 0.9
-# Candidates per wanted document: enough to step over repetitions, few enough to hold their vectors.
+# Candidates per wanted document that are looked at first: enough to step over repetitions, few enough to hold their vectors.
 _CANDIDATES = 10
+# Of a topic whose best texts repeat each other so many are looked at at a time.
+_MOST = 4096
 # Texts that are compared with all centroids at a time.
 _ROWS = 512
 
@@ -78,33 +80,40 @@ def boundary_scores(
     return rows, score, other
 
 
-def best_members(
-    topic_id: np.ndarray, score: np.ndarray, position: np.ndarray, documents: np.ndarray, count: int
-) -> np.ndarray:
-    """Which of some members (m,) can be among the `count` that are shown of their topic: by topic, the best first.
+def best_members(topic_id: np.ndarray, score: np.ndarray, position: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Which of some members (m,) can be shown of their topic: by topic, the best first.
 
     Of each document, int (m,), only its best text in a topic; ties by position. Whoever is left out of some members is left out
     of all of them, too: so the best of everybody are the best of the best of each part.
     """
     order = np.lexsort((position, -score, topic_id))
     in_topic = topic_id[order].astype(np.int64) * (int(documents.max(initial=0)) + 1) + documents[order]
-    order = order[np.sort(np.unique(in_topic, return_index=True)[1])]
-    ranked = topic_id[order]
-    rank = np.arange(len(order)) - np.searchsorted(ranked, ranked)
-    return np.asarray(order[rank < count * _CANDIDATES])
+    return np.asarray(order[np.sort(np.unique(in_topic, return_index=True)[1])])
 
 
-def varied(positions: Sequence[int], vectors: dict[int, np.ndarray], count: int) -> list[int]:
-    """Places of up to `count` of one topic's `best_members`, in the order of choice.
+def varied(positions: np.ndarray, count: int, vectors_at: Callable[[np.ndarray], dict[int, np.ndarray]]) -> list[int]:
+    """Places of up to `count` of one topic's `best_members`, int (m,), in the order of choice.
 
-    One with cosine >= 0.9 to one already chosen is passed over unless there is nothing else.
+    One with cosine >= 0.9 to one already chosen is passed over unless there is nothing else. `vectors_at` gives the vectors at
+    ascending positions: first those of `first_look`, then of more at a time until so many differ.
     """
     chosen: list[int] = []
-    for place, position in enumerate(positions):
-        if len(chosen) < count and all(float(vectors[position] @ vectors[positions[other]]) < _SAME for other in chosen):
-            chosen.append(place)
-    rest = [place for place in range(len(positions)) if place not in chosen]
+    vectors: list[np.ndarray] = []
+    low, some = 0, first_look(positions, count)
+    while len(some) and len(chosen) < count:
+        found = vectors_at(np.sort(some))
+        for place, position in enumerate(some.tolist(), low):
+            if len(chosen) < count and all(float(found[position] @ other) < _SAME for other in vectors):
+                chosen.append(place)
+                vectors.append(found[position])
+        low, some = low + len(some), positions[low + len(some) :][: min(2 * len(some), _MOST)]
+    rest = [place for place in range(min(len(positions), count)) if place not in chosen]
     return chosen + rest[: count - len(chosen)]
+
+
+def first_look(positions: np.ndarray, count: int) -> np.ndarray:
+    """Those of one topic's `best_members` that `varied` looks at first: enough where few texts repeat others."""
+    return positions[: count * _CANDIDATES]
 
 
 def gather(positions: np.ndarray, blocks: Sequence[VectorBlock]) -> dict[int, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Which texts may be shown for a topic: of some texts the best, by nearness to the topic's centre, and to another's."""
+"""Which texts may be shown for a topic: of each document the best, by nearness to the topic's centre, and to another's."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class ScoreTask:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """The candidates among some texts, in SCORES_SCHEMA: at the centre of their topic, and at its border."""
+    """The candidates among some texts, best first, in SCORES_SCHEMA: at the centre of their topic, and at its border."""
 
     labelling: int
     part: int
@@ -48,8 +48,8 @@ class ScoreRecord:
 
 
 def score_texts(task: ScoreTask, options: TopicsOptions) -> ScoreRecord:
-    """Score some texts. Memory: all centroids, one block of vectors, cosines of 512 of them with all centroids, and a few
-    candidates of each topic and part.
+    """Score some texts. Memory: all centroids, one block of vectors, cosines of 512 of them with all centroids, and two rows of
+    SCORES_SCHEMA for each text.
     """
     centres = centroids(summed([record.vectors for record in task.counted]))
     centre, border = [SCORES_SCHEMA.empty_table()], [SCORES_SCHEMA.empty_table()]
@@ -60,16 +60,13 @@ def score_texts(task: ScoreTask, options: TopicsOptions) -> ScoreRecord:
         topic_id, vectors = labels["topic_id"].to_numpy(), block.vectors()
         rows, scores = member_scores(topic_id, labels["strength"].to_numpy(), centres, vectors)
         scored = _scored(texts, block.start, rows, scores, pa.nulls(len(rows), pa.int32()))
-        centre.append(best_of(scored, options.n_representatives))
+        centre.append(best_of(scored))
         if options.n_boundary:
             rows, scores, other = boundary_scores(topic_id, centres, vectors)
-            border.append(best_of(_scored(texts, block.start, rows, scores, pa.array(other, pa.int32())), options.n_boundary))
-    found = ((centre, "centre", options.n_representatives), (border, "border", options.n_boundary))
+            border.append(best_of(_scored(texts, block.start, rows, scores, pa.array(other, pa.int32()))))
     files = [
-        write_table(
-            join(task.directory, f"{name}-{task.labelling}-{task.part:05d}.parquet"), best_of(pa.concat_tables(tables), count)
-        )
-        for tables, name, count in found
+        write_table(join(task.directory, f"{name}-{task.labelling}-{task.part:05d}.parquet"), best_of(pa.concat_tables(tables)))
+        for tables, name in ((centre, "centre"), (border, "border"))
     ]
     return ScoreRecord(task.labelling, task.part, *files)
 
@@ -80,8 +77,8 @@ def _scored(texts: pa.Table, start: int, rows: np.ndarray, scores: np.ndarray, o
     return pa.table([some["topic_id"], start + rows, scores, some["doc_id"], some["passage_no"], other], schema=SCORES_SCHEMA)
 
 
-def best_of(table: pa.Table, count: int) -> pa.Table:
-    """The rows of SCORES_SCHEMA, in order, that can be among the `count` that are shown of their topic."""
+def best_of(table: pa.Table) -> pa.Table:
+    """The rows of SCORES_SCHEMA, in order, that can be shown of their topic."""
     documents = table["doc_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     topic, score, position = (table[name].to_numpy() for name in ("topic_id", "score", "position"))
-    return table.take(pa.array(best_members(topic, score, position, np.asarray(documents), count))).combine_chunks()
+    return table.take(pa.array(best_members(topic, score, position, np.asarray(documents)))).combine_chunks()

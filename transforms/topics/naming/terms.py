@@ -16,6 +16,8 @@ COUNTS_SCHEMA = pa.schema(
         ("documents", pa.int64()),  # texts of the topic that contain the term
     ]
 )
+# Texts are split some at a time, of so many characters together: pieces and terms take 19 to 127 times as much as the text.
+_CHARACTERS = 1 << 22
 
 
 def count_terms(
@@ -34,7 +36,24 @@ def count_terms(
 def count_terms_of_each(
     texts: Sequence[str], topics_of_text: Sequence[np.ndarray], ngram_max: int, languages: Sequence[str] = (ENGLISH,)
 ) -> list[pa.Table]:
-    """As `count_terms` for several labellings of the same texts, each int (texts,): texts are split once for all."""
+    """As `count_terms` for several labellings of the same texts, each int (texts,): texts are split once for all.
+
+    Memory: some hundred bytes for each of four million characters, or of the longest text where it has more; and the counts.
+    """
+    counted: list[list[pa.Table]] = [[] for _ in topics_of_text]
+    for some in _slices(texts):
+        own = _count_some(texts[some], [topic_of_text[some] for topic_of_text in topics_of_text], ngram_max, languages)
+        for tables, table in zip(counted, own, strict=True):
+            tables.append(table)
+            # Not each at once: a sum costs as much as it has rows.
+            if sum(other.num_rows for other in tables[1:]) > tables[0].num_rows:
+                tables[:] = [merge_counts(tables)]
+    return [tables[0] if len(tables) == 1 else merge_counts(tables) for tables in counted]
+
+
+def _count_some(
+    texts: Sequence[str], topics_of_text: Sequence[np.ndarray], ngram_max: int, languages: Sequence[str]
+) -> list[pa.Table]:
     words, codes, text_of = _split(texts)
     stops = are_stop_words(words, languages)
     language = language_of_texts(stops, _have_letters(words), codes, text_of, len(texts))
@@ -63,9 +82,25 @@ def count_terms_of_each(
 
 def count_languages(texts: Sequence[str]) -> np.ndarray:
     """How many of some texts are in each of `known_languages`: int64 (languages,)."""
-    words, codes, text_of = _split(texts)
-    language = language_of_texts(are_stop_words(words, known_languages()), _have_letters(words), codes, text_of, len(texts))
-    return np.bincount(language[language >= 0], minlength=len(known_languages()))
+    counts = np.zeros(len(known_languages()), np.int64)
+    for some in _slices(texts):
+        words, codes, text_of = _split(texts[some])
+        stops = are_stop_words(words, known_languages())
+        language = language_of_texts(stops, _have_letters(words), codes, text_of, len(texts[some]))
+        counts += np.bincount(language[language >= 0], minlength=len(counts))
+    return counts
+
+
+def _slices(texts: Sequence[str]) -> Iterator[slice]:
+    """Consecutive texts of at most `_CHARACTERS` together, one at least."""
+    low, characters = 0, 0
+    for place, text in enumerate(texts):
+        if characters + len(text) > _CHARACTERS and place > low:
+            yield slice(low, place)
+            low, characters = place, 0
+        characters += len(text)
+    if len(texts):
+        yield slice(low, len(texts))
 
 
 def _split(texts: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:

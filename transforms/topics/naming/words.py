@@ -8,6 +8,10 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0e3
 # (A word of katakana is written in one.)
 _ALONE = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
+# Before the @ of an address at most as many characters as a whole address may have (RFC 5321, section 4.5.3.1.3, without the
+# brackets): unbounded, a long run of dots would be read to its end from each of them.
+_LOCAL = r"[\w.+-]{1,254}+"
+
 
 def _piece(letter: str, alone: str) -> str:
     """An address, an elided article, a word, or one other character.
@@ -17,7 +21,7 @@ def _piece(letter: str, alone: str) -> str:
     word = rf"{letter}+(?:[-'’]{letter}+)*\+*"  # (C++ and g++ are words)
     # What French, Italian and Catalan shorten before a vowel: a word of its own, which is no term.
     elided = rf"(?<!\w)(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|(?:d|n|s|c)?[ae]ll|sull|un|quest|quell)['’](?={letter})"
-    return rf"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+\.[\w.]+|{elided}|{alone}{word}|\S"
+    return rf"(?:https?://|www\.)\S+|{_LOCAL}@[\w-]+\.[\w.]+|{elided}|{alone}{word}|\S"
 
 
 _LETTER = rf"[\w{_MARKS}]"
