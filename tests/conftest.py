@@ -1,5 +1,6 @@
 """Fixtures that all rooms share."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Rooms whose files take minutes, in this order: a file is tested by one process, and the last one should not be alone.
 _FIRST = ("runners", "end_to_end", "faults", "deploy")
+
+
+def pytest_configure() -> None:
+    """Take interrupts, which some tests send: a shell lets what it starts in the background, and all below it, ignore them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
