@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.neighbors.helpers import random_vectors, unit
-from transforms.neighbors.approximate.products import NOBODY, alone, best_keys, columns_of, keys_of, scores_of
+from transforms.neighbors.approximate.products import NOBODY, Against, alone, best_keys, columns_of, keys_of, scores_of
 
 
 @given(st.integers(1, 20), st.integers(1, 50), st.integers(0, 2**32 - 1), st.data())
@@ -26,10 +26,31 @@ def test_keys_are_the_best_scores_with_their_columns(rows, columns, seed, data):
         assert all(abs(a - b) <= 1 for (a, _), (b, _) in zip(found, expected, strict=True))
 
 
+@given(st.integers(1, 6), st.integers(500, 2000), st.integers(1, 120), st.integers(1, 400), st.integers(0, 2**32 - 1))
+def test_of_many_columns_the_best_are_found_too(rows, columns, kept, different, seed):
+    # Few different scores: as many as one likes are equal to the last of the best.
+    scores = np.random.default_rng(seed).integers(0, different, (rows, columns)).astype(np.float32) / 512
+    keys = keys_of(scores.copy(), kept, itself=3)
+    scores[np.arange(rows), 3 + np.arange(rows)] = -2
+    for row in range(rows):
+        expected = np.lexsort((np.arange(columns), scores[row]))[columns - kept :]
+        np.testing.assert_array_equal(np.sort(columns_of(keys[row])), np.sort(expected))
+
+
+@pytest.mark.parametrize("apart", [1.0, 0.2])
+def test_products_err_less_where_the_columns_are_alike(apart):
+    generator = np.random.default_rng(0)
+    vectors = unit(np.ones(384) / 384**0.5 + apart * unit(generator.normal(size=(700, 384))))
+    errors = Against(vectors).scores(vectors[:100]) - vectors[:100].astype(np.float64) @ vectors.astype(np.float64).T
+    # Each factor and the result are rounded to 8 bits: of numbers as large as the columns without their mean.
+    assert np.abs(errors).max() < 3 * 2**-8 * min(apart, 1)
+    assert np.abs(errors).mean() < 2**-9 * min(apart, 1)
+
+
 def test_nobody_is_its_own_candidate():
     vectors = random_vectors(30)
     for low in (0, 12):
-        keys = best_keys(vectors[low : low + 10], vectors, 29, itself=low)
+        keys = best_keys(vectors[low : low + 10], Against(vectors), 29, itself=low)
         assert [sorted(row) for row in columns_of(keys).tolist()] == [
             [column for column in range(30) if column != low + row] for row in range(10)
         ]
@@ -48,7 +69,7 @@ def test_candidates_that_bf16_cannot_tell_apart_are_told_apart():
     np.fill_diagonal(exact, -2)
     expected = np.argsort(-exact, axis=1)[:, :10]
     with alone(1):
-        keys = best_keys(vectors[:256], vectors, 10, itself=0)
+        keys = best_keys(vectors[:256], Against(vectors), 10, itself=0)
     shared = [len(set(a) & set(b)) for a, b in zip(columns_of(keys).tolist(), expected[:256].tolist(), strict=True)]
     assert np.mean(shared) > 9.9
 

@@ -13,7 +13,7 @@ from transforms.files import join
 from transforms.index.sample import rows_of, sampled
 from transforms.neighbors.approximate.gather import snapped_at
 from transforms.neighbors.approximate.pieces import Piece
-from transforms.neighbors.approximate.products import COLUMNS, alone, keys_of
+from transforms.neighbors.approximate.products import COLUMNS, Against, alone, keys_of
 from transforms.neighbors.cosine import snap
 from transforms.neighbors.options import NeighborsOptions
 from transforms.vectors import VectorBlock, load_array, save_array, write_block
@@ -126,13 +126,13 @@ def _ordered(centroids: np.ndarray) -> np.ndarray:
 
 def assign_buckets(task: AssignTask, options: NeighborsOptions, threads: int | None = None) -> Piece:
     """Find the nearest centroids of each text: int32 (rows, overlap), nearest first."""
-    centroids = np.array(load_array(task.centroids))
-    overlap = min(options.buckets_per_text, len(centroids))
+    centroids = Against(np.array(load_array(task.centroids)))
+    overlap = min(options.buckets_per_text, len(centroids.vectors))
 
     def nearest(low: int) -> np.ndarray:
         high = min(low + BATCH, task.high)
         # The last batch of the corpus has the shape of all others.
-        batch = np.zeros((BATCH, centroids.shape[1]), np.float32)
+        batch = np.zeros((BATCH, centroids.vectors.shape[1]), np.float32)
         batch[: high - low] = snapped_at(task.blocks, np.arange(low, high))
         return _nearest(batch, centroids, overlap)[: high - low]
 
@@ -143,13 +143,11 @@ def assign_buckets(task: AssignTask, options: NeighborsOptions, threads: int | N
     return Piece(task.low, task.high, path)
 
 
-def _nearest(batch: np.ndarray, centroids: np.ndarray, overlap: int) -> np.ndarray:
-    import torch
-
-    scores = torch.mm(torch.from_numpy(batch), torch.from_numpy(centroids).T).numpy()
+def _nearest(batch: np.ndarray, centroids: Against, overlap: int) -> np.ndarray:
+    scores = centroids.scores(batch)
     # As many as fit into a key at a time; the best of each time compete as int64.
     found = []
-    for low in range(0, len(centroids), COLUMNS):
+    for low in range(0, scores.shape[1], COLUMNS):
         part = np.ascontiguousarray(scores[:, low : low + COLUMNS])
         keys = keys_of(part, min(overlap, part.shape[1])).astype(np.int64)
         found.append(((keys >> 12) << 32) | ((keys & (COLUMNS - 1)) + low))

@@ -8,7 +8,7 @@ import numpy as np
 from transforms.files import Progress, join
 from transforms.neighbors.approximate.buckets import Order
 from transforms.neighbors.approximate.pieces import Piece, Pieces
-from transforms.neighbors.approximate.products import BATCH, COLUMNS, NOBODY, alone, best_keys
+from transforms.neighbors.approximate.products import BATCH, COLUMNS, NOBODY, Against, alone, best_keys
 from transforms.neighbors.options import NeighborsOptions
 from transforms.vectors import load_array, save_array
 
@@ -59,9 +59,10 @@ def join_buckets(task: JoinTask, options: NeighborsOptions, threads: int | None 
         own = vectors[row_of_member[piece[0] - starts[0] : piece[1] - starts[0]]]
         keys = np.full((len(own), task.k), NOBODY, np.int32)
         kept = min(task.k, len(own) - 1)
+        against = Against(own)
         for low in range(0, len(own), BATCH) if kept else ():
             rows = slice(low, min(low + BATCH, len(own)))
-            keys[rows, :kept] = best_keys(own[rows], own, kept, itself=low)
+            keys[rows, :kept] = best_keys(own[rows], against, kept, itself=low)
         return keys
 
     with alone(threads) as each:

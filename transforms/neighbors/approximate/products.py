@@ -31,24 +31,53 @@ SCORE_BITS = 18
 # Candidates whose scores span less than this (1/128) are so near to each other that bf16 says little of their order: 8 bits of
 # a component make an error of 0.0002 in a score, and 0.001 at worst.
 _ALIKE = 1 << (SCORE_BITS - 7)
+# Groups of keys, at least, and keys in each of these from which on they pay.
+_GROUPS, _MANY = 64, 8
 # The key of nobody: below that of every score.
 NOBODY = np.iinfo(np.int32).min
 
 
-def best_keys(queries: np.ndarray, vectors: np.ndarray, kept: int, *, itself: int | None = None) -> np.ndarray:
+class Against:
+    """Vectors that others are compared with: float32 (columns, dim), each row of length at most 1.
+
+    Where the processor has instructions for bf16 they are rounded once, not for each product. torch rounds such a product, too,
+    so it is taken of what is left of the columns without their mean, which is small where they are alike: the rest is the same
+    for all columns and is added in float32.
+    """
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        """Round them."""
+        import torch
+
+        self.vectors = vectors
+        self._low: Any = None
+        # What torch asks itself, too, before it rounds factors of float32 products.
+        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            self._mean = vectors.mean(axis=0, dtype=np.float32)
+            self._low = torch.from_numpy(vectors - self._mean).bfloat16().T
+
+    def scores(self, queries: np.ndarray) -> np.ndarray:
+        """Products float32 (rows, columns) with queries float32 (rows, dim)."""
+        import torch
+
+        if self._low is None:
+            return queries @ self.vectors.T
+        scores: np.ndarray = torch.mm(torch.from_numpy(queries).bfloat16(), self._low).float().numpy()
+        scores += (queries @ self._mean)[:, None]
+        return scores
+
+
+def best_keys(queries: np.ndarray, against: Against, kept: int, *, itself: int | None = None) -> np.ndarray:
     """Keys of the `kept` columns with the highest scores for each query, in no order: int32 (rows, kept).
 
-    `queries` (rows, dim) and `vectors` (columns ≤ 4,096, dim) float32 of length 1. With `itself`, the queries are the rows
-    of `vectors` from there on, and none of them is its own candidate. `kept` is below the number of columns, or equal to it
-    without `itself`.
+    `queries` float32 (rows, dim) of length 1; at most 4,096 columns. With `itself`, the queries are the columns from there on,
+    and none of them is its own candidate. `kept` is below the number of columns, or equal to it without `itself`.
     """
-    import torch
-
-    keys = keys_of(torch.mm(torch.from_numpy(queries), torch.from_numpy(vectors).T).numpy(), kept, itself)
+    keys = keys_of(against.scores(queries), kept, itself)
     scores = scores_of(keys)
     alike = np.flatnonzero(scores.max(axis=1) - scores.min(axis=1) < _ALIKE)
     if len(alike):
-        keys[alike] = keys_of(queries[alike] @ vectors.T, kept, None if itself is None else itself + alike)
+        keys[alike] = keys_of(queries[alike] @ against.vectors.T, kept, None if itself is None else itself + alike)
     return keys
 
 
@@ -67,6 +96,24 @@ def keys_of(scores: np.ndarray, kept: int, itself: int | np.ndarray | None = Non
     if itself is not None:
         own = itself if isinstance(itself, np.ndarray) else itself + np.arange(rows)
         keys[np.arange(rows), own] = NOBODY
+    return _best(keys, kept)
+
+
+def _best(keys: np.ndarray, kept: int) -> np.ndarray:
+    """The `kept` largest keys of each row of int32 (rows, columns), in no order."""
+    rows, columns = keys.shape
+    groups = max(2 * kept, _GROUPS)
+    if columns >= _MANY * groups:
+        # The best of so many groups: the last of the `kept` best of these is at most the last of those wanted. What is below it
+        # need not be sorted out by partitioning, which is what takes longest.
+        best = keys[:, : columns // groups * groups].reshape(rows, -1, groups).max(axis=1)
+        best.partition(groups - kept, axis=1)
+        reaches = keys >= best[:, groups - kept, None]
+        counts = np.count_nonzero(reaches, axis=1)
+        columns = int(counts.max(initial=kept))
+        left = np.full((rows, columns), NOBODY, np.int32)
+        left[np.arange(columns) < counts[:, None]] = keys[reaches]
+        keys = left
     if kept < columns:
         keys.partition(columns - kept, axis=1)
     return keys[:, columns - kept :].copy()
