@@ -37,7 +37,15 @@ GC = ("gc", "--keep-last", "1", "--keep-days", "0", "--grace-days", "0")
 
 
 # Left out by default: what they show is between points that are not.
-_LONG = ("after_embed", "before_record_neighbors", "after_topics", "after_report")
+_LONG = (
+    "after_plan",
+    "before_record_embed",
+    "after_embed",
+    "before_record_neighbors",
+    "after_topics",
+    "after_report",
+    "after_manifest",
+)
 
 
 @pytest.mark.parametrize(
