@@ -1,5 +1,6 @@
 """Which worker of this machine does which tasks, so that all of them are done at about the same time."""
 
+import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,9 @@ def balanced_shares(costs: Sequence[float], workers: int) -> list[tuple[int, ...
     No worker has more than 4/3 of what the best division would give the busiest (Graham 1969, doi 10.1137/0117039).
     """
     shares: list[list[int]] = [[] for _ in range(min(workers, len(costs)))]
-    given = [0.0] * len(shares)
+    given = [(0.0, 0, share) for share in range(len(shares))]
     for number in sorted(range(len(costs)), key=lambda number: (-costs[number], number)):
-        least = min(range(len(shares)), key=lambda share: (given[share], len(shares[share])))
-        shares[least].append(number)
-        given[least] += costs[number]
+        cost, tasks, share = given[0]
+        shares[share].append(number)
+        heapq.heapreplace(given, (cost + costs[number], tasks + 1, share))
     return [tuple(sorted(share)) for share in shares]
