@@ -4,21 +4,9 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-
-from pipelines.config import ConfigurationError
+from pipelines.output_folder import check_output_folder, has_schema
 from transforms.corpus import QUARANTINE_SCHEMA
-from transforms.files import (
-    CorruptFileError,
-    filesystem_of,
-    is_within,
-    join,
-    list_files,
-    move_file,
-    open_parquet,
-    redact,
-    remove,
-)
+from transforms.files import filesystem_of, join, list_files, move_file, remove
 from transforms.search import HITS_SCHEMA
 
 QUARANTINE = "quarantine.parquet"
@@ -29,17 +17,8 @@ def check_answers_folder(output: str, queries: Sequence[str]) -> None:
 
     `queries` are paths and patterns, as the user gave them.
     """
-    if inside := [path for path in queries if is_within(path, output)]:
-        raise ConfigurationError(
-            f"--output {redact(output)} has the queries {redact(inside[0])} in it, and tables there are replaced: "
-            "give a folder of its own"
-        )
-    foreign = [path for path, ours in _tables(output) if not ours]
-    if foreign:
-        raise ConfigurationError(
-            f"--output {redact(output)} has {redact(foreign[0])}, which is no table of answers and would be mixed up "
-            "with them: give a folder of its own"
-        )
+    foreign = "is no table of answers and would be mixed up with them"
+    check_output_folder(output, queries, "queries", _tables(output), foreign)
 
 
 def publish_answers(finished: str, output: str) -> None:
@@ -81,14 +60,6 @@ def _tables(output: str) -> Iterator[tuple[str, bool]]:
     for path in list_files(output, ".parquet"):
         name = path.rsplit("/", 1)[-1]
         if name == QUARANTINE:
-            yield path, _has_schema(path, QUARANTINE_SCHEMA)
+            yield path, has_schema(path, QUARANTINE_SCHEMA)
         elif name.startswith("part-"):
-            yield path, _has_schema(path, HITS_SCHEMA)
-
-
-def _has_schema(path: str, schema: pa.Schema) -> bool:
-    try:
-        with open_parquet(path) as file:
-            return bool(file.schema_arrow.equals(schema))
-    except CorruptFileError:
-        return False
+            yield path, has_schema(path, HITS_SCHEMA)

@@ -5,17 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.config import ConfigurationError
+from pipelines.output_folder import check_output_folder, has_schema
 from transforms.evaluation import CONFIDENCE, MEASURES
 from transforms.files import (
-    CorruptFileError,
     describe,
     filesystem_of,
-    is_within,
     join,
-    open_parquet,
     read_json,
-    redact,
     remove,
     write_json,
     write_table,
@@ -88,17 +84,7 @@ def check_evaluation_folder(output: str, labels: Sequence[str]) -> None:
 
     `labels` are the paths of qrels, queries and pairs, as the user gave them.
     """
-    if inside := [path for path in labels if is_within(path, output)]:
-        raise ConfigurationError(
-            f"--output {redact(output)} has the labels {redact(inside[0])} in it, and tables there are replaced: "
-            "give a folder of its own"
-        )
-    foreign = [path for path, ours in _files(output) if not ours]
-    if foreign:
-        raise ConfigurationError(
-            f"--output {redact(output)} has {redact(foreign[0])}, which no evaluation wrote and this one would replace: "
-            "give a folder of its own"
-        )
+    check_output_folder(output, labels, "labels", _files(output), "no evaluation wrote and this one would replace")
 
 
 def write_evaluation(output: str, figures: dict[str, Any], tables: Mapping[str, pa.Table]) -> list[str]:
@@ -119,15 +105,7 @@ def _files(output: str) -> Iterator[tuple[str, bool]]:
         fs, inner = filesystem_of(path)
         fs.invalidate_cache(inner)
         if fs.exists(inner):
-            yield path, _has_figures(path) if name == FIGURES else _has_schema(path, TABLES[name.removesuffix(".parquet")])
-
-
-def _has_schema(path: str, schema: pa.Schema) -> bool:
-    try:
-        with open_parquet(path) as file:
-            return bool(file.schema_arrow.equals(schema))
-    except CorruptFileError:
-        return False
+            yield path, _has_figures(path) if name == FIGURES else has_schema(path, TABLES[name.removesuffix(".parquet")])
 
 
 def _has_figures(path: str) -> bool:
