@@ -51,7 +51,7 @@ class Against:
 
         self.vectors = vectors
         self._low: Any = None
-        # What torch asks itself, too, before it rounds factors of float32 products.
+        # What torch itself asks before it multiplies in bf16.
         if torch.ops.mkldnn._is_mkldnn_bf16_supported():
             self._mean = vectors.mean(axis=0, dtype=np.float32)
             self._low = torch.from_numpy(vectors - self._mean).bfloat16().T
@@ -96,11 +96,11 @@ def keys_of(scores: np.ndarray, kept: int, itself: int | np.ndarray | None = Non
     if itself is not None:
         own = itself if isinstance(itself, np.ndarray) else itself + np.arange(rows)
         keys[np.arange(rows), own] = NOBODY
-    return _best(keys, kept)
+    return largest(keys, kept)
 
 
-def _best(keys: np.ndarray, kept: int) -> np.ndarray:
-    """The `kept` largest keys of each row of int32 (rows, columns), in no order."""
+def largest(keys: np.ndarray, kept: int) -> np.ndarray:
+    """The `kept` largest keys of each row of int32 (rows, columns ≥ kept), in no order; `keys` may be put in another one."""
     rows, columns = keys.shape
     groups = max(2 * kept, _GROUPS)
     if columns >= _MANY * groups:
@@ -131,22 +131,17 @@ def scores_of(keys: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def alone(threads: int | None) -> Iterator[Callable[[Callable[[Task], Done], Iterable[Task]], Iterator[Done]]]:
-    """A `map` over `threads` threads (None: as many as BLAS would use), in each of which every library uses one.
-
-    Meanwhile torch rounds the factors of float32 products to bf16 where the processor has instructions for it.
-    """
+    """A `map` over `threads` threads (None: as many as BLAS would use), in each of which every library uses one."""
     import torch
 
     workers = threads or max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
-    precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    torch.set_float32_matmul_precision("medium")
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
             yield lambda function, tasks: _in_turn(pool, workers, function, tasks)
     finally:
         torch.set_num_threads(before)
-        torch.set_float32_matmul_precision(precision)
 
 
 def _one_thread() -> None:

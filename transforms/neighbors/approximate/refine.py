@@ -10,7 +10,7 @@ from transforms.index.sample import all_ids
 from transforms.neighbors.approximate.buckets import Order
 from transforms.neighbors.approximate.gather import snapped_at
 from transforms.neighbors.approximate.pieces import Piece, Pieces
-from transforms.neighbors.approximate.products import NOBODY, alone, columns_of, keys_of
+from transforms.neighbors.approximate.products import NOBODY, alone, columns_of, keys_of, largest
 from transforms.neighbors.cosine import exact_candidate_cosines
 from transforms.neighbors.exact import nearest_others
 from transforms.neighbors.options import NeighborsOptions
@@ -158,10 +158,7 @@ def _compared(vectors: np.ndarray, positions: np.ndarray, own: np.ndarray, colum
     queries = np.ascontiguousarray(vectors[own])
     keys = keys_of(_products(queries, vectors, columns), columns.shape[1])
     keys[columns < 0] = NOBODY
-    kept = min(k + _SPARE, columns.shape[1])
-    if kept < columns.shape[1]:
-        keys.partition(columns.shape[1] - kept, axis=1)
-        keys = keys[:, columns.shape[1] - kept :]
+    keys = largest(keys, min(k + _SPARE, columns.shape[1]))
     chosen = np.take_along_axis(columns, columns_of(keys).astype(np.int64), 1)
     cosines = exact_candidate_cosines(queries, vectors, chosen)
     neighbors = positions[chosen]
